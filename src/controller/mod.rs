@@ -1,0 +1,1 @@
+//! The controller: looks, decides, acts, records.

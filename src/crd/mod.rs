@@ -1,0 +1,22 @@
+//! What users write: the kinds `Deployment` and `Hold`, group `evenkeel.dev/v1alpha1`.
+
+mod deployment;
+mod duration;
+mod errors;
+mod hold;
+mod status;
+
+pub mod compose;
+
+pub use deployment::*;
+pub use duration::Duration;
+pub use errors::{FieldError, Location, list_errors};
+pub use hold::*;
+pub use status::*;
+
+/// API group of all kinds.
+pub const GROUP: &str = "evenkeel.dev";
+/// API version of all kinds.
+pub const VERSION: &str = "v1alpha1";
+/// `group/version`.
+pub const API_VERSION: &str = "evenkeel.dev/v1alpha1";

@@ -1,0 +1,205 @@
+//! `status` of a Deployment: what the controller saw last.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the controller saw last. Written only when it differs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DeploymentStatus {
+    /// `metadata.generation` that this status speaks of.
+    pub observed_generation: i64,
+    /// One word for people.
+    pub phase: Phase,
+    /// Running and ready containers of those wanted, `2/3`.
+    pub ready: String,
+    /// Containers wanted.
+    pub replicas: u32,
+    /// Containers that run and, where there is a probe, are healthy; finished ones included.
+    pub ready_replicas: u32,
+    /// `Ready` always; `Healthy` where probes are; `Reconciling`, `Stalled` and `Orphaned` only when true.
+    pub conditions: Vec<Condition>,
+    /// By service, in order of name.
+    pub services: Vec<ServiceStatus>,
+    /// Recovery in progress or given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<RecoveryStatus>,
+    /// Holds in force.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<HoldStatus>,
+    /// Where it came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceStatus>,
+    /// What is waited for, a line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<String>,
+    /// The last ten actions, newest last.
+    pub last_actions: Vec<LastAction>,
+}
+
+/// One word for people.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Phase {
+    /// Not looked at yet.
+    #[default]
+    Pending,
+    /// All that should run runs.
+    Running,
+    /// On the way there.
+    Progressing,
+    /// Something that should run does not.
+    Degraded,
+    /// Stopped on purpose.
+    Stopped,
+    /// Paused by a person.
+    Paused,
+    /// Hands off, by a Hold.
+    Suspended,
+    /// All of it ran to its end.
+    Completed,
+    /// Given up.
+    Failed,
+    /// The engine cannot be seen.
+    Unknown,
+}
+
+/// One service.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: String,
+    /// Containers wanted.
+    pub replicas: u32,
+    /// Containers ready.
+    pub ready_replicas: u32,
+    /// Its containers, by number.
+    pub containers: Vec<ContainerStatus>,
+}
+
+/// One container.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ContainerStatus {
+    /// Full id.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Replica number.
+    pub replica: u32,
+    /// Docker's word: created, running, paused, restarting, removing, exited, dead.
+    pub state: String,
+    /// `starting`, `healthy`, `unhealthy`, `unknown`; absent: no probe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<String>,
+    /// Exit code of the last run, where it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i64>,
+    /// Docker's out-of-memory flag.
+    #[serde(rename = "oomKilled", skip_serializing_if = "std::ops::Not::not")]
+    pub oom_killed: bool,
+    /// Recovery attempts since it was last stable.
+    pub restarts: u32,
+    /// When it was last started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// Image reference it was made with.
+    pub image: String,
+    /// Image id it runs.
+    pub image_id: String,
+    /// Registry digest of that image, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_digest: Option<String>,
+    /// Differences from the spec that are shown and not fought.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<String>,
+}
+
+/// Recovery in progress or given up: that of the replica that is worst off.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RecoveryStatus {
+    /// `service-number`.
+    pub replica: String,
+    /// Attempts made since it was last stable.
+    pub attempt: u32,
+    /// Of how many.
+    pub max_attempts: u32,
+    /// When the next one is due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_attempt_at: Option<Time>,
+    /// What failed last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureStatus>,
+}
+
+/// A failure.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FailureStatus {
+    /// For people.
+    pub message: String,
+    /// Exit code, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i64>,
+    /// Docker's out-of-memory flag.
+    #[serde(rename = "oomKilled", skip_serializing_if = "std::ops::Not::not")]
+    pub oom_killed: bool,
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
+}
+
+/// A Hold in force.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HoldStatus {
+    /// The Hold object's name.
+    pub name: String,
+    /// Only this service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Only this replica.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replica: Option<u32>,
+    /// `Stopped` or `Suspended`.
+    pub state: String,
+    /// Why.
+    pub reason: String,
+    /// When it ends by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
+    /// When it was laid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+}
+
+/// Where it came from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SourceStatus {
+    /// File, relative to the watched folder, and the line its document starts at: `web.yaml:1`.
+    pub path: String,
+    /// Why its newest version was not taken; absent when it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// One action that was done or tried.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LastAction {
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
+    /// `start container web-app-1`.
+    pub action: String,
+    /// Why.
+    pub cause: String,
+    /// `ok`, or what went wrong.
+    pub result: String,
+    /// Trace it belongs to, 32 hex digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+}

@@ -1,0 +1,121 @@
+//! The engine: the trait that everything above talks to, the real client behind it, and a fake one.
+//!
+//! bollard is named in this folder only. Every call has a deadline; a call that outlives it fails with
+//! [`FailureKind::Timeout`](crate::model::FailureKind::Timeout) and stalls nobody else.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
+use crate::model::{
+    Container, ContainerSpec, ContainerState, DockerRestart, EngineEvent, EngineFailure, EngineRun, EventCursor, Image, Network,
+    NetworkAttachment, NetworkSpec, Volume, VolumeSpec,
+};
+
+/// Results of engine calls.
+pub type Result<T> = std::result::Result<T, EngineFailure>;
+
+/// The stream of engine events. It ends with one error, or silently; either way connect anew and list.
+pub type Events = BoxStream<'static, Result<EngineEvent>>;
+
+/// What the engine says about itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// Its id (`docker info`).
+    pub id: String,
+    /// Its version, e.g. `20.10.24`.
+    pub version: String,
+    /// API version in use, e.g. `1.41`.
+    pub api_version: String,
+    /// Host name of its machine.
+    pub host: String,
+}
+
+/// One line of the container list: enough to see whether an inspect is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerLine {
+    /// Full id.
+    pub id: String,
+    /// Name without the leading slash.
+    pub name: String,
+    /// Docker's state.
+    pub state: ContainerState,
+    /// Docker's status text, up to what changes by itself: `Up (healthy)`, `Exited (0)`.
+    pub status: String,
+    /// All labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Whether the daemon that sent an event goes on living (intent contract, 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alive {
+    /// It answers, or still holds its listening socket.
+    Yes,
+    /// It is going down.
+    No,
+    /// Cannot be told from here.
+    Unknown,
+}
+
+/// A Docker Engine.
+#[async_trait]
+pub trait Engine: Send + Sync + 'static {
+    /// What it says about itself.
+    async fn info(&self) -> Result<EngineInfo>;
+    /// Which run of host and daemon this is.
+    async fn run(&self) -> Result<EngineRun>;
+    /// Whether it answers at all.
+    async fn ping(&self) -> Result<()>;
+    /// Evidence that the daemon lives on, gathered as section 3.1 of the intent contract says; at most 1 s.
+    async fn alive(&self) -> Alive;
+
+    /// Events from now on, or from `since` on, that one included, as far back as the daemon's buffer goes.
+    /// When this returns the daemon has subscribed us.
+    async fn events(&self, since: Option<EventCursor>) -> Result<Events>;
+
+    /// All containers, ours or not.
+    async fn list_containers(&self) -> Result<Vec<ContainerLine>>;
+    /// One container; `None` if it is gone.
+    async fn inspect_container(&self, id: &str) -> Result<Option<Container>>;
+    /// All networks.
+    async fn list_networks(&self) -> Result<Vec<Network>>;
+    /// All volumes.
+    async fn list_volumes(&self) -> Result<Vec<Volume>>;
+    /// All images.
+    async fn list_images(&self) -> Result<Vec<Image>>;
+
+    /// Makes a container. `networks` gives the engine's id for each network key of the spec. Returns its id.
+    async fn create_container(&self, spec: &ContainerSpec, networks: &BTreeMap<String, String>) -> Result<String>;
+    /// Starts it. One that runs already is no error.
+    async fn start_container(&self, id: &str) -> Result<()>;
+    /// Stops it gracefully and returns when it has stopped. One that is stopped or gone is no error.
+    async fn stop_container(&self, id: &str, grace_seconds: u64) -> Result<()>;
+    /// Removes it (`force`: also when running), without its anonymous volumes. One that is gone is no error.
+    async fn remove_container(&self, id: &str, force: bool) -> Result<()>;
+    /// Gives it another name.
+    async fn rename_container(&self, id: &str, name: &str) -> Result<()>;
+    /// Sets Docker's own restart policy; its processes are not touched.
+    async fn set_restart_policy(&self, id: &str, policy: &DockerRestart) -> Result<()>;
+
+    /// Makes a network, returns its id. The caller has looked whether one of that name exists.
+    async fn create_network(&self, spec: &NetworkSpec) -> Result<String>;
+    /// Removes it. One that is gone is no error.
+    async fn remove_network(&self, id: &str) -> Result<()>;
+    /// Attaches a container, by network id, under the given names. One that is attached already is no error.
+    async fn connect_network(&self, network_id: &str, container_id: &str, attachment: &NetworkAttachment) -> Result<()>;
+    /// Detaches a container by force, by network name or id. One that is not attached is no error.
+    async fn disconnect_network(&self, network: &str, container_id: &str) -> Result<()>;
+
+    /// Makes a volume.
+    async fn create_volume(&self, spec: &VolumeSpec) -> Result<()>;
+    /// Removes it. One that is gone is no error.
+    async fn remove_volume(&self, name: &str) -> Result<()>;
+
+    /// Pulls an image and returns when it is there. Dropping the future cancels the pull.
+    async fn pull(&self, image: &str, platform: Option<&str>) -> Result<()>;
+    /// Gives an image a reference.
+    async fn tag(&self, image_id: &str, reference: &str) -> Result<()>;
+    /// Who listens on a port of this host, where that can be read: a process name with its pid.
+    fn port_holder(&self, port: u16, protocol: &str) -> Option<String>;
+}

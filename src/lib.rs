@@ -1,0 +1,32 @@
+//! evenkeel keeps declared Docker deployments running.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`crd`] | what users write: kinds, Compose services, defaults, validation |
+//! | [`model`] | what modules hand each other |
+//! | [`clock`] | the one place that asks what time it is |
+//! | [`docker`] | the engine, real and fake |
+//! | [`store`] | objects, history and events on disk |
+//! | [`telemetry`] | logs and traces |
+//! | [`registry`] | the one door to the store: admission, claims, writes |
+//! | [`controller`] | observe, plan, act, record |
+//! | [`sources`] | the watched folder of manifests |
+//! | [`api`] | Kubernetes-shaped HTTP |
+//! | [`cli`] | the command line |
+//! | [`config`], [`app`] | settings and wiring |
+//!
+//! Imports go down only; ARCHITECTURE.md has the layers and a test holds them.
+
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod controller;
+pub mod crd;
+pub mod docker;
+pub mod model;
+pub mod registry;
+pub mod sources;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,128 @@
+//! What is remembered of a Deployment between turns.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{FailureKind, ReplicaId};
+
+/// How many last actions are kept.
+pub const LAST_ACTIONS: usize = 10;
+
+/// The record of one Deployment. Kept in sled; only [`Memory`] is in the journal too.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct History {
+    /// By `service-number`.
+    pub replicas: BTreeMap<String, ReplicaHistory>,
+    /// Failing actions that are tried again at the cap, by subject text (`network web_default`).
+    pub obstacles: BTreeMap<String, Obstacle>,
+    /// Newest last, at most [`LAST_ACTIONS`].
+    pub last_actions: Vec<ActionRecord>,
+}
+
+/// What cannot be found again on the engine: journaled before anything relies on it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Memory {
+    /// Finished runs by `service-number`: they hold for that spec hash, also when the container is gone.
+    pub completions: BTreeMap<String, Completion>,
+    /// Anonymous volumes by `service-number`, then mount path -> volume name.
+    pub volumes: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// A finished run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Completion {
+    /// Spec hash it was for.
+    pub spec_hash: String,
+    /// When it ended.
+    pub at: Timestamp,
+    /// Exit code: 0, or that of a run-once service that failed.
+    pub exit_code: i64,
+}
+
+/// Recovery of one replica.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ReplicaHistory {
+    /// Attempts made since it was last stable. Counted before the start is made.
+    pub attempts: u32,
+    /// Spec hash the attempts are for.
+    pub spec_hash: String,
+    /// When the last attempt was made.
+    pub last_attempt_at: Option<Timestamp>,
+    /// The last failure.
+    pub failure: Option<Failure>,
+    /// `alertAfter` was reached and told.
+    pub alerted: bool,
+    /// Giving up was told.
+    pub exhausted: bool,
+    /// It was seen running at the last turn.
+    pub was_running: bool,
+    /// All its containers' starts by evenkeel that were recoveries, ever.
+    pub recoveries: u64,
+}
+
+/// One failure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// When.
+    pub at: Timestamp,
+    /// For people: `exit code 137`, `start failed: exec: "foo": not found`.
+    pub message: String,
+    /// Exit code, where there is one.
+    pub exit_code: Option<i64>,
+    /// Docker's OOM flag.
+    pub oom_killed: bool,
+}
+
+/// An action that fails for a reason outside the container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Obstacle {
+    /// What kind.
+    pub kind: FailureKind,
+    /// For people, holder and remedy included.
+    pub message: String,
+    /// Tries that failed.
+    pub tries: u32,
+    /// When it first failed.
+    pub since: Timestamp,
+    /// When it last failed.
+    pub last_at: Timestamp,
+}
+
+/// One action that was done or tried.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActionRecord {
+    /// When it ended.
+    pub at: Timestamp,
+    /// For people: `start container web-app-1`.
+    pub action: String,
+    /// Why.
+    pub cause: String,
+    /// `ok`, or what went wrong.
+    pub result: String,
+    /// Trace it belongs to, 32 hex digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+}
+
+impl History {
+    /// The record of a replica; an empty one if there is none.
+    pub fn replica(&self, id: &ReplicaId) -> ReplicaHistory {
+        self.replicas.get(&id.to_string()).cloned().unwrap_or_default()
+    }
+}
+
+impl Memory {
+    /// Whether that replica has finished for that spec hash.
+    pub fn completed(&self, id: &ReplicaId, spec_hash: &str) -> Option<&Completion> {
+        self.completions.get(&id.to_string()).filter(|done| done.spec_hash == spec_hash)
+    }
+}

@@ -1,0 +1,123 @@
+//! Names of things: deployments, replicas, labels.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Labels that evenkeel writes on every container, network and volume it makes.
+pub mod labels {
+    /// Which operator owns the object (`--instance`).
+    pub const INSTANCE: &str = "evenkeel.dev/instance";
+    /// Namespace of the owning Deployment.
+    pub const NAMESPACE: &str = "evenkeel.dev/namespace";
+    /// Name of the owning Deployment.
+    pub const DEPLOYMENT: &str = "evenkeel.dev/deployment";
+    /// Service within the Deployment (containers only).
+    pub const SERVICE: &str = "evenkeel.dev/service";
+    /// Replica number, from 1 (containers only).
+    pub const REPLICA: &str = "evenkeel.dev/replica";
+    /// Hash of what the object was made from; another hash means it must be replaced.
+    pub const SPEC_HASH: &str = "evenkeel.dev/spec-hash";
+
+    /// Compose's project label.
+    pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
+    /// Compose's service label.
+    pub const COMPOSE_SERVICE: &str = "com.docker.compose.service";
+    /// Compose's replica number label.
+    pub const COMPOSE_NUMBER: &str = "com.docker.compose.container-number";
+    /// Compose's own configuration hash.
+    pub const COMPOSE_CONFIG_HASH: &str = "com.docker.compose.config-hash";
+    /// Compose's mark of a one-off (`run`) container: `True` or `False`.
+    pub const COMPOSE_ONEOFF: &str = "com.docker.compose.oneoff";
+    /// Compose's key of a network.
+    pub const COMPOSE_NETWORK: &str = "com.docker.compose.network";
+    /// Compose's key of a volume.
+    pub const COMPOSE_VOLUME: &str = "com.docker.compose.volume";
+}
+
+/// Annotations that people and the command line set on a Deployment. None of them bumps the generation.
+pub mod annotations {
+    /// RFC 3339 time. Containers started before it are restarted. A suffix `.SERVICE` narrows it to one service.
+    pub const RESTARTED_AT: &str = "evenkeel.dev/restartedAt";
+    /// RFC 3339 time. Failures before it are forgotten: back-off and attempts start over. A suffix `.SERVICE` narrows it.
+    pub const RETRIED_AT: &str = "evenkeel.dev/retriedAt";
+    /// `"true"`: when the Deployment is deleted its volumes go with it.
+    pub const DELETE_VOLUMES: &str = "evenkeel.dev/delete-volumes";
+    /// The manifest file an object came from, relative to the watched folder, with the line its document starts at: `web.yaml:1`.
+    pub const SOURCE: &str = "evenkeel.dev/source";
+    /// `"true"`: the manifest file this object came from no longer holds it, and pruning is off.
+    pub const ORPHANED: &str = "evenkeel.dev/orphaned";
+    /// Why the newest version of the object's manifest was not taken; absent when it was.
+    pub const SOURCE_ERROR: &str = "evenkeel.dev/source-error";
+}
+
+/// The finalizer that keeps a deleted Deployment until its containers and networks are gone.
+pub const FINALIZER: &str = "evenkeel.dev/cleanup";
+/// Kubernetes' finalizer for "delete the object, leave its dependents running".
+pub const FINALIZER_ORPHAN: &str = "orphan";
+
+/// Names one namespaced object, `namespace/name`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Key {
+    /// The namespace, `default` if none was given.
+    pub namespace: String,
+    /// The name, unique in its namespace and kind.
+    pub name: String,
+}
+
+impl Key {
+    /// A key from its two parts.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl FromStr for Key {
+    type Err = std::convert::Infallible;
+
+    /// `namespace/name`, or a bare name in namespace `default`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text.split_once('/') {
+            Some((namespace, name)) => Self::new(namespace, name),
+            None => Self::new("default", text),
+        })
+    }
+}
+
+/// One replica of one service, `service-number`; numbers start at 1.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ReplicaId {
+    /// The service's name.
+    pub service: String,
+    /// 1 and up.
+    pub number: u32,
+}
+
+impl ReplicaId {
+    /// A replica's name from its two parts.
+    pub fn new(service: impl Into<String>, number: u32) -> Self {
+        Self { service: service.into(), number }
+    }
+}
+
+impl fmt::Display for ReplicaId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.service, self.number)
+    }
+}
+
+impl FromStr for ReplicaId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parsed = text.rsplit_once('-').and_then(|(service, number)| Some(Self::new(service, number.parse().ok()?)));
+        parsed.ok_or_else(|| format!("{text:?} is not SERVICE-NUMBER"))
+    }
+}

@@ -1,0 +1,100 @@
+//! What became of actions.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Action;
+
+/// One action and what came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// What was asked.
+    pub action: Action,
+    /// What came of it.
+    pub result: ActionResult,
+    /// How long the call took.
+    pub took: Duration,
+}
+
+/// What came of an action.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ActionResult {
+    /// Done. For a creation: the id of what was made.
+    Done {
+        /// Container or network id.
+        id: Option<String>,
+    },
+    /// It goes on beside the key's turn.
+    Started,
+    /// It failed.
+    Failed(EngineFailure),
+    /// Not tried, because of an action it depends on, or because a Hold came in between.
+    Skipped {
+        /// Why.
+        why: String,
+    },
+}
+
+/// A failure of the engine, classified.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct EngineFailure {
+    /// What kind.
+    pub kind: FailureKind,
+    /// What was attempted, on what, and what the engine said.
+    pub message: String,
+}
+
+/// Kinds of failure that are told apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub enum FailureKind {
+    /// The object is not there (404).
+    NotFound,
+    /// The container name is taken (409 on create or rename).
+    NameHeld,
+    /// A host port is taken.
+    PortHeld {
+        /// Host port, where the message names it.
+        port: Option<u16>,
+        /// `tcp`, `udp`, `sctp`.
+        protocol: String,
+    },
+    /// A network it needs is not there.
+    NetworkMissing,
+    /// The image is not there.
+    ImageMissing,
+    /// The registry has no such image or tag.
+    ImageNotFound,
+    /// The registry wants (other) credentials.
+    ImageDenied,
+    /// The registry's rate limit.
+    RateLimited,
+    /// The registry cannot be reached or is broken.
+    RegistryUnavailable,
+    /// The container's command, image or configuration cannot be run: a failure of the container itself.
+    StartFailed,
+    /// The engine refuses the request as wrong (400).
+    Refused,
+    /// In use or in the wrong state (409).
+    Conflict,
+    /// The engine cannot be reached.
+    Unavailable,
+    /// The call's deadline passed.
+    Timeout,
+    /// The engine answered 5xx or 429 without a reason of its own: worth trying again soon.
+    Transient,
+}
+
+impl FailureKind {
+    /// Whether it is the container's own fault: it spends a recovery attempt. Everything else is an obstacle.
+    pub fn spends_attempt(&self) -> bool {
+        matches!(self, Self::StartFailed | Self::Refused)
+    }
+
+    /// Whether the engine itself, not the request, is to blame: tried again soon.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable | Self::Timeout | Self::Transient | Self::Conflict | Self::NotFound)
+    }
+}
