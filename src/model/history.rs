@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{FailureKind, ReplicaId};
+use super::{DockerRestart, FailureKind, ReplicaId};
 
 /// How many last actions are kept.
 pub const LAST_ACTIONS: usize = 10;
@@ -30,6 +30,20 @@ pub struct Memory {
     pub completions: BTreeMap<String, Completion>,
     /// Anonymous volumes by `service-number`, then mount path -> volume name.
     pub volumes: BTreeMap<String, BTreeMap<String, String>>,
+    /// Containers that evenkeel did not make and looks after, by `service-number`.
+    pub adopted: BTreeMap<String, Adopted>,
+}
+
+/// A container that evenkeel did not make and looks after.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Adopted {
+    /// Full id.
+    pub container_id: String,
+    /// Spec hash of the service when it was taken over: it is replaced when this changes.
+    pub spec_hash: String,
+    /// Docker's restart policy that was on it.
+    pub restart: DockerRestart,
 }
 
 /// A finished run.

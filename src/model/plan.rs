@@ -1,10 +1,11 @@
 //! What the planner decided: actions with their cause, what is waited for, and what must be remembered.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
 
-use super::{ContainerSpec, DependencyCondition, DockerRestart, Key, NetworkSpec, ReplicaId, StopReason, VolumeSpec};
+use super::{ContainerSpec, DependencyCondition, DockerRestart, JobKind, Key, NetworkSpec, ReplicaId, StopReason, VolumeSpec};
 
 /// The whole decision for one Deployment at one moment. Prints as stable text.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +22,8 @@ pub struct Plan {
     pub waiting: Vec<Waiting>,
     /// What must be remembered, whatever becomes of the actions.
     pub notes: Vec<Note>,
+    /// Jobs under way that nobody wants any more.
+    pub cancel: Vec<JobKind>,
     /// When to look again though nothing happened.
     pub wake_at: Option<Timestamp>,
 }
@@ -72,6 +75,15 @@ pub enum Target {
     },
 }
 
+/// A network an action uses, always by id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetworkRef {
+    /// One that exists.
+    Id(String),
+    /// The one that an earlier action of this plan makes.
+    Made(usize),
+}
+
 /// The calls.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Op {
@@ -96,8 +108,13 @@ pub enum Op {
         /// `os/arch`.
         platform: Option<String>,
     },
-    /// Make a container. Networks are given by the key of the spec; the executor looks their ids up by name.
-    CreateContainer(Box<ContainerSpec>),
+    /// Make a container.
+    CreateContainer {
+        /// What it is made from.
+        spec: Box<ContainerSpec>,
+        /// The networks it joins, by their key in the spec.
+        networks: BTreeMap<String, NetworkRef>,
+    },
     /// Start a container.
     Start(Target),
     /// Stop it gracefully. A job; the reason is written down before.
@@ -122,8 +139,10 @@ pub enum Op {
     Connect {
         /// Which.
         target: Target,
-        /// Real network name.
-        network: String,
+        /// The network.
+        network: NetworkRef,
+        /// Its real name, for people.
+        name: String,
         /// The attachment as declared.
         attachment: Box<super::NetworkAttachment>,
     },
@@ -155,6 +174,8 @@ pub enum Op {
 pub enum Cause {
     /// It is declared and not there.
     Missing,
+    /// It was there, and somebody removed it.
+    Vanished,
     /// It was just made.
     Created,
     /// Its specification changed.
@@ -172,6 +193,8 @@ pub enum Cause {
     DeclaredStopped,
     /// A Hold on it ended.
     HoldEnded,
+    /// It stopped, though it should run, and `externalStop: Revert` undoes that.
+    StopReverted,
     /// It failed.
     Recovery {
         /// Attempt number from 1.
@@ -252,6 +275,8 @@ pub enum WaitReason {
         /// It will not get there by itself.
         failed: bool,
     },
+    /// It ran to its end; that counts until the spec changes.
+    Completed,
     /// A replica before it is still being replaced.
     RollingUpdate {
         /// That replica.
@@ -352,7 +377,18 @@ pub enum Note {
         /// Whose.
         replica: ReplicaId,
         /// Path in the container -> volume name.
-        names: std::collections::BTreeMap<String, String>,
+        names: BTreeMap<String, String>,
+    },
+    /// A container that evenkeel did not make is in the place of one it made, and is taken over.
+    Adopted {
+        /// Which.
+        replica: ReplicaId,
+        /// Full id of the container.
+        container_id: String,
+        /// Spec hash at that moment: the container is replaced only when this changes.
+        spec_hash: String,
+        /// Docker's restart policy that was on it.
+        restart: DockerRestart,
     },
     /// All that a deletion must remove is gone: the finalizer can go.
     Cleaned,
@@ -422,7 +458,7 @@ impl fmt::Display for Reason {
 impl Plan {
     /// A plan that does nothing.
     pub fn empty(key: Key, generation: i64) -> Self {
-        Self { key, generation, actions: vec![], withheld: vec![], waiting: vec![], notes: vec![], wake_at: None }
+        Self { key, generation, actions: vec![], withheld: vec![], waiting: vec![], notes: vec![], cancel: vec![], wake_at: None }
     }
 
     /// Asks to be looked at again at `at`, if that is earlier than what is asked already.
