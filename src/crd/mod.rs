@@ -1,5 +1,6 @@
 //! What users write: the kinds `Deployment` and `Hold`, group `evenkeel.dev/v1alpha1`.
 
+mod admit;
 mod deployment;
 mod duration;
 mod errors;
@@ -7,7 +8,9 @@ mod hold;
 mod status;
 
 pub mod compose;
+pub mod yaml;
 
+pub use admit::{Admitted, Kind, admit, project_of};
 pub use deployment::*;
 pub use duration::Duration;
 pub use errors::{FieldError, Location, list_errors};
