@@ -1,0 +1,10 @@
+//! Tests against a real Docker Engine and a real operator process, in one binary to spare link time.
+//!
+//! Each test makes a [`support::Sandbox`]; everything it makes on the engine carries the sandbox's prefix and is removed with it.
+//! Modules that start a Docker daemon of their own are named `daemon_*` (`.config/nextest.toml` runs those one at a time).
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that meets the unexpected fails")]
+
+mod support;
+
+mod harness;
