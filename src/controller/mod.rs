@@ -1,1 +1,3 @@
 //! The controller: looks, decides, acts, records.
+
+pub mod world;

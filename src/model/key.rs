@@ -1,5 +1,6 @@
 //! Names of things: deployments, replicas, labels.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -104,6 +105,17 @@ impl ReplicaId {
     /// A replica's name from its two parts.
     pub fn new(service: impl Into<String>, number: u32) -> Self {
         Self { service: service.into(), number }
+    }
+}
+
+impl ReplicaId {
+    /// The replica that labels speak of: evenkeel's, or Compose's on a container that `docker compose` made. A one-off
+    /// (`docker compose run`) is no replica.
+    pub fn from_labels(found: &BTreeMap<String, String>) -> Option<Self> {
+        let pick = |service: &str, number: &str| Some(Self::new(found.get(service)?, found.get(number)?.parse().ok()?));
+        let one_off = found.get(labels::COMPOSE_ONEOFF).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let by_compose = || (!one_off).then(|| pick(labels::COMPOSE_SERVICE, labels::COMPOSE_NUMBER)).flatten();
+        pick(labels::SERVICE, labels::REPLICA).or_else(by_compose)
     }
 }
 

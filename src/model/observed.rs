@@ -1,12 +1,12 @@
 //! What a look at the engine shows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{ReplicaId, labels};
+use super::{Key, ReplicaId, labels};
 
 /// The engine as the cache knows it at one moment: everything on it, ours or not.
 #[derive(Debug, Clone, Default)]
@@ -21,8 +21,24 @@ pub struct Snapshot {
     pub images: BTreeMap<String, Image>,
     /// Why containers that are not running ended, by container id, as far as it is known.
     pub ends: BTreeMap<String, End>,
+    /// Places that were emptied a moment ago (`docker compose down`, `stop && rm`): who did it is not decided yet, and
+    /// nothing is made there before it is.
+    pub vacated: Vec<Vacated>,
+    /// Containers whose inspect has not answered yet: only id, name, labels, image and state are known. Hands off.
+    pub unread: BTreeSet<String>,
     /// Which run of the daemon and host this was seen on.
     pub run: EngineRun,
+}
+
+/// The place of a container that was taken away while it was not decided who stopped it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vacated {
+    /// Whose it was.
+    pub key: Key,
+    /// Which replica it was.
+    pub replica: ReplicaId,
+    /// When the decision falls at the latest.
+    pub until: Timestamp,
 }
 
 /// What one deployment's planner gets to see.
@@ -115,6 +131,8 @@ pub struct Container {
     pub oom_killed: bool,
     /// Docker's own error text of the last start, empty if none.
     pub error: String,
+    /// The signal `docker stop` sends, as written in its configuration (`SIGKILL`, `9`, ..); `None`: TERM.
+    pub stop_signal: Option<String>,
     /// When it was made.
     pub created_at: Option<Timestamp>,
     /// When it was last started; `None` if never.
@@ -230,8 +248,11 @@ pub struct End {
     pub started_at: Option<Timestamp>,
     /// The verdict so far.
     pub verdict: Verdict,
-    /// When the `die` was seen, in the daemon's time.
+    /// When the `die` was seen, in the daemon's time. [`Verdict::Ours`] before that: when the stop was written down.
     pub at: Timestamp,
+    /// The exit code the `die` told; another one on the container later means that a start failed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i64>,
 }
 
 /// Who ended a container's run.
@@ -290,11 +311,9 @@ pub enum JobKind {
 }
 
 impl Container {
-    /// Which replica of which service this is, by evenkeel's labels or, for one that `docker compose` made, by Compose's.
+    /// Which replica of which service this is, see [`ReplicaId::from_labels`].
     pub fn replica(&self) -> Option<ReplicaId> {
-        let pick =
-            |service: &str, number: &str| Some(ReplicaId::new(self.labels.get(service)?, self.labels.get(number)?.parse().ok()?));
-        pick(labels::SERVICE, labels::REPLICA).or_else(|| pick(labels::COMPOSE_SERVICE, labels::COMPOSE_NUMBER))
+        ReplicaId::from_labels(&self.labels)
     }
 
     /// The spec hash it was made from, if evenkeel made it.

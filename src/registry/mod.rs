@@ -166,13 +166,16 @@ impl Registry {
         unimplemented!()
     }
 
-    /// Lays the Hold that an outside stop was understood as (`by: docker`, reason `ExternalStop`), unless one is there.
+    /// Lays the Hold that an outside stop at `at` (its `since`) was understood as (`by: docker`, reason `ExternalStop`), unless one
+    /// is there. None is laid while the replica is suspended (hands off: nothing is read into a stop either), where the Deployment
+    /// says `externalStop: Revert`, or where there is no such Deployment.
     pub async fn hold_external_stop(&self, key: &Key, replica: &ReplicaId, at: jiff::Timestamp) -> Result<()> {
         unimplemented!()
     }
 
-    /// Lifts the outside-stop Hold of a replica, since somebody started it by hand. Returns whether there was one.
-    pub async fn lift_external_stop(&self, key: &Key, replica: &ReplicaId) -> Result<bool> {
+    /// Lifts the outside-stop Hold of a replica, since somebody started it by hand at `at`. One laid for a later stop stays.
+    /// Returns whether there was one.
+    pub async fn lift_external_stop(&self, key: &Key, replica: &ReplicaId, at: jiff::Timestamp) -> Result<bool> {
         unimplemented!()
     }
 
