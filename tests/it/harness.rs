@@ -1,8 +1,14 @@
 //! The harness itself: what other tests lean on must hold.
 
+use std::io::Write;
+use std::net::TcpStream;
+use std::process::Stdio;
+
 use serde_json::json;
 
-use crate::support::{Docker, Sandbox, check, eventually, holds_for, same, secs, service};
+use crate::support::{
+    Call, Collector, Docker, Fault, FaultProxy, Registry, Sandbox, check, eventually, holds_for, same, secs, service,
+};
 
 /// Runs a test service by hand, as `evenkeel` would.
 fn run(sandbox: &Sandbox, name: &str, service: &serde_json::Value) -> String {
@@ -94,4 +100,65 @@ fn manifests_are_written_whole() {
     sandbox.write_manifest("deep/web.yaml", &manifest);
     let text = std::fs::read_to_string(sandbox.manifests().join("deep/web.yaml")).unwrap();
     assert_eq!(serde_yaml::from_str::<serde_json::Value>(&text).unwrap(), manifest);
+}
+
+#[test]
+fn a_registry_takes_and_gives_images_to_those_who_know_the_password() {
+    let sandbox = Sandbox::new();
+    let mut registry = Registry::with_password(&sandbox);
+    let reference = registry.push(&sandbox.image(), "app:1");
+    let pull = || sandbox.docker().attempt(&["pull", &reference]);
+    assert!(pull().unwrap_err().contains("no basic auth credentials"));
+    registry.stop();
+    assert!(pull().unwrap_err().contains("connection refused"));
+    registry.start();
+    assert!(pull().unwrap_err().contains("no basic auth credentials"));
+
+    let open = Sandbox::new();
+    let registry = Registry::start_in(&open);
+    let reference = registry.push(&open.image(), "app:1");
+    open.docker().run(&["pull", &reference]);
+}
+
+#[test]
+fn a_proxy_passes_on_counts_delays_refuses_and_cuts() {
+    let sandbox = Sandbox::new();
+    let proxy = FaultProxy::start_in(&sandbox, sandbox.docker());
+    let through = Docker::at(proxy.host());
+    let name = run(&sandbox, "c", &service::sleeper(&sandbox.image()));
+    through.running(&name).unwrap();
+    assert_eq!(proxy.count(|call| call.is("GET", "/containers/") && !call.path.starts_with("/v1")), 1);
+
+    proxy.fault_times(1, |call| call.is("GET", "/containers/"), Fault::Status(409, "come back later"));
+    assert!(through.attempt(&["container", "inspect", &name]).unwrap_err().contains("come back later"));
+    through.running(&name).unwrap();
+
+    proxy.fault(|call| call.is("GET", "/json"), Fault::Delay(secs(1)));
+    let start = std::time::Instant::now();
+    through.running(&name).unwrap();
+    assert!(start.elapsed() >= secs(1));
+    proxy.fault(|call| call.is("GET", "/networks"), Fault::LoseAnswer);
+    assert!(through.attempt(&["network", "ls"]).is_err());
+    proxy.clear();
+
+    let mut events = through.command().args(["events"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    eventually(secs(5), "the events are subscribed to", || check(proxy.count(Call::is_events) == 1, || "not yet".into()));
+    proxy.cut_events();
+    let ended = eventually(secs(5), "the cut ends it", || events.try_wait().unwrap().ok_or_else(|| "it goes on".to_owned()));
+    assert!(!ended.success(), "a stream that was cut is an error to the one who reads it");
+}
+
+#[test]
+fn a_collector_writes_down_the_spans_it_receives() {
+    let sandbox = Sandbox::new();
+    let collector = Collector::start_in(&sandbox);
+    let span = json!({"traceId": "5b8efff798038103d269b633813fc60c", "spanId": "eee19b7ec3c1b174", "name": "reconcile", "kind": 1,
+        "startTimeUnixNano": "1700000000000000000", "endTimeUnixNano": "1700000001000000000"});
+    let body = json!({"resourceSpans": [{"scopeSpans": [{"scope": {"name": "test"}, "spans": [span]}]}]}).to_string();
+    let mut stream = TcpStream::connect(collector.endpoint().trim_start_matches("http://")).unwrap();
+    let head = "POST /v1/traces HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Type: application/json\r\n";
+    write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+    let received = eventually(secs(5), "the span is received", || collector.spans().pop().ok_or_else(|| collector.received()));
+    assert_eq!((received.trace.as_str(), received.name.as_str()), ("5b8efff798038103d269b633813fc60c", "reconcile"));
+    assert_eq!((received.id.as_str(), received.parent.as_str()), ("eee19b7ec3c1b174", ""));
 }

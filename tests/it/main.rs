@@ -7,4 +7,5 @@
 
 mod support;
 
+mod daemon_harness;
 mod harness;

@@ -2,18 +2,26 @@
 #![allow(dead_code, unused_imports, reason = "a helper may wait for the first test that needs it")]
 
 mod api;
+mod collector;
+mod daemon;
 mod docker;
 mod events;
 mod image;
 mod operator;
 mod processes;
+mod proxy;
+pub mod registry;
 mod sandbox;
 pub mod service;
 mod wait;
 
-pub use api::{Api, Reply};
+pub use api::{Api, Reply, condition};
+pub use collector::{Collector, Span};
+pub use daemon::OwnDaemon;
 pub use docker::Docker;
 pub use events::{Event, Events};
 pub use operator::{Operator, Options};
+pub use proxy::{Call, Fault, FaultProxy};
+pub use registry::Registry;
 pub use sandbox::Sandbox;
 pub use wait::{check, eventually, holds_for, same, secs};

@@ -161,7 +161,7 @@ fn remove_from(docker: &Docker, prefix: &str) -> bool {
     let networks = |filter| list(&["network", "ls", "--quiet", "--filter", filter]);
     let volumes = |filter| list(&["volume", "ls", "--quiet", "--filter", filter]);
     let images = list(&["images", "--format", "{{.Repository}}:{{.Tag}}"]);
-    let tags: Vec<&str> = images.lines().filter(|tag| tag.starts_with(prefix)).collect();
+    let tags: Vec<&str> = images.lines().filter(|tag| tag.contains(prefix)).collect();
     let removed = [
         remove(&["rm", "--force", "--volumes"], [containers(&named), containers(&labelled)]),
         remove(&["network", "rm"], [networks(&named), networks(&labelled)]),
