@@ -7,6 +7,7 @@
 //! | [`clock`] | the one place that asks what time it is |
 //! | [`docker`] | the engine, real and fake |
 //! | [`store`] | objects, history and events on disk |
+//! | [`resolve`] | a Deployment and its Holds as the planner sees them |
 //! | [`telemetry`] | logs and traces |
 //! | [`registry`] | the one door to the store: admission, claims, writes |
 //! | [`controller`] | observe, plan, act, record |
@@ -27,6 +28,7 @@ pub mod crd;
 pub mod docker;
 pub mod model;
 pub mod registry;
+pub mod resolve;
 pub mod sources;
 pub mod store;
 pub mod telemetry;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{ContainerSpec, Key, NetworkSpec, ReplicaId, VolumeSpec};
+use super::{ContainerSpec, DockerRestart, Key, NetworkSpec, ReplicaId, VolumeSpec};
 
 /// What should be, of one Deployment.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +69,8 @@ pub struct DesiredService {
     pub container_name: Option<String>,
     /// Compose's `restart`, read as our policy.
     pub restart: RestartRule,
+    /// The declared policy in Docker's words: given back by `release`.
+    pub declared_restart: DockerRestart,
     /// Awaited by another service with `service_completed_successfully`: it runs to its end once per spec.
     pub job: bool,
     /// By service name: what must be before it starts.

@@ -35,6 +35,14 @@ pub mod labels {
     pub const COMPOSE_NETWORK: &str = "com.docker.compose.network";
     /// Compose's key of a volume.
     pub const COMPOSE_VOLUME: &str = "com.docker.compose.volume";
+    /// Compose's list of dependencies, `db:service_healthy:false,..`.
+    pub const COMPOSE_DEPENDS_ON: &str = "com.docker.compose.depends_on";
+    /// The files a project came from, for `docker compose ls`.
+    pub const COMPOSE_CONFIG_FILES: &str = "com.docker.compose.project.config_files";
+    /// The folder of those files.
+    pub const COMPOSE_WORKING_DIR: &str = "com.docker.compose.project.working_dir";
+    /// The release of Compose whose formula the configuration hash follows.
+    pub const COMPOSE_VERSION: &str = "com.docker.compose.version";
 }
 
 /// Annotations that people and the command line set on a Deployment. None of them bumps the generation.

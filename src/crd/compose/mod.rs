@@ -4,6 +4,7 @@
 //! forms, the implicit `default` network is there, networks and volumes have their real names. Values are literal:
 //! nothing is interpolated here, a `$` stays a `$`.
 
+mod hash;
 mod parts;
 mod resources;
 mod scalars;
@@ -15,6 +16,7 @@ use serde::Serialize;
 
 use super::{DeploymentSpec, FieldError};
 
+pub use hash::{COMPOSE_VERSION, json_hash, network_hash, service_hash, volume_hash};
 pub use parts::*;
 pub use resources::*;
 pub use scalars::*;

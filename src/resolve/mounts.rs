@@ -1,0 +1,107 @@
+//! What is mounted into a container.
+
+use std::collections::BTreeMap;
+
+use super::{Problems, Scope, service::missing};
+use crate::crd::compose::{FileMount, Mount, MountKind, Service};
+use crate::model::{MountSource, MountSpec};
+
+/// Where a secret lies that does not say.
+const SECRETS: &str = "/run/secrets";
+
+/// Keys of the volumes that a service mounts.
+pub(super) fn volume_keys(service: &Service) -> impl Iterator<Item = &str> {
+    let named = service.volumes.iter().filter(|mount| mount.kind == MountKind::Volume);
+    named.filter_map(|mount| mount.source.as_deref())
+}
+
+/// All mounts by target. Of two with one target the later counts, and a secret gives way to a mount: as in Compose.
+pub(super) fn mounts(scope: &Scope, name: &str, service: &Service, problems: &mut Problems) -> Vec<MountSpec> {
+    let mut mounts: Vec<MountSpec> = Vec::new();
+    for (index, mount) in service.volumes.iter().enumerate() {
+        let source = source(scope, mount).unwrap_or_else(|message| {
+            problems.add(name, format_args!("volumes[{index}]"), message);
+            MountSource::Anonymous { carry_over: None }
+        });
+        mounts.retain(|earlier| earlier.target != mount.target);
+        mounts.push(MountSpec { source, target: mount.target.clone(), read_only: mount.read_only });
+    }
+    for (index, secret) in service.secrets.iter().enumerate() {
+        match secret_mount(scope, secret) {
+            Some(mount) if mounts.iter().all(|earlier| earlier.target != mount.target) => mounts.push(mount),
+            Some(_) => {}
+            None => {
+                let message = format!("there is no secret {:?} in spec.secrets", secret.source);
+                problems.add(name, format_args!("secrets[{index}]"), message);
+            }
+        }
+    }
+    mounts
+}
+
+fn source(scope: &Scope, mount: &Mount) -> Result<MountSource, String> {
+    Ok(match (mount.kind, &mount.source) {
+        (MountKind::Bind, Some(path)) => {
+            let options = mount.bind.clone().unwrap_or_default();
+            MountSource::Bind {
+                path: path.clone(),
+                create: options.create_host_path,
+                propagation: options.propagation,
+                selinux: options.selinux,
+            }
+        }
+        (MountKind::Bind, None) => return Err("a bind needs a source: an absolute path of the host".to_owned()),
+        (MountKind::Volume, Some(key)) => {
+            let volume = scope.project.volumes.get(key);
+            let volume = volume.ok_or_else(|| format!("there is no volume {key:?} in spec.volumes"))?;
+            let options = mount.volume.clone().unwrap_or_default();
+            MountSource::Volume { name: volume.name.clone(), nocopy: options.nocopy, subpath: options.subpath }
+        }
+        (MountKind::Volume, None) => MountSource::Anonymous { carry_over: None },
+        (MountKind::Tmpfs, _) => {
+            let options = mount.tmpfs.clone().unwrap_or_default();
+            MountSource::Tmpfs { size: options.size.map(|bytes| bytes.0), mode: options.mode }
+        }
+    })
+}
+
+/// A secret is its file, read-only; a missing file is an error of the engine's, not made as a folder.
+fn secret_mount(scope: &Scope, secret: &FileMount) -> Option<MountSpec> {
+    let path = scope.project.secrets.get(&secret.source)?.file.clone();
+    let target = match secret.target.as_str() {
+        "" => format!("{SECRETS}/{}", secret.source),
+        absolute if absolute.starts_with('/') => absolute.to_owned(),
+        bare => format!("{SECRETS}/{bare}"),
+    };
+    let source = MountSource::Bind { path, create: false, propagation: None, selinux: None };
+    Some(MountSpec { source, target, read_only: true })
+}
+
+/// `tmpfs`: path and options.
+pub(super) fn tmpfs(service: &Service) -> BTreeMap<String, String> {
+    let split = |text: &String| {
+        let (path, options) = text.split_once(':').unwrap_or((text, ""));
+        (path.to_owned(), options.to_owned())
+    };
+    service.tmpfs.iter().map(split).collect()
+}
+
+/// `volumes_from`, as `container[:mode]`: a service's first replica, or a container from outside.
+pub(super) fn volumes_from(scope: &Scope, name: &str, service: &Service, problems: &mut Problems) -> Vec<String> {
+    let mut resolved = Vec::new();
+    for (index, text) in service.volumes_from.iter().enumerate() {
+        if let Some(container) = text.strip_prefix("container:") {
+            resolved.push(container.to_owned());
+            continue;
+        }
+        let (other, mode) = text.split_once(':').map_or((text.as_str(), None), |(other, mode)| (other, Some(mode)));
+        match scope.enabled.get(other) {
+            Some(target) => {
+                let container = scope.container_name(other, target, 1);
+                resolved.push(mode.map_or_else(|| container.clone(), |mode| format!("{container}:{mode}")));
+            }
+            None => problems.add(name, format_args!("volumes_from[{index}]"), missing(scope, other)),
+        }
+    }
+    resolved
+}
