@@ -3,6 +3,20 @@
 //! bollard is named in this folder only. Every call has a deadline; a call that outlives it fails with
 //! [`FailureKind::Timeout`](crate::model::FailureKind::Timeout) and stalls nobody else.
 
+mod alive;
+mod client;
+mod connect;
+mod convert;
+mod daemon;
+mod error;
+mod events;
+mod mounts;
+mod proc;
+mod read;
+mod tls;
+mod version;
+mod wire;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
@@ -12,6 +26,10 @@ use crate::model::{
     Container, ContainerSpec, ContainerState, DockerRestart, EngineEvent, EngineFailure, EngineRun, EventCursor, Image, Network,
     NetworkAttachment, NetworkSpec, Volume, VolumeSpec,
 };
+
+pub use client::Client;
+pub use connect::{ConnectError, connect};
+pub use tls::TlsError;
 
 /// Results of engine calls.
 pub type Result<T> = std::result::Result<T, EngineFailure>;

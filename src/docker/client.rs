@@ -1,0 +1,374 @@
+//! The real [`Engine`]: bollard on our own wire. Each call is one function here, with its deadline and its span.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::errors::Error;
+use bollard::query_parameters as query;
+use bollard::{BollardRequest, ClientVersion, Docker, models};
+use futures::StreamExt;
+use serde::Deserialize;
+use tracing::{Instrument, Span, field};
+
+use super::error::{Attempt, Call};
+use super::wire::{self, Wire};
+use super::{Alive, ContainerLine, Engine, EngineInfo, Events, Result, alive, convert, events, read};
+use crate::model::{
+    Container, ContainerSpec, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind, Image, Network,
+    NetworkAttachment, NetworkSpec, Volume, VolumeSpec, familiar_reference,
+};
+
+/// Looking. An engine that takes longer is in trouble, and the next resync looks again.
+const LOOK: Duration = Duration::from_secs(10);
+/// Making a container may copy an image's data into a new volume first.
+const CREATE: Duration = Duration::from_secs(120);
+/// A start sets up networks and mounts; a healthy engine needs 0.2 to 3 s under load.
+const START: Duration = Duration::from_secs(60);
+/// What a stop may take on top of its grace: the kill, and the engine's own 10 s wait for its effect.
+const STOP_EXTRA: Duration = Duration::from_secs(30);
+/// Removing deletes the container's file system.
+const REMOVE: Duration = Duration::from_secs(60);
+/// Small changes: names, policies, networks, volumes, tags.
+const CHANGE: Duration = Duration::from_secs(30);
+/// A pull that reports nothing for so long is given up; there is no bound on a pull that makes progress.
+const PULL_SILENCE: Duration = Duration::from_secs(300);
+/// bollard's own timeout is in whole seconds and knows no pulls: it is put out of the way of ours.
+const NO_TIMEOUT_SECONDS: u64 = 365 * 24 * 3600;
+
+/// A span for one call, with the fields that OpenTelemetry gives a client's span.
+macro_rules! span {
+    ($name:literal $($fields:tt)*) => {
+        tracing::info_span!(
+            $name, otel.kind = "client", otel.status_code = field::Empty, otel.status_description = field::Empty $($fields)*
+        )
+    };
+}
+
+/// A client of one Docker Engine. It may be made, and kept, while the engine is away.
+pub struct Client {
+    wire: Wire,
+    docker: Docker,
+    /// The event stream opened last; evidence that its daemon lives on.
+    stream: Mutex<Option<events::Open>>,
+}
+
+impl Client {
+    pub(super) fn new(wire: Wire) -> Self {
+        // bollard puts this version into no path (see `wire`); the host is replaced on the wire as well.
+        let version = ClientVersion { major_version: 1, minor_version: 41 };
+        let carrier = wire.clone();
+        let transport = move |request: BollardRequest| {
+            let wire = carrier.clone();
+            async move { wire.exchange(request).await }
+        };
+        #[expect(clippy::expect_used, reason = "bollard 0.21 builds this client without anything that can fail")]
+        let docker = Docker::connect_with_custom_transport(transport, Some("http://engine"), NO_TIMEOUT_SECONDS, &version)
+            .expect("a client of a custom transport can be made");
+        Self { wire, docker, stream: Mutex::new(None) }
+    }
+
+    /// Where the engine is, for people.
+    pub fn address(&self) -> String {
+        self.wire.endpoint().to_string()
+    }
+
+    /// One call: within its deadline and span, its failure put in words.
+    async fn call<T>(
+        &self,
+        attempt: Attempt,
+        limit: Duration,
+        span: Span,
+        work: impl Future<Output = std::result::Result<T, Error>> + Send,
+    ) -> Result<T> {
+        let result = match tokio::time::timeout(limit, work.instrument(span.clone())).await {
+            Ok(result) => result.map_err(|error| attempt.failed(&self.address(), &error)),
+            Err(_) => Err(attempt.timed_out(limit)),
+        };
+        told(result, &span)
+    }
+
+    /// A document that is fetched.
+    async fn look<T: for<'de> Deserialize<'de>>(&self, what: impl Into<String>, span: Span, path: &str) -> Result<T> {
+        self.call(Attempt::new(Call::Other, what), LOOK, span, self.wire.get(path)).await
+    }
+
+    async fn create(&self, attempt: &Attempt, spec: &ContainerSpec, networks: &BTreeMap<String, String>) -> Result<String> {
+        #[derive(Deserialize)]
+        struct Created {
+            #[serde(rename = "Id")]
+            id: String,
+        }
+        let span = span!("docker.create_container", container = %spec.name, image = %spec.image, id = field::Empty);
+        let work = async {
+            let api = self.wire.version().await?;
+            let body = convert::create_body(spec, networks, api).map_err(|message| refusal(&message))?;
+            let platform = spec.platform.as_deref().map(|platform| ("platform", platform));
+            let pairs: Vec<_> = [("name", spec.name.as_str())].into_iter().chain(platform).collect();
+            let created: Created = self.wire.post(&format!("/containers/create?{}", wire::query(&pairs)), &body).await?;
+            Ok(created.id)
+        };
+        let id = self.call(attempt.clone(), CREATE, span.clone(), work).await?;
+        span.record("id", &id);
+        Ok(id)
+    }
+
+    async fn connect(&self, attempt: Attempt, network: &str, container: &str, attachment: &NetworkAttachment) -> Result<()> {
+        let span = span!("docker.connect_network", network = %network, container = %container);
+        let request = models::NetworkConnectRequest {
+            container: container.to_owned(),
+            endpoint_config: Some(convert::endpoint(attachment)),
+        };
+        match self.call(attempt, CHANGE, span, self.docker.connect_network(network, request)).await {
+            Err(failure) if says(&failure, &["already exists in network", "already attached to network"]) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Reads the daemon's progress until it says it is done.
+    async fn pull_to_end(&self, attempt: &Attempt, options: query::CreateImageOptions) -> Result<()> {
+        let mut progress = self.docker.create_image(Some(options), None, None);
+        loop {
+            match tokio::time::timeout(PULL_SILENCE, progress.next()).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(Ok(_))) => {}
+                Ok(Some(Err(error))) => return Err(attempt.failed(&self.address(), &error)),
+                Err(_) => return Err(attempt.timed_out(PULL_SILENCE)),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Engine for Client {
+    async fn info(&self) -> Result<EngineInfo> {
+        let reply: read::InfoReply = self.look("ask the engine about itself", span!("docker.info"), "/info").await?;
+        let attempt = Attempt::new(Call::Other, "agree on an API version with the engine");
+        let version = self.call(attempt, LOOK, Span::current(), self.wire.version()).await?;
+        Ok(reply.into_model(version.to_string()))
+    }
+
+    async fn run(&self) -> Result<EngineRun> {
+        let engine_id = self.info().await?.id;
+        Ok(alive::run(&self.wire, engine_id))
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.call(Attempt::new(Call::Other, "ping the engine"), LOOK, span!("docker.ping"), self.wire.ping()).await
+    }
+
+    async fn alive(&self) -> Alive {
+        let stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        alive::evidence(&self.wire, stream).instrument(span!("docker.alive")).await
+    }
+
+    async fn events(&self, since: Option<EventCursor>) -> Result<Events> {
+        let span = span!("docker.events", since = field::Empty);
+        let attempt = Attempt::new(Call::Other, "subscribe to the engine's events");
+        let work = async {
+            self.wire.negotiate().await?;
+            // The daemon sends the headers just before it subscribes us. Asking for what happened since a moment before makes
+            // up for that: it hands out its buffer and subscribes in one step.
+            let since = match since {
+                Some(cursor) => events::since(cursor.time_nanos),
+                None => daemon_time(&self.wire.get::<read::InfoReply>("/info").await?.system_time)?,
+            };
+            Span::current().record("since", &since);
+            self.wire.open(&format!("/events?{}", wire::query(&[("since", &since), ("filters", events::FILTER)]))).await
+        };
+        let response = self.call(attempt, LOOK, span, work).await?;
+        let engine = self.address();
+        let broken = Attempt::new(Call::Other, "go on reading the engine's events");
+        let (events, open) = events::stream(response.into_body(), move |error| broken.failed(&engine, error));
+        *self.stream.lock().unwrap_or_else(PoisonError::into_inner) = Some(open);
+        Ok(events)
+    }
+
+    async fn list_containers(&self) -> Result<Vec<ContainerLine>> {
+        let lines: Vec<read::LineReply> =
+            self.look("list containers", span!("docker.list_containers"), "/containers/json?all=true").await?;
+        Ok(lines.into_iter().map(Into::into).collect())
+    }
+
+    async fn inspect_container(&self, id: &str) -> Result<Option<Container>> {
+        let span = span!("docker.inspect_container", id = %id);
+        let (what, path) = (format!("inspect container {}", short(id)), format!("/containers/{id}/json"));
+        match self.look::<read::ContainerReply>(what, span, &path).await {
+            Ok(reply) => Ok(Some(reply.into())),
+            Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn list_networks(&self) -> Result<Vec<Network>> {
+        let networks: Vec<read::NetworkReply> = self.look("list networks", span!("docker.list_networks"), "/networks").await?;
+        Ok(networks.into_iter().map(Into::into).collect())
+    }
+
+    async fn list_volumes(&self) -> Result<Vec<Volume>> {
+        let reply: read::VolumesReply = self.look("list volumes", span!("docker.list_volumes"), "/volumes").await?;
+        Ok(reply.volumes.into_iter().map(Into::into).collect())
+    }
+
+    async fn list_images(&self) -> Result<Vec<Image>> {
+        // All: an image that is another's parent and lost its own tag is in no shorter list, yet containers may run it.
+        let images: Vec<read::ImageReply> =
+            self.look("list images", span!("docker.list_images"), "/images/json?all=true").await?;
+        Ok(images.into_iter().map(Into::into).collect())
+    }
+
+    async fn create_container(&self, spec: &ContainerSpec, networks: &BTreeMap<String, String>) -> Result<String> {
+        let attempt = Attempt::new(Call::Name, format!("create container {} from image {}", spec.name, spec.image));
+        let further = convert::further_networks(spec, networks).map_err(|why| attempt.refused(&why))?;
+        let id = self.create(&attempt, spec, networks).await?;
+        for (network, attachment) in further {
+            let what = format!("create container {}: connect it to network {}", spec.name, attachment.network);
+            if let Err(failure) = self.connect(Attempt::new(Call::Connect, what), &network, &id, attachment).await {
+                // All or nothing: a container without one of its networks must not be taken for a finished one.
+                self.remove_container(&id, false).await?;
+                return Err(failure);
+            }
+        }
+        Ok(id)
+    }
+
+    async fn start_container(&self, id: &str) -> Result<()> {
+        let attempt = Attempt::new(Call::Start, format!("start container {}", short(id)));
+        self.call(attempt, START, span!("docker.start_container", id = %id), self.docker.start_container(id, None)).await
+    }
+
+    async fn stop_container(&self, id: &str, grace_seconds: u64) -> Result<()> {
+        let attempt = Attempt::new(Call::Other, format!("stop container {} within {grace_seconds} s", short(id)));
+        let span = span!("docker.stop_container", id = %id, grace_seconds = grace_seconds);
+        let seconds = i32::try_from(grace_seconds).unwrap_or(i32::MAX);
+        let limit = Duration::from_secs(grace_seconds).saturating_add(STOP_EXTRA);
+        let options = query::StopContainerOptions { t: Some(seconds), signal: None };
+        gone_is_done(self.call(attempt, limit, span, self.docker.stop_container(id, Some(options))).await)
+    }
+
+    async fn remove_container(&self, id: &str, force: bool) -> Result<()> {
+        let attempt = Attempt::new(Call::Other, format!("remove container {}", short(id)));
+        let options = query::RemoveContainerOptions { force, v: false, link: false };
+        let work = self.docker.remove_container(id, Some(options));
+        gone_is_done(self.call(attempt, REMOVE, span!("docker.remove_container", id = %id, force = force), work).await)
+    }
+
+    async fn rename_container(&self, id: &str, name: &str) -> Result<()> {
+        let attempt = Attempt::new(Call::Name, format!("rename container {} to {name}", short(id)));
+        let work = self.docker.rename_container(id, query::RenameContainerOptions { name: name.to_owned() });
+        self.call(attempt, CHANGE, span!("docker.rename_container", id = %id, name = %name), work).await
+    }
+
+    async fn set_restart_policy(&self, id: &str, policy: &DockerRestart) -> Result<()> {
+        let attempt = Attempt::new(Call::Other, format!("set the restart policy of container {}", short(id)));
+        let span = span!("docker.set_restart_policy", id = %id, policy = ?policy);
+        let body = models::ContainerUpdateBody { restart_policy: Some(convert::restart_policy(policy)), ..Default::default() };
+        self.call(attempt, CHANGE, span, self.docker.update_container(id, body)).await
+    }
+
+    async fn create_network(&self, spec: &NetworkSpec) -> Result<String> {
+        let attempt = Attempt::new(Call::Other, format!("create network {}", spec.name));
+        let span = span!("docker.create_network", network = %spec.name);
+        self.call(attempt, CHANGE, span, self.docker.create_network(convert::network(spec))).await.map(|reply| reply.id)
+    }
+
+    async fn remove_network(&self, id: &str) -> Result<()> {
+        let attempt = Attempt::new(Call::Other, format!("remove network {}", short(id)));
+        gone_is_done(self.call(attempt, CHANGE, span!("docker.remove_network", id = %id), self.docker.remove_network(id)).await)
+    }
+
+    async fn connect_network(&self, network_id: &str, container_id: &str, attachment: &NetworkAttachment) -> Result<()> {
+        let what = format!("connect container {} to network {}", short(container_id), attachment.network);
+        self.connect(Attempt::new(Call::Connect, what), network_id, container_id, attachment).await
+    }
+
+    async fn disconnect_network(&self, network: &str, container_id: &str) -> Result<()> {
+        let attempt = Attempt::new(Call::Other, format!("disconnect container {} from network {network}", short(container_id)));
+        let span = span!("docker.disconnect_network", network = %network, container = %container_id);
+        let request = models::NetworkDisconnectRequest { container: container_id.to_owned(), force: Some(true) };
+        match gone_is_done(self.call(attempt, CHANGE, span, self.docker.disconnect_network(network, request)).await) {
+            Err(failure) if says(&failure, &["is not connected to"]) => Ok(()),
+            result => result,
+        }
+    }
+
+    async fn create_volume(&self, spec: &VolumeSpec) -> Result<()> {
+        let attempt = Attempt::new(Call::Other, format!("create volume {}", spec.name));
+        let span = span!("docker.create_volume", volume = %spec.name);
+        self.call(attempt, CHANGE, span, self.docker.create_volume(convert::volume(spec))).await.map(drop)
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<()> {
+        let attempt = Attempt::new(Call::Other, format!("remove volume {name}"));
+        let work = self.docker.remove_volume(name, None::<query::RemoveVolumeOptions>);
+        gone_is_done(self.call(attempt, REMOVE, span!("docker.remove_volume", volume = %name), work).await)
+    }
+
+    async fn pull(&self, image: &str, platform: Option<&str>) -> Result<()> {
+        let attempt = Attempt::new(Call::Pull, format!("pull image {image}"));
+        let span = span!("docker.pull", image = %image, platform = platform.unwrap_or_default());
+        let options = query::CreateImageOptions {
+            // With neither tag nor digest the engine would pull all tags there are.
+            from_image: Some(familiar_reference(image)),
+            platform: platform.unwrap_or_default().to_owned(),
+            ..Default::default()
+        };
+        let result = self.pull_to_end(&attempt, options).instrument(span.clone()).await;
+        told(result, &span)
+    }
+
+    async fn tag(&self, image_id: &str, reference: &str) -> Result<()> {
+        let attempt = Attempt::new(Call::Other, format!("tag image {} as {reference}", short(image_id)));
+        let full = familiar_reference(reference);
+        let Some((repo, tag)) = full.rsplit_once(':').filter(|_| !full.contains('@')) else {
+            return Err(attempt.refused("a digest cannot be given to an image, only a tag can"));
+        };
+        let options = query::TagImageOptions { repo: Some(repo.to_owned()), tag: Some(tag.to_owned()) };
+        let span = span!("docker.tag", image = %image_id, reference = %reference);
+        self.call(attempt, CHANGE, span, self.docker.tag_image(image_id, Some(options))).await
+    }
+
+    fn port_holder(&self, port: u16, protocol: &str) -> Option<String> {
+        alive::port_holder(&self.wire, port, protocol)
+    }
+}
+
+/// Marks the span of a call that failed.
+fn told<T>(result: Result<T>, span: &Span) -> Result<T> {
+    if let Err(failure) = &result {
+        span.record("otel.status_code", "ERROR");
+        span.record("otel.status_description", &failure.message);
+    }
+    result
+}
+
+/// What is to be stopped, removed or detached and is not there needs no more work.
+fn gone_is_done(result: Result<()>) -> Result<()> {
+    match result {
+        Err(failure) if failure.kind == FailureKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+fn says(failure: &EngineFailure, words: &[&str]) -> bool {
+    words.iter().any(|words| failure.message.contains(words))
+}
+
+/// A refusal of our own, in the form of the engine's, since it comes up inside a call.
+fn refusal(message: &str) -> Error {
+    Error::DockerResponseServerError { status_code: 400, message: message.to_owned() }
+}
+
+/// The daemon's own time, as `since`.
+fn daemon_time(text: &str) -> std::result::Result<String, Error> {
+    let time: jiff::Timestamp = text.parse().map_err(|_| refusal("the engine does not say what time it has"))?;
+    Ok(events::since(i64::try_from(time.as_nanosecond()).unwrap_or_default()))
+}
+
+/// The first twelve digits of an id, as the docker CLI shows it.
+fn short(id: &str) -> &str {
+    let bare = id.strip_prefix("sha256:").unwrap_or(id);
+    bare.get(..12).unwrap_or(bare)
+}

@@ -1,0 +1,222 @@
+//! What went wrong, in words for people and as a kind to decide by.
+//!
+//! The status decides where it can; the engine's text decides only where one status means several things. The texts are those
+//! of Docker 20.10, 26 and 28.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use bollard::errors::Error;
+
+use crate::model::{EngineFailure, FailureKind};
+
+/// What is being attempted: the same answer means different things to different calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Makes a container, or gives it another name.
+    Name,
+    /// Starts a container.
+    Start,
+    /// Attaches a container to a network.
+    Connect,
+    /// Pulls an image.
+    Pull,
+    /// Anything else.
+    Other,
+}
+
+/// A call, as it is told to people: `start container 3f2a1b0c4d5e`.
+#[derive(Debug, Clone)]
+pub(super) struct Attempt {
+    pub(super) call: Call,
+    pub(super) what: String,
+}
+
+impl Attempt {
+    pub(super) fn new(call: Call, what: impl Into<String>) -> Self {
+        Self { call, what: what.into() }
+    }
+
+    /// The deadline passed.
+    pub(super) fn timed_out(&self, limit: Duration) -> EngineFailure {
+        let message = format!("cannot {}: the engine did not answer within {} s", self.what, limit.as_secs());
+        EngineFailure { kind: FailureKind::Timeout, message }
+    }
+
+    /// Refused by ourselves: what is asked cannot be said to this engine.
+    pub(super) fn refused(&self, why: &str) -> EngineFailure {
+        EngineFailure { kind: FailureKind::Refused, message: format!("cannot {}: {why}", self.what) }
+    }
+
+    /// The engine, or the way to it, said no.
+    pub(super) fn failed(&self, engine: &str, error: &Error) -> EngineFailure {
+        let (kind, said) = match error {
+            Error::DockerResponseServerError { status_code, message } => {
+                (by_status(self.call, *status_code, message), message.clone())
+            }
+            Error::DockerStreamError { error } => (in_stream(self.call, error), error.clone()),
+            Error::JsonDataError { .. } | Error::JsonSerdeError { .. } | Error::APIVersionParseError {} => {
+                (FailureKind::Transient, format!("its answer cannot be read: {error}"))
+            }
+            Error::RequestTimeoutError => (FailureKind::Timeout, error.to_string()),
+            Error::IOError { .. } | Error::HyperResponseError { .. } | Error::HyperLegacyError { .. } => {
+                (FailureKind::Unavailable, format!("no connection to {engine}: {}", chain(error)))
+            }
+            _ => (FailureKind::Refused, error.to_string()),
+        };
+        let said = if said.is_empty() { "the engine gave no reason" } else { said.trim_end() };
+        EngineFailure { kind, message: format!("cannot {}: {said}", self.what) }
+    }
+}
+
+/// An error and its causes; hyper's say the interesting thing last. bollard's own is transparent and repeats its cause.
+fn chain(error: &Error) -> String {
+    let mut parts = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if parts.last().is_none_or(|last| *last != text) {
+            parts.push(text);
+        }
+        cause = error.source();
+    }
+    parts.join(": ")
+}
+
+fn by_status(call: Call, status: u16, message: &str) -> FailureKind {
+    let text = message.to_ascii_lowercase();
+    match (call, status) {
+        (Call::Pull, _) => pull(status, &text),
+        (Call::Name, 409) => FailureKind::NameHeld,
+        (Call::Name, 404) if text.contains("no such image") => FailureKind::ImageMissing,
+        (Call::Name | Call::Start | Call::Connect, 404 | 500) if names_missing_network(&text) => FailureKind::NetworkMissing,
+        (Call::Start, 400) => FailureKind::StartFailed,
+        (Call::Start | Call::Connect, 500..) => start(&text),
+        // libnetwork: a fixed address that another container has.
+        (Call::Start | Call::Connect, 403) => FailureKind::Conflict,
+        (_, 400..=403 | 405..=408 | 501) => FailureKind::Refused,
+        (_, 404) => FailureKind::NotFound,
+        (_, 409) => FailureKind::Conflict,
+        _ => FailureKind::Transient,
+    }
+}
+
+/// `network 4f0c.. not found`, alone or at the end of a longer story.
+fn names_missing_network(text: &str) -> bool {
+    text.contains("network ") && text.trim_end().ends_with("not found") && !text.contains("no such container")
+}
+
+/// A start that the engine answers with 500: a port, the container's own fault, or the engine's.
+fn start(text: &str) -> FailureKind {
+    /// What OCI runtime and engine say of a container that cannot run as it is declared.
+    const OWN_FAULT: [&str; 14] = [
+        "oci runtime",
+        "failed to create shim",
+        "failed to create task",
+        "exec format error",
+        "executable file not found",
+        "permission denied",
+        "no such file or directory",
+        "not a directory",
+        "error mounting",
+        "error while mounting volume",
+        "error while creating mount source path",
+        "linux spec",
+        "error gathering device information",
+        "could not select device driver",
+    ];
+    if let Some(held) = port_held(text) {
+        return held;
+    }
+    if OWN_FAULT.iter().any(|words| text.contains(words)) { FailureKind::StartFailed } else { FailureKind::Transient }
+}
+
+/// The engine's words for a host port that is taken:
+/// - by a container (all): `Bind for 0.0.0.0:8080 failed: port is already allocated`
+/// - by a process (20.10 to 27): `Error starting userland proxy: listen tcp4 0.0.0.0:8080: bind: address already in use`
+/// - by a process (28): `failed to bind host port for 0.0.0.0:8080:172.17.0.2:80/tcp: address already in use`, later
+///   `failed to bind host port 0.0.0.0:8080/tcp: address already in use`
+fn port_held(text: &str) -> Option<FailureKind> {
+    let taken = ["port is already allocated", "address already in use", "all ports are allocated"];
+    if !taken.iter().any(|words| text.contains(words)) {
+        return None;
+    }
+    let address = [
+        "bind for ",
+        "bind host port for ",
+        "bind host port ",
+        "listen tcp4 ",
+        "listen tcp6 ",
+        "listen tcp ",
+        "listen udp4 ",
+        "listen udp6 ",
+        "listen udp ",
+        "listen sctp ",
+    ]
+    .iter()
+    .find_map(|before| Some(text.split_once(before)?.1.split(' ').next()?.trim_end_matches(':')));
+    let protocol = ["udp", "sctp"]
+        .into_iter()
+        .find(|protocol| text.contains(&format!("/{protocol}")) || text.contains(&format!("listen {protocol}")));
+    Some(FailureKind::PortHeld { port: address.and_then(host_port), protocol: protocol.unwrap_or("tcp").to_owned() })
+}
+
+/// The host port of `0.0.0.0:8080`, `:::8080`, `[::]:8080`, `0.0.0.0:8080/tcp` or `0.0.0.0:8080:172.17.0.2:80/tcp`.
+fn host_port(address: &str) -> Option<u16> {
+    let address = address.split('/').next()?;
+    let parts: Vec<&str> = address.split(':').collect();
+    match parts.as_slice() {
+        // An IPv4 host address, followed by the container's address and port.
+        [_, host, container, _] if container.contains('.') => host.parse().ok(),
+        _ => parts.last()?.parse().ok(),
+    }
+}
+
+/// An error within a stream that began well.
+fn in_stream(call: Call, error: &str) -> FailureKind {
+    match call {
+        Call::Pull => pull(0, &error.to_ascii_lowercase()),
+        _ => FailureKind::Transient,
+    }
+}
+
+/// What the engine passes on from a registry. The statuses say little (bad credentials come as 500), so the text goes first.
+fn pull(status: u16, text: &str) -> FailureKind {
+    let says = |words: &[&str]| words.iter().any(|words| text.contains(words));
+    if says(&["toomanyrequests", "too many requests", "429", "rate limit"]) {
+        FailureKind::RateLimited
+    } else if says(&["unauthorized", "no basic auth credentials", "denied", "authentication required", "401", "403 forbidden"]) {
+        FailureKind::ImageDenied
+    } else if says(&["manifest unknown", "name unknown", "no matching manifest", "repository name not known"])
+        || (says(&["not found"]) && !says(&["lookup ", "no such host"]))
+    {
+        FailureKind::ImageNotFound
+    } else if status == 400 {
+        FailureKind::Refused
+    } else if says(&[
+        "dial tcp",
+        "connection refused",
+        "connection reset",
+        "no such host",
+        "i/o timeout",
+        "timeout exceeded",
+        "deadline exceeded",
+        "tls",
+        "x509",
+        "eof",
+        "unexpected http status",
+        "received unexpected",
+        "server gave http response",
+        "bad gateway",
+        "service unavailable",
+        "request canceled",
+    ]) {
+        FailureKind::RegistryUnavailable
+    } else {
+        FailureKind::Transient
+    }
+}
+
+#[cfg(test)]
+#[path = "error_tests.rs"]
+mod tests;
