@@ -52,6 +52,8 @@ pub enum Subject {
     Image(String),
     /// A replica of a service.
     Replica(ReplicaId),
+    /// A container that stands for no declared replica, by name.
+    Container(String),
     /// The Deployment itself.
     Deployment,
 }
@@ -330,7 +332,7 @@ pub enum WaitReason {
 pub enum Note {
     /// It ran long enough: its attempts are forgiven.
     Stable(ReplicaId),
-    /// It ended with exit 0 and is done, for this spec hash.
+    /// It ended and is done, for this spec hash.
     Completed {
         /// Which.
         replica: ReplicaId,
@@ -338,6 +340,8 @@ pub enum Note {
         spec_hash: String,
         /// When.
         at: Timestamp,
+        /// 0, or that of a run-once service that failed.
+        exit_code: i64,
     },
     /// A failure seen for the first time.
     Failed {
@@ -467,7 +471,55 @@ impl Plan {
     }
 }
 
+impl Action {
+    /// Changes the indices it refers to, after other actions were taken out. Those it depends on must all have been kept.
+    pub fn renumber(&mut self, new_index: &[Option<usize>]) {
+        let moved = |index: &mut usize| *index = new_index[*index].unwrap_or(*index);
+        self.after.iter_mut().for_each(moved);
+        match &mut self.op {
+            Op::CreateContainer { networks, .. } => {
+                networks.values_mut().for_each(|network| {
+                    if let NetworkRef::Made(index) = network {
+                        moved(index)
+                    }
+                });
+            }
+            Op::Connect { target, network, .. } => {
+                if let NetworkRef::Made(index) = network {
+                    moved(index);
+                }
+                target.renumber(moved);
+            }
+            Op::Start(target) | Op::RemoveContainer(target) | Op::Stop { target, .. } | Op::Rename { target, .. } => {
+                target.renumber(moved)
+            }
+            Op::Disconnect { target, .. } | Op::SetRestartPolicy { target, .. } => target.renumber(moved),
+            Op::CreateNetwork(_) | Op::RemoveNetwork { .. } | Op::CreateVolume(_) | Op::RemoveVolume { .. } => {}
+            Op::Pull { .. } | Op::Tag { .. } => {}
+        }
+    }
+}
+
+impl Cause {
+    /// Whether it mends what broke, rather than carrying out what somebody asked for.
+    pub fn is_recovery(&self) -> bool {
+        match self {
+            Self::Vanished | Self::Recovery { .. } | Self::EngineRestarted | Self::IntentUnknown | Self::StopReverted => true,
+            Self::NetworkChanged | Self::TagMissing | Self::Renamed | Self::DependencyRestarted { .. } => true,
+            Self::Missing | Self::Created | Self::SpecChanged | Self::NotDeclared | Self::Deleted | Self::Held { .. } => false,
+            Self::DeclaredStopped | Self::HoldEnded | Self::RestartRequested | Self::Unfinished | Self::PolicyDrift => false,
+            Self::Released => false,
+        }
+    }
+}
+
 impl Target {
+    fn renumber(&mut self, moved: impl Fn(&mut usize)) {
+        if let Self::Made { action, .. } = self {
+            moved(action);
+        }
+    }
+
     /// The container's name, for people.
     pub fn name(&self) -> &str {
         match self {
@@ -483,6 +535,7 @@ impl fmt::Display for Subject {
             Self::Volume(name) => write!(f, "volume {name}"),
             Self::Image(reference) => write!(f, "image {reference}"),
             Self::Replica(replica) => write!(f, "replica {replica}"),
+            Self::Container(name) => write!(f, "container {name}"),
             Self::Deployment => f.write_str("deployment"),
         }
     }

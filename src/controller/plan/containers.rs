@@ -1,0 +1,270 @@
+//! What becomes of each replica of a service.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::model::{
+    Cause, Completion, Container, ContainerSpec, ContainerState, DesiredService, DockerRestart, NetworkRef, Note, Op,
+    ReplicaHistory, ReplicaId, Subject, Target, WaitReason,
+};
+
+use super::holds::{Standing, existing, keep_stopped, leave_alone, standing};
+use super::identity::{Slot, container_name, owns};
+use super::recovery::Next;
+use super::{Planner, Slots, ended, images, order, recovery, replace, running, spec, volumes};
+
+/// Plans for all declared replicas of a service.
+pub(super) fn service(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredService) {
+    for number in 1..=service.replicas {
+        let replica = ReplicaId::new(&service.name, number);
+        let slot = slots.get(&replica);
+        match standing(planner, &replica) {
+            Standing::Suspended { reason } => leave_alone(planner, service, &replica, slot, reason),
+            Standing::Stopped { cause, reason } => keep_stopped(planner, service, &replica, slot, cause, reason),
+            Standing::Free => keep_running(planner, slots, service, &replica, slot),
+        }
+    }
+}
+
+fn keep_running(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredService, replica: &ReplicaId, slot: Slot<'_>) {
+    if let Some(container) = slot.current {
+        remember(planner, service, replica, container);
+    }
+    let up = slot.current.is_some_and(Container::is_up);
+    if let Some(done) = completion(planner, service, replica).filter(|_| !up) {
+        let reason = finished(done);
+        return planner.wait_replica(replica, reason, None);
+    }
+    let Some(container) = slot.current else { return make(planner, slots, service, replica) };
+    match container.state {
+        ContainerState::Paused => planner.wait_replica(replica, WaitReason::Paused, None),
+        ContainerState::Removing => planner.wait_replica(replica, WaitReason::Removing, None),
+        ContainerState::Dead => {
+            let op = Op::RemoveContainer(existing(container));
+            planner.act(op, Subject::Replica(replica.clone()), Cause::Unfinished, vec![]);
+        }
+        ContainerState::Restarting => {
+            take_policy_off(planner, replica, container);
+            planner.wait_replica(replica, WaitReason::Restarting, None);
+        }
+        state => {
+            let due = replace::due(planner, slots, service, container);
+            if due.is_some_and(|cause| replace::step(planner, slots, service, replica, slot, cause)) {
+                return;
+            }
+            match state {
+                ContainerState::Running => running::keep(planner, slots, service, replica, container),
+                ContainerState::Created => never_started(planner, slots, service, replica, container),
+                _ => ended::decide(planner, slots, service, replica, container),
+            }
+        }
+    }
+}
+
+/// A finished run that still counts: for this spec, and nobody asked for another since.
+fn completion<'a>(planner: &Planner<'a>, service: &DesiredService, replica: &ReplicaId) -> Option<&'a Completion> {
+    let asked_again = service.restarted_at.max(service.retried_at);
+    planner.memory.completed(replica, &service.spec_hash).filter(|done| asked_again.is_none_or(|at| at <= done.at))
+}
+
+/// How a finished run is shown.
+fn finished(done: &Completion) -> WaitReason {
+    match done.exit_code {
+        0 => WaitReason::Completed,
+        code => WaitReason::JobFailed { failure: format!("exit code {code}") },
+    }
+}
+
+/// Keeps what cannot be found again once the container is gone: its anonymous volumes, and that it was taken over.
+fn remember(planner: &mut Planner<'_>, service: &DesiredService, replica: &ReplicaId, container: &Container) {
+    let names = spec::anonymous_volumes(container);
+    if !names.is_empty() && planner.memory.volumes.get(&replica.to_string()) != Some(&names) {
+        planner.note(Note::Volumes { replica: replica.clone(), names });
+    }
+    let adopted = planner.memory.adopted.get(&replica.to_string());
+    if !owns(planner.desired, &container.labels) && adopted.is_none_or(|adopted| adopted.container_id != container.id) {
+        planner.note(Note::Adopted {
+            replica: replica.clone(),
+            container_id: container.id.clone(),
+            spec_hash: service.spec_hash.clone(),
+            restart: container.restart_policy.clone(),
+        });
+    }
+}
+
+/// Docker's own restart policy would be a second controller: it is taken off.
+pub(super) fn take_policy_off(planner: &mut Planner<'_>, replica: &ReplicaId, container: &Container) {
+    if container.restart_policy != DockerRestart::No {
+        let op = Op::SetRestartPolicy { target: existing(container), policy: DockerRestart::No };
+        planner.act(op, Subject::Replica(replica.clone()), Cause::PolicyDrift, vec![]);
+    }
+}
+
+/// There is no container: make and start one.
+fn make(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredService, replica: &ReplicaId) {
+    let record = recovery::record(planner, service, replica);
+    let fresh = if record.was_running { Cause::Vanished } else { Cause::Missing };
+    let Some(cause) = after_failure(planner, service, replica, &record, !record.was_running, fresh) else { return };
+    if let Some(made) = create(planner, slots, service, replica, None, cause) {
+        let start = planner.act(Op::Start(made.target()), Subject::Replica(replica.clone()), Cause::Created, made.before_start());
+        planner.starts.insert(replica.clone(), start);
+    }
+}
+
+/// The cause of a try now: `fresh`, or, where a failure stands (`counts`), the next attempt when it is due.
+fn after_failure(
+    planner: &mut Planner<'_>,
+    service: &DesiredService,
+    replica: &ReplicaId,
+    record: &ReplicaHistory,
+    counts: bool,
+    fresh: Cause,
+) -> Option<Cause> {
+    let Some(failure) = record.failure.as_ref().filter(|_| counts) else { return Some(fresh) };
+    match recovery::next(planner, service, replica, record, failure.at, Duration::ZERO, &failure.message) {
+        Next::Now(cause) => Some(cause),
+        Next::Wait(reason, until) => {
+            planner.wait_replica(replica, reason, until);
+            None
+        }
+    }
+}
+
+/// A container that this plan makes.
+pub(super) struct Made {
+    /// Index of its creation.
+    pub action: usize,
+    /// The name it gets.
+    pub name: String,
+    /// Starts of this plan that its own start comes after.
+    pub dependencies: Vec<usize>,
+}
+
+impl Made {
+    /// It, as a target of later actions.
+    pub fn target(&self) -> Target {
+        Target::Made { action: self.action, name: self.name.clone() }
+    }
+
+    fn before_start(&self) -> Vec<usize> {
+        let mut before = self.dependencies.clone();
+        before.push(self.action);
+        before
+    }
+}
+
+/// Plans the creation of a replica's container, if all it needs is there; else says what it waits for. With `old`, it is
+/// made under a temporary name, to take that one's place.
+pub(super) fn create(
+    planner: &mut Planner<'_>,
+    slots: &Slots<'_>,
+    service: &DesiredService,
+    replica: &ReplicaId,
+    old: Option<&Container>,
+    cause: Cause,
+) -> Option<Made> {
+    let subject = Subject::Replica(replica.clone());
+    if let Some((wait, until)) = planner.obstacle(&subject) {
+        planner.wait(subject, wait, Some(until));
+        return None;
+    }
+    let needed = needs(planner, slots, service, replica, old);
+    let Needed { mut spec, networks, after, dependencies } = match needed {
+        Ok(needed) => needed,
+        Err(wait) => {
+            planner.wait(subject, wait, None);
+            return None;
+        }
+    };
+    if !images::ensure(planner, service) {
+        return None;
+    }
+    if let Some(old) = old {
+        spec.name = super::identity::temporary_name(old, &spec.name);
+    }
+    if let Some(holder) = name_holder(planner, &spec.name) {
+        planner.wait(subject, WaitReason::NotOwned { holder }, None);
+        return None;
+    }
+    let name = spec.name.clone();
+    let action = planner.act(Op::CreateContainer { spec: Box::new(spec), networks }, subject, cause, after);
+    Some(Made { action, name, dependencies })
+}
+
+/// Everything but the image that a container needs before it can be made.
+struct Needed {
+    spec: ContainerSpec,
+    networks: BTreeMap<String, NetworkRef>,
+    /// Actions of this plan that make its networks and volumes.
+    after: Vec<usize>,
+    /// Starts of this plan that its start comes after.
+    dependencies: Vec<usize>,
+}
+
+fn needs(
+    planner: &Planner<'_>,
+    slots: &Slots<'_>,
+    service: &DesiredService,
+    replica: &ReplicaId,
+    old: Option<&Container>,
+) -> Result<Needed, WaitReason> {
+    let dependencies = order::ready(planner, slots, service)?;
+    let (networks, mut after) = spec::networks_of(planner, service)?;
+    after.extend(volumes::needed(planner, service)?);
+    after.sort_unstable();
+    after.dedup();
+    let spec = spec::container_spec(planner, slots, service, replica, old)?;
+    Ok(Needed { spec, networks, after, dependencies })
+}
+
+/// Who else has a container name, as text for people.
+fn name_holder(planner: &Planner<'_>, name: &str) -> Option<String> {
+    let container = planner.snapshot.containers.values().find(|container| container.name == name)?;
+    Some(format!(
+        "container name {name:?} is held by container {} (image {}), which this deployment does not own; remove or rename it",
+        container.id.get(..12).unwrap_or(&container.id),
+        container.image
+    ))
+}
+
+/// It was made and never started, or its start failed.
+fn never_started(
+    planner: &mut Planner<'_>,
+    slots: &Slots<'_>,
+    service: &DesiredService,
+    replica: &ReplicaId,
+    container: &Container,
+) {
+    let record = recovery::record(planner, service, replica);
+    let Some(cause) = after_failure(planner, service, replica, &record, true, Cause::Unfinished) else { return };
+    start(planner, slots, service, replica, container, cause);
+}
+
+/// Plans the start of a container that exists, once its dependencies are there: given its declared name and networks first.
+pub(super) fn start(
+    planner: &mut Planner<'_>,
+    slots: &Slots<'_>,
+    service: &DesiredService,
+    replica: &ReplicaId,
+    container: &Container,
+    cause: Cause,
+) {
+    let subject = Subject::Replica(replica.clone());
+    if let Some((wait, until)) = planner.obstacle(&subject) {
+        return planner.wait(subject, wait, Some(until));
+    }
+    let ready = order::ready(planner, slots, service)
+        .and_then(|after| spec::networks_of(planner, service).map(|(_, made)| (after, made)));
+    let mut after = match ready {
+        Ok((after, made)) => [after, made].concat(),
+        Err(wait) => return planner.wait(subject, wait, None),
+    };
+    take_policy_off(planner, replica, container);
+    let name = container_name(planner.desired, service, replica.number);
+    after.extend(running::rename(planner, replica, container, &name));
+    after.extend(running::reattach(planner, service, replica, container));
+    after.sort_unstable();
+    after.dedup();
+    let start = planner.act(Op::Start(existing(container)), subject, cause, after);
+    planner.starts.insert(replica.clone(), start);
+}

@@ -1,0 +1,118 @@
+//! What people laid on top: whether a replica may run, must not, or is not to be touched.
+
+use crate::model::{
+    Cause, Container, DesiredService, HoldState, JobKind, Op, REASON_RELEASED, ReplicaId, RunState, StopReason, Subject, Target,
+    WaitReason,
+};
+
+use super::Planner;
+use super::identity::Slot;
+
+/// What holds say of a replica.
+pub(super) enum Standing {
+    /// It should run.
+    Free,
+    /// It must not run.
+    Stopped {
+        /// Which Hold, or the manifest.
+        cause: Cause,
+        /// For people.
+        reason: String,
+    },
+    /// Hands off.
+    Suspended {
+        /// For people.
+        reason: String,
+    },
+}
+
+/// What the manifest and the Holds say of a replica, the most specific Hold first.
+pub(super) fn standing(planner: &Planner<'_>, replica: &ReplicaId) -> Standing {
+    match planner.desired.hold(replica, planner.now) {
+        Some(hold) if hold.state == HoldState::Suspended => Standing::Suspended { reason: hold.reason.clone() },
+        Some(hold) => Standing::Stopped { cause: Cause::Held { reason: hold.reason.clone() }, reason: hold.reason.clone() },
+        None if planner.desired.state == RunState::Stopped => {
+            Standing::Stopped { cause: Cause::DeclaredStopped, reason: "spec.state: Stopped".into() }
+        }
+        None => Standing::Free,
+    }
+}
+
+/// Whether any declared replica of a service may run.
+pub(super) fn any_free(planner: &Planner<'_>, service: &DesiredService) -> bool {
+    (1..=service.replicas).any(|number| matches!(standing(planner, &ReplicaId::new(&service.name, number)), Standing::Free))
+}
+
+/// Whether a Hold `Suspended` covers the Deployment as a whole: then what is no longer declared is not touched either.
+pub(super) fn suspended_entirely(planner: &Planner<'_>) -> bool {
+    let whole = |hold: &&crate::model::HoldView| hold.service.is_none() && hold.state == HoldState::Suspended;
+    planner.desired.holds.iter().filter(whole).any(|hold| hold.in_force(planner.now))
+}
+
+/// Brings a replica to rest and keeps it there.
+pub(super) fn keep_stopped(
+    planner: &mut Planner<'_>,
+    service: &DesiredService,
+    replica: &ReplicaId,
+    slot: Slot<'_>,
+    cause: Cause,
+    reason: String,
+) {
+    match slot.current.filter(|container| container.is_up()) {
+        Some(container) => stop(planner, service, replica, container, StopReason::Held, cause, vec![]),
+        None => planner.wait_replica(replica, WaitReason::Stopped { reason }, None),
+    }
+}
+
+/// Leaves a replica alone; a released one gets its declared policy, so that Docker carries on.
+pub(super) fn leave_alone(
+    planner: &mut Planner<'_>,
+    service: &DesiredService,
+    replica: &ReplicaId,
+    slot: Slot<'_>,
+    reason: String,
+) {
+    if reason == REASON_RELEASED
+        && let Some(container) = slot.current.filter(|container| container.is_up())
+    {
+        give_back(planner, service, replica, container, Cause::Released);
+    }
+    planner.wait_replica(replica, WaitReason::Suspended { reason }, None);
+}
+
+/// Puts the declared restart policy on a container, if it is not there.
+pub(super) fn give_back(
+    planner: &mut Planner<'_>,
+    service: &DesiredService,
+    replica: &ReplicaId,
+    container: &Container,
+    cause: Cause,
+) {
+    if container.restart_policy != service.declared_restart {
+        let op = Op::SetRestartPolicy { target: existing(container), policy: service.declared_restart.clone() };
+        planner.act(op, Subject::Replica(replica.clone()), cause, vec![]);
+    }
+}
+
+/// Plans a graceful stop, unless one is under way.
+pub(super) fn stop(
+    planner: &mut Planner<'_>,
+    service: &DesiredService,
+    replica: &ReplicaId,
+    container: &Container,
+    reason: StopReason,
+    cause: Cause,
+    after: Vec<usize>,
+) {
+    if planner.job(&JobKind::Stop(container.id.clone())) {
+        planner.wait_replica(replica, WaitReason::Stopping, None);
+        return;
+    }
+    let op = Op::Stop { target: existing(container), grace: service.stop_grace.as_secs(), reason };
+    planner.act(op, Subject::Replica(replica.clone()), cause, after);
+}
+
+/// A container that exists, as a target.
+pub(super) fn existing(container: &Container) -> Target {
+    Target::Existing { id: container.id.clone(), name: container.name.clone() }
+}

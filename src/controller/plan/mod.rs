@@ -1,0 +1,196 @@
+//! The only place that decides. Pure: time, history and what was observed are arguments.
+//!
+//! A plan lists the calls to make now, each with its cause, and for everything that is not done now what it waits for.
+//! Planning again after the calls succeeded gives an empty plan; planning after any of them failed, or after a crash
+//! half-way, goes on from what is there.
+
+mod cleanup;
+mod containers;
+mod ended;
+mod holds;
+mod identity;
+mod images;
+mod networks;
+mod order;
+mod recovery;
+mod replace;
+mod running;
+mod spec;
+mod text;
+mod volumes;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::model::{
+    Action, Cause, Desired, FailureKind, History, Job, JobKind, Memory, NetworkRef, Note, Observed, Obstacle, Op, Plan, Reason,
+    RecoveryMode, ReplicaId, Snapshot, Subject, WaitReason, Waiting,
+};
+
+pub(crate) use identity::{Slots, slots};
+pub(crate) use order::sorted;
+
+/// Longest delay between tries when the engine itself is the trouble (5xx, deadlines, conflicts): it mends soon or not by waiting.
+const TRANSIENT_CAP: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// What is to be done for one Deployment, now.
+pub fn plan(desired: &Desired, observed: &Observed, history: &History, memory: &Memory, now: Timestamp) -> Plan {
+    let mut planner = Planner::new(desired, observed, history, memory, now);
+    if let Some(holder) = &desired.claimed_by {
+        let holder = format!("project {:?} belongs to Deployment {holder}, which claimed it first", desired.project);
+        planner.wait(Subject::Deployment, WaitReason::NotOwned { holder }, None);
+        return planner.finish();
+    }
+    let slots = slots(desired, &observed.snapshot, history, memory);
+    if let Some(deletion) = desired.deletion {
+        cleanup::delete(&mut planner, &slots, deletion);
+        return planner.finish();
+    }
+    networks::ensure(&mut planner, &slots);
+    volumes::ensure(&mut planner);
+    for service in sorted(desired) {
+        containers::service(&mut planner, &slots, service);
+    }
+    cleanup::undeclared(&mut planner, &slots);
+    planner.finish()
+}
+
+/// What the parts of the planner share: the arguments, and the plan as it grows.
+struct Planner<'a> {
+    desired: &'a Desired,
+    snapshot: &'a Snapshot,
+    jobs: &'a [Job],
+    history: &'a History,
+    memory: &'a Memory,
+    now: Timestamp,
+    plan: Plan,
+    /// Networks of the spec by key: usable, or why not.
+    networks: BTreeMap<String, Result<NetworkRef, WaitReason>>,
+    /// Volumes of the spec by real name: the action that makes it, or why it cannot be used. Absent: it is there.
+    volumes: BTreeMap<String, Result<usize, WaitReason>>,
+    /// Containers that this plan takes off a network, by container id and network name.
+    detached: BTreeSet<(String, String)>,
+    /// The start of a replica that this plan makes.
+    starts: BTreeMap<ReplicaId, usize>,
+}
+
+impl<'a> Planner<'a> {
+    fn new(desired: &'a Desired, observed: &'a Observed, history: &'a History, memory: &'a Memory, now: Timestamp) -> Self {
+        Self {
+            desired,
+            snapshot: &observed.snapshot,
+            jobs: &observed.jobs,
+            history,
+            memory,
+            now,
+            plan: Plan::empty(desired.key.clone(), desired.generation),
+            networks: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            detached: BTreeSet::new(),
+            starts: BTreeMap::new(),
+        }
+    }
+
+    /// Adds an action and returns its index, for others to come after it.
+    fn act(&mut self, op: Op, subject: Subject, cause: Cause, after: Vec<usize>) -> usize {
+        self.plan.actions.push(Action { op, subject, cause, after });
+        self.plan.actions.len() - 1
+    }
+
+    fn wait(&mut self, subject: Subject, reason: WaitReason, until: Option<Timestamp>) {
+        if let Some(until) = until {
+            self.plan.wake(until);
+        }
+        self.plan.waiting.push(Waiting { subject, reason, until });
+    }
+
+    fn wait_replica(&mut self, replica: &ReplicaId, reason: WaitReason, until: Option<Timestamp>) {
+        self.wait(Subject::Replica(replica.clone()), reason, until);
+    }
+
+    fn note(&mut self, note: Note) {
+        self.plan.notes.push(note);
+    }
+
+    fn job(&self, kind: &JobKind) -> bool {
+        self.jobs.iter().any(|job| job.kind == *kind)
+    }
+
+    /// An obstacle met before on `subject` that is not yet due to be tried again: what to wait for, and until when.
+    fn obstacle(&self, subject: &Subject) -> Option<(WaitReason, Timestamp)> {
+        let obstacle = self.history.obstacles.get(&subject.to_string())?;
+        let due = self.obstacle_due(subject, obstacle);
+        (self.now < due).then(|| (obstacle_reason(subject, obstacle), due))
+    }
+
+    fn obstacle_due(&self, subject: &Subject, obstacle: &Obstacle) -> Timestamp {
+        let seed = format!("{}/{subject}", self.desired.key);
+        let mut delay = recovery::delay(&self.desired.recovery, obstacle.tries.saturating_add(1), &seed);
+        if obstacle.kind.is_transient() {
+            delay = delay.min(TRANSIENT_CAP);
+        }
+        let retried = self.desired.services.values().filter_map(|service| service.retried_at).max();
+        if retried.is_some_and(|at| at > obstacle.last_at) { self.now } else { later(obstacle.last_at, delay) }
+    }
+
+    fn finish(mut self) -> Plan {
+        let pulling = |w: &&Waiting| w.reason == WaitReason::Pulling;
+        let wanted: BTreeSet<&Subject> = self.plan.waiting.iter().filter(pulling).map(|w| &w.subject).collect();
+        let unwanted = |job: &&Job| matches!(&job.kind, JobKind::Pull(image) if !wanted.contains(&Subject::Image(image.clone())));
+        self.plan.cancel = self.jobs.iter().filter(unwanted).map(|job| job.kind.clone()).collect();
+        let ends = self.desired.holds.iter().filter_map(|hold| hold.until).filter(|until| *until > self.now);
+        if let Some(until) = ends.min() {
+            self.plan.wake(until);
+        }
+        withhold(&mut self.plan, self.desired.recovery.mode, self.desired.recovery.bound);
+        self.plan
+    }
+}
+
+/// How an obstacle is shown while it waits.
+fn obstacle_reason(subject: &Subject, obstacle: &Obstacle) -> WaitReason {
+    let reason = match (&obstacle.kind, subject) {
+        (FailureKind::PortHeld { .. }, _) => Reason::PortHeld,
+        (FailureKind::NameHeld, _) => Reason::NameHeld,
+        (FailureKind::NetworkMissing, _) => Reason::NetworkMissing,
+        (FailureKind::Unavailable, _) => Reason::EngineUnavailable,
+        (_, Subject::Image(_)) => Reason::ImagePullBackOff,
+        (FailureKind::ImageMissing, _) => Reason::ImageMissing,
+        (kind, Subject::Replica(_)) if !kind.is_transient() => Reason::StartFailed,
+        _ => Reason::EngineError,
+    };
+    WaitReason::Obstacle { reason, message: obstacle.message.clone() }
+}
+
+/// Takes out what the mode does not allow, and whatever comes after it.
+fn withhold(plan: &mut Plan, mode: RecoveryMode, bound: RecoveryMode) {
+    if mode == RecoveryMode::Auto && bound == RecoveryMode::Auto {
+        return;
+    }
+    let mut new_index = vec![None; plan.actions.len()];
+    let mut kept: Vec<Action> = Vec::new();
+    for (index, mut action) in std::mem::take(&mut plan.actions).into_iter().enumerate() {
+        let allowed = bound == RecoveryMode::Auto && !action.cause.is_recovery();
+        if allowed && action.after.iter().all(|before| new_index[*before].is_some()) {
+            action.renumber(&new_index);
+            new_index[index] = Some(kept.len());
+            kept.push(action);
+        } else {
+            let waiting = Waiting { subject: action.subject.clone(), reason: WaitReason::Withheld, until: None };
+            if !plan.waiting.contains(&waiting) {
+                plan.waiting.push(waiting);
+            }
+            plan.withheld.push(action);
+        }
+    }
+    plan.actions = kept;
+}
+
+/// `at` plus `delay`; the end of time if that is too far.
+fn later(at: Timestamp, delay: std::time::Duration) -> Timestamp {
+    at.saturating_add(delay).unwrap_or(Timestamp::MAX)
+}

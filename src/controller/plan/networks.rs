@@ -1,0 +1,73 @@
+//! Networks: made once, by one writer, used by id.
+
+use crate::model::{Cause, DesiredService, Network, NetworkRef, NetworkSpec, Op, Reason, Subject, WaitReason, labels};
+
+use super::holds::{any_free, existing};
+use super::identity::owns;
+use super::{Planner, Slots};
+
+/// Finds or plans each network that a service which may run needs.
+pub(super) fn ensure(planner: &mut Planner<'_>, slots: &Slots<'_>) {
+    let desired = planner.desired;
+    for (key, spec) in &desired.networks {
+        let uses = |service: &&DesiredService| service.template.networks.iter().any(|attachment| attachment.network == *key);
+        if !desired.services.values().filter(uses).any(|service| any_free(planner, service)) {
+            continue;
+        }
+        let found = find(planner, slots, spec);
+        if let Err(wait) = &found {
+            planner.wait(Subject::Network(spec.name.clone()), wait.clone(), None);
+        }
+        planner.networks.insert(key.clone(), found);
+    }
+}
+
+fn find(planner: &mut Planner<'_>, slots: &Slots<'_>, spec: &NetworkSpec) -> Result<NetworkRef, WaitReason> {
+    let mut named: Vec<&Network> = planner.snapshot.networks.values().filter(|network| network.name == spec.name).collect();
+    if spec.external {
+        let message =
+            format!("network {} is external and does not exist; make it: docker network create {}", spec.name, spec.name);
+        let missing = WaitReason::Obstacle { reason: Reason::NetworkMissing, message };
+        return named.first().map(|network| NetworkRef::Id(network.id.clone())).ok_or(missing);
+    }
+    named.sort_by_key(|network| (!owns(planner.desired, &network.labels), network.id.clone()));
+    match named.first() {
+        Some(network) if !owns(planner.desired, &network.labels) => {
+            let id = network.id.get(..12).unwrap_or(&network.id);
+            let holder = format!(
+                "network {} ({id}) was made by somebody else; declare it `external: true` to use it, or remove it",
+                network.name
+            );
+            Err(WaitReason::NotOwned { holder })
+        }
+        Some(network) if network.labels.get(labels::SPEC_HASH) == Some(&spec.hash) => Ok(NetworkRef::Id(network.id.clone())),
+        Some(network) => make_anew(planner, slots, spec, network),
+        None => create(planner, spec, Cause::Missing, vec![]),
+    }
+}
+
+fn create(planner: &mut Planner<'_>, spec: &NetworkSpec, cause: Cause, after: Vec<usize>) -> Result<NetworkRef, WaitReason> {
+    let subject = Subject::Network(spec.name.clone());
+    if let Some((wait, until)) = planner.obstacle(&subject) {
+        planner.plan.wake(until);
+        return Err(wait);
+    }
+    Ok(NetworkRef::Made(planner.act(Op::CreateNetwork(Box::new(spec.clone())), subject, cause, after)))
+}
+
+/// Its definition changed: everything is taken off it, and it is made anew. Containers are attached again by their own turn.
+fn make_anew(planner: &mut Planner<'_>, slots: &Slots<'_>, spec: &NetworkSpec, old: &Network) -> Result<NetworkRef, WaitReason> {
+    let subject = Subject::Network(spec.name.clone());
+    if let Some((_, until)) = planner.obstacle(&subject) {
+        planner.plan.wake(until);
+        return Ok(NetworkRef::Id(old.id.clone()));
+    }
+    let mut detached = Vec::new();
+    for container in slots.all().filter(|container| container.networks.contains_key(&old.name)) {
+        let op = Op::Disconnect { target: existing(container), network: old.name.clone() };
+        detached.push(planner.act(op, subject.clone(), Cause::SpecChanged, vec![]));
+        planner.detached.insert((container.id.clone(), old.name.clone()));
+    }
+    let removed = planner.act(Op::RemoveNetwork { id: old.id.clone() }, subject, Cause::SpecChanged, detached);
+    create(planner, spec, Cause::SpecChanged, vec![removed])
+}

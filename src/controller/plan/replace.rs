@@ -1,0 +1,106 @@
+//! Recreate: a small transaction whose every half-way state is recognised.
+//!
+//! make the successor under a temporary name, stop the old one, remove it, give the successor its name, start it.
+//! Until the successor is made the old one goes on serving.
+
+use crate::model::{
+    Cause, Container, DesiredService, HealthStatus, JobKind, Op, ReplicaId, StopReason, Subject, Target, WaitReason,
+};
+
+use super::holds::{Standing, existing, standing, stop};
+use super::identity::{Slot, container_name, owns};
+use super::{Planner, Slots, containers, spec};
+
+/// Why a container must be replaced, if it must.
+pub(super) fn due(planner: &Planner<'_>, slots: &Slots<'_>, service: &DesiredService, container: &Container) -> Option<Cause> {
+    let made_from = if owns(planner.desired, &container.labels) {
+        container.spec_hash()
+    } else {
+        let replica = container.replica().map(|replica| replica.to_string());
+        let adopted = replica.and_then(|replica| planner.memory.adopted.get(&replica));
+        adopted
+            .filter(|adopted| adopted.container_id == container.id)
+            .map_or(Some(service.spec_hash.as_str()), |adopted| Some(&adopted.spec_hash))
+    };
+    if made_from != Some(service.spec_hash.as_str()) {
+        return Some(Cause::SpecChanged);
+    }
+    spec::stale_parent(slots, service, container).map(|service| Cause::DependencyRestarted { service })
+}
+
+/// Plans the next steps of a replacement. Returns whether it goes ahead; if not, the old container is still the one to look after.
+pub(super) fn step(
+    planner: &mut Planner<'_>,
+    slots: &Slots<'_>,
+    service: &DesiredService,
+    replica: &ReplicaId,
+    slot: Slot<'_>,
+    cause: Cause,
+) -> bool {
+    let Some(old) = slot.current else { return false };
+    if let Some(before) = turn_of(planner, slots, service, replica) {
+        planner.wait_replica(replica, WaitReason::RollingUpdate { replica: before }, None);
+        return false;
+    }
+    let (successor, made) = match slot.successor {
+        Some(successor) => (existing(successor), vec![]),
+        None => match containers::create(planner, slots, service, replica, Some(old), cause.clone()) {
+            Some(made) => (made.target(), vec![made.action]),
+            None => return false,
+        },
+    };
+    if old.is_up() {
+        stop(planner, service, replica, old, StopReason::Replace, cause, made);
+    } else {
+        take_over(planner, slots, service, replica, old, successor, made, cause);
+    }
+    true
+}
+
+/// The old one has stopped: the successor takes its place.
+#[expect(clippy::too_many_arguments, reason = "each is one part of the transaction")]
+fn take_over(
+    planner: &mut Planner<'_>,
+    slots: &Slots<'_>,
+    service: &DesiredService,
+    replica: &ReplicaId,
+    old: &Container,
+    successor: Target,
+    made: Vec<usize>,
+    cause: Cause,
+) {
+    let subject = || Subject::Replica(replica.clone());
+    let mut after = match super::order::ready(planner, slots, service) {
+        Ok(after) => after,
+        Err(wait) => return planner.wait(subject(), wait, None),
+    };
+    let removed = planner.act(Op::RemoveContainer(existing(old)), subject(), cause.clone(), made);
+    let to = container_name(planner.desired, service, replica.number);
+    let renamed = planner.act(Op::Rename { target: successor.clone(), to }, subject(), cause.clone(), vec![removed]);
+    after.push(renamed);
+    let start = planner.act(Op::Start(successor), subject(), cause, after);
+    planner.starts.insert(replica.clone(), start);
+}
+
+/// The replica whose turn it is instead, if it is not this one's: one at a time, and the one before must be well again.
+fn turn_of(planner: &Planner<'_>, slots: &Slots<'_>, service: &DesiredService, replica: &ReplicaId) -> Option<ReplicaId> {
+    let replicas = (1..=service.replicas).map(|number| ReplicaId::new(&service.name, number));
+    let mut waiting: Vec<(bool, bool, ReplicaId)> = Vec::new();
+    for other in replicas.filter(|other| matches!(standing(planner, other), Standing::Free)) {
+        let slot = slots.get(&other);
+        let Some(container) = slot.current else { continue };
+        if due(planner, slots, service, container).is_some() {
+            let stopping = planner.job(&JobKind::Stop(container.id.clone()));
+            waiting.push((slot.successor.is_none() && !stopping, container.is_up(), other));
+        } else if other != *replica && !is_well(container) && planner.memory.completed(&other, &service.spec_hash).is_none() {
+            return Some(other);
+        }
+    }
+    let first = waiting.into_iter().min().map(|(_, _, first)| first);
+    first.filter(|first| first != replica)
+}
+
+/// Runs, and no probe says otherwise.
+fn is_well(container: &Container) -> bool {
+    container.is_up() && container.health.as_ref().is_none_or(|health| health.status == HealthStatus::Healthy)
+}

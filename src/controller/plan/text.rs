@@ -1,0 +1,172 @@
+//! A plan as stable text: what golden tests compare and `evenkeel plan` shows.
+
+use std::fmt;
+
+use crate::model::{Action, Cause, DependencyCondition, DockerRestart, Op, Plan, StopReason, Target, WaitReason, Waiting};
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "plan for {}, generation {}", self.key, self.generation)?;
+        if self.actions.is_empty() && self.withheld.is_empty() && self.waiting.is_empty() {
+            return writeln!(f, "  converged");
+        }
+        for (index, action) in self.actions.iter().enumerate() {
+            writeln!(f, "  {index}. {action}")?;
+        }
+        for action in &self.withheld {
+            writeln!(f, "  withheld: {action}")?;
+        }
+        for waiting in &self.waiting {
+            writeln!(f, "  waiting: {waiting}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, because {}", self.op, self.cause)?;
+        if !self.after.is_empty() {
+            let after: Vec<String> = self.after.iter().map(ToString::to_string).collect();
+            write!(f, " (after {})", after.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CreateNetwork(spec) => write!(f, "create network {}", spec.name),
+            Self::RemoveNetwork { id } => write!(f, "remove network {}", short(id)),
+            Self::CreateVolume(spec) => write!(f, "create volume {}", spec.name),
+            Self::RemoveVolume { name } => write!(f, "remove volume {name}"),
+            Self::Pull { image, .. } => write!(f, "pull image {image}"),
+            Self::CreateContainer { spec, .. } => write!(f, "create container {} from {}", spec.name, spec.image),
+            Self::Start(target) => write!(f, "start container {target}"),
+            Self::Stop { target, grace, reason } => {
+                write!(f, "stop container {target} within {grace}s")?;
+                match reason {
+                    StopReason::Held | StopReason::Remove => Ok(()),
+                    StopReason::Restart => f.write_str(" to start it again"),
+                    StopReason::Replace => f.write_str(" to replace it"),
+                }
+            }
+            Self::RemoveContainer(target) => write!(f, "remove container {target}"),
+            Self::Rename { target, to } => write!(f, "rename container {target} to {to}"),
+            Self::Connect { target, name, .. } => write!(f, "connect container {target} to network {name}"),
+            Self::Disconnect { target, network } => write!(f, "disconnect container {target} from network {network}"),
+            Self::SetRestartPolicy { target, policy } => write!(f, "set restart policy of container {target} to {policy}"),
+            Self::Tag { image_id, reference } => write!(f, "tag image {} as {reference}", short(image_id)),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for DockerRestart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::No => f.write_str("no"),
+            Self::Always => f.write_str("always"),
+            Self::UnlessStopped => f.write_str("unless-stopped"),
+            Self::OnFailure(0) => f.write_str("on-failure"),
+            Self::OnFailure(max) => write!(f, "on-failure:{max}"),
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("it is declared and not there"),
+            Self::Vanished => f.write_str("it was there and somebody removed it"),
+            Self::Created => f.write_str("it was just made"),
+            Self::SpecChanged => f.write_str("its specification changed"),
+            Self::NotDeclared => f.write_str("it is not declared any more"),
+            Self::Deleted => f.write_str("its Deployment is being deleted"),
+            Self::Held { reason } => write!(f, "a Hold says stopped ({reason})"),
+            Self::DeclaredStopped => f.write_str("the manifest says spec.state: Stopped"),
+            Self::HoldEnded => f.write_str("nothing holds it any more"),
+            Self::StopReverted => f.write_str("it was stopped from outside and externalStop is Revert"),
+            Self::Recovery { attempt, max, failure } => write!(f, "it failed: {failure}; attempt {attempt} of {max}"),
+            Self::EngineRestarted => f.write_str("it went down with the daemon or the host"),
+            Self::IntentUnknown => f.write_str("it should run, and nobody saw why it does not"),
+            Self::RestartRequested => f.write_str("a restart was asked for"),
+            Self::Unfinished => f.write_str("an earlier step was left half-way"),
+            Self::DependencyRestarted { service } => write!(f, "service {service} was restarted or replaced"),
+            Self::NetworkChanged => f.write_str("it is not on the network it should be on"),
+            Self::PolicyDrift => f.write_str("Docker's own restart policy must stay out of it"),
+            Self::Released => f.write_str("it is given back to Docker"),
+            Self::Renamed => f.write_str("its name is not the declared one"),
+            Self::TagMissing => f.write_str("the image lost its tag"),
+        }
+    }
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.subject, self.reason)?;
+        match self.until {
+            Some(until) => write!(f, " (until {})", rounded(until)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A time to the millisecond: enough for people.
+fn rounded(at: jiff::Timestamp) -> jiff::Timestamp {
+    at.round(jiff::Unit::Millisecond).unwrap_or(at)
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BackOff { attempt, max, failure } => write!(f, "{failure}; attempt {attempt} of {max} comes next"),
+            Self::BackOffExhausted { attempts, failure } => {
+                write!(f, "given up after {attempts} attempts: {failure}; mend it, then `evenkeel retry`")
+            }
+            Self::JobFailed { failure } => {
+                write!(f, "ran once and failed: {failure}; change the spec or `evenkeel retry` to run it again")
+            }
+            Self::IntentPending => f.write_str("it ended, and who ended it is being found out"),
+            Self::Dependency { service, condition, failed } => match failed {
+                false => write!(f, "service {service} {}", condition_text(*condition)),
+                true => write!(f, "service {service} {}, which it will not get to by itself", condition_text(*condition)),
+            },
+            Self::Completed => f.write_str("ran to its end"),
+            Self::RollingUpdate { replica } => write!(f, "replica {replica} is replaced first"),
+            Self::Pulling => f.write_str("being pulled"),
+            Self::Stopping => f.write_str("being stopped"),
+            Self::HealthStarting => f.write_str("its health check has no verdict yet"),
+            Self::Unhealthy { output } if output.is_empty() => f.write_str("its health check fails"),
+            Self::Unhealthy { output } => write!(f, "its health check fails: {}", output.trim()),
+            Self::Paused => f.write_str("paused by a person; `docker unpause` ends it"),
+            Self::Removing => f.write_str("Docker is removing it"),
+            Self::Restarting => f.write_str("Docker's own restart policy is at work; it is being taken off"),
+            Self::Stopped { reason } => write!(f, "stopped ({reason})"),
+            Self::Suspended { reason } => write!(f, "suspended ({reason}): observed, not touched"),
+            Self::NotOwned { holder } => f.write_str(holder),
+            Self::Obstacle { message, .. } => f.write_str(message),
+            Self::Withheld => f.write_str("the recovery mode keeps evenkeel from acting"),
+        }
+    }
+}
+
+fn condition_text(condition: DependencyCondition) -> &'static str {
+    match condition {
+        DependencyCondition::ServiceStarted => "must be started",
+        DependencyCondition::ServiceHealthy => "must be healthy",
+        DependencyCondition::ServiceCompletedSuccessfully => "must have completed successfully",
+    }
+}
+
+/// The first twelve characters of an id, Docker's short form.
+fn short(id: &str) -> &str {
+    let bare = id.strip_prefix("sha256:").unwrap_or(id);
+    bare.get(..12).unwrap_or(bare)
+}
