@@ -6,10 +6,8 @@ mod services;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::crd::{
-    Deployment, DeploymentStatus, FailureStatus, HoldStatus, LastAction, Phase, RecoveryStatus, SourceStatus,
-};
-use crate::model::{Desired, HoldState, History, Memory, Plan, Reason, Snapshot, Subject, WaitReason, annotations};
+use crate::crd::{Deployment, DeploymentStatus, FailureStatus, HoldStatus, LastAction, Phase, RecoveryStatus, SourceStatus};
+use crate::model::{Desired, History, HoldState, Memory, Plan, Reason, Snapshot, Subject, WaitReason, annotations};
 
 use super::plan::slots;
 use conditions::Verdict;

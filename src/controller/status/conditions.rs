@@ -96,7 +96,8 @@ pub(super) fn verdict(sight: &Sight<'_>, tally: &Tally) -> Verdict {
 }
 
 fn stopped(sight: &Sight<'_>) -> Verdict {
-    let mut reasons: Vec<&str> = sight.desired.holds.iter().filter(|h| h.in_force(sight.now)).map(|h| h.reason.as_str()).collect();
+    let mut reasons: Vec<&str> =
+        sight.desired.holds.iter().filter(|h| h.in_force(sight.now)).map(|h| h.reason.as_str()).collect();
     reasons.sort_unstable();
     reasons.dedup();
     if sight.desired.state == RunState::Stopped && reasons.is_empty() {
@@ -144,9 +145,8 @@ pub(super) fn conditions(sight: &Sight<'_>, verdict: &Verdict, tally: &Tally, pr
 
 /// `Ready`, and `Stalled` where it is so.
 pub(super) fn simple(verdict: &Verdict, generation: i64, previous: &DeploymentStatus, now: Timestamp) -> Vec<Condition> {
-    let make = |kind: &str, status: &str| {
-        condition(kind, status, verdict.reason, verdict.message.clone(), generation, previous, now)
-    };
+    let make =
+        |kind: &str, status: &str| condition(kind, status, verdict.reason, verdict.message.clone(), generation, previous, now);
     let mut conditions = vec![make("Ready", verdict.ready)];
     if verdict.stalled {
         conditions.push(make("Stalled", "True"));
