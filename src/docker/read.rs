@@ -144,6 +144,7 @@ struct ProbeReply {
 #[serde(rename_all = "PascalCase", default)]
 struct ConfigReply {
     image: String,
+    stop_signal: String,
     #[serde(deserialize_with = "or_default")]
     labels: BTreeMap<String, String>,
 }
@@ -217,6 +218,7 @@ impl From<ContainerReply> for Container {
             exit_code: run.exit_code,
             oom_killed: run.oom_killed,
             error: run.error,
+            stop_signal: Some(config.stop_signal).filter(|signal| !signal.is_empty()),
             created_at: time(&created),
             started_at: time(&run.started_at),
             finished_at: time(&run.finished_at),
