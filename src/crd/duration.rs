@@ -13,8 +13,17 @@ use serde::{Deserialize, Serialize};
 #[schemars(with = "String")]
 pub struct Duration(pub std::time::Duration);
 
-const UNITS: [(&str, f64); 8] =
-    [("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86_400.0), ("w", 604_800.0)];
+const UNITS: [(&str, f64); 9] = [
+    ("ns", 1e-9),
+    ("us", 1e-6),
+    ("µs", 1e-6),
+    ("ms", 1e-3),
+    ("s", 1.0),
+    ("m", 60.0),
+    ("h", 3600.0),
+    ("d", 86_400.0),
+    ("w", 604_800.0),
+];
 
 impl Duration {
     /// A whole number of seconds.

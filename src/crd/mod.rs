@@ -1,6 +1,7 @@
 //! What users write: the kinds `Deployment` and `Hold`, group `evenkeel.dev/v1alpha1`.
 
 mod admit;
+mod decode;
 mod deployment;
 mod duration;
 mod errors;

@@ -5,7 +5,10 @@
 //! nothing is interpolated here, a `$` stays a `$`.
 
 mod hash;
+pub mod keys;
+mod normalise;
 mod parts;
+mod read;
 mod resources;
 mod scalars;
 mod service;
@@ -14,6 +17,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::decode::Sink;
 use super::{DeploymentSpec, FieldError};
 
 pub use hash::{COMPOSE_VERSION, json_hash, network_hash, service_hash, volume_hash};
@@ -21,6 +25,8 @@ pub use parts::*;
 pub use resources::*;
 pub use scalars::*;
 pub use service::Service;
+
+pub(super) use read::port_range;
 
 /// All services of a Deployment, with what they share.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -46,7 +52,16 @@ impl Project {
     /// `name` is the Compose project ([`super::project_of`]). Checks that need more than one place (references, cycles,
     /// names, ports used twice) are made by [`super::admit`], not here.
     pub fn read(name: &str, spec: &DeploymentSpec) -> Result<Self, Vec<FieldError>> {
-        let _ = (name, spec);
-        Ok(Self::default())
+        let sink = Sink::new(false);
+        let project = Self::collect(name, spec, &sink);
+        let errors = sink.into_findings().errors;
+        if errors.is_empty() { Ok(project) } else { Err(errors) }
+    }
+
+    /// As [`Project::read`], with what is wrong going to `sink`; what is wrong is left out of the project.
+    pub(super) fn collect(name: &str, spec: &DeploymentSpec, sink: &Sink) -> Self {
+        let mut project = read::project(name, spec, sink);
+        normalise::normalise(&mut project);
+        project
     }
 }

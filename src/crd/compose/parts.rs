@@ -135,7 +135,7 @@ pub struct Healthcheck {
 }
 
 /// One entry of `depends_on`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Dependency {
     /// What must hold.
     pub condition: DependencyCondition,
