@@ -9,3 +9,4 @@ mod support;
 
 mod daemon_harness;
 mod harness;
+mod layering;
