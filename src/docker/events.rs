@@ -16,10 +16,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::{Events, Result};
 use crate::model::{EngineEvent, EngineFailure, EventKind};
 
-/// Events that are asked for. Health probes make three `exec_*` events each, which would crowd out the rest.
+/// Events that are asked for. Of the three `exec_*` events of each health probe one is kept: the daemon remembers its last 256
+/// events, noisy ones included, and only who has seen one of those can tell later that nothing was missed.
 pub(super) const FILTER: &str = concat!(
     r#"{"event":["create","start","restart","kill","die","stop","oom","pause","unpause","destroy","rename","update","#,
-    r#""health_status","connect","disconnect","remove","pull","tag","untag","delete","load","import"]}"#
+    r#""health_status","exec_die","connect","disconnect","remove","pull","tag","untag","delete","load","import"]}"#
 );
 
 /// Events read ahead of the reader. The daemon drops readers that do not keep up, so they are read as they come.
