@@ -1,6 +1,110 @@
 //! The controller: looks, decides, acts, records.
+//!
+//! | file | what | touches the world |
+//! |---|---|---|
+//! | `reconcile` | the table of contents: one turn of one Deployment | |
+//! | `triggers` | what makes a Deployment's turn come: its own changes, Docker's, jobs, timers | reads |
+//! | `world` | the cached picture of Docker, kept true by events | reads |
+//! | `intent` | who stopped what: the decision table | pure |
+//! | `plan` | what to do: the only place that decides | pure |
+//! | `act` | does it: the only place that acts | writes |
+//! | `jobs` | what takes long goes on beside the turn | writes |
+//! | `status` | what to tell people | pure |
+//! | `record` | history, memory, Events | store |
+//! | `boot` | one summary after a restart of daemon or host | store |
+
+mod act;
+mod boot;
+mod jobs;
+mod reconcile;
+mod record;
+mod triggers;
 
 pub mod intent;
 pub mod plan;
+pub mod preview;
 pub mod status;
 pub mod world;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::SharedClock;
+use crate::docker::Engine;
+use crate::model::{Key, RecoveryMode};
+use crate::registry::Registry;
+use crate::store::Store;
+
+use boot::Boot;
+use jobs::Jobs;
+use world::World;
+
+/// Engine calls under way at once for all Deployments. Measured: from four on both of two cores are busy, sixteen stretch each start.
+const CALLS_AT_ONCE: usize = 8;
+
+/// What the controller is set up with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `--instance`.
+    pub instance: String,
+    /// `--mode`: the upper bound of every Deployment's recovery mode.
+    pub bound: RecoveryMode,
+    /// Between two turns of a Deployment when nothing happens.
+    pub resync: Duration,
+    /// The watched folder, for the label that tells Compose where a project's file is.
+    pub manifests: Option<std::path::PathBuf>,
+}
+
+/// What every turn needs. One per operator.
+pub struct Controller {
+    engine: Arc<dyn Engine>,
+    world: Arc<World>,
+    registry: Registry,
+    store: Store,
+    clock: SharedClock,
+    options: Options,
+    jobs: Jobs,
+    boot: Boot,
+    calls: Semaphore,
+    /// The last plan of each Deployment that acted, and how often in a row it was the same: the brake on going in circles.
+    repeats: Mutex<HashMap<Key, (String, u32)>>,
+}
+
+impl Controller {
+    /// A controller that does nothing until [`Controller::run`] runs.
+    pub fn new(engine: Arc<dyn Engine>, world: Arc<World>, registry: Registry, clock: SharedClock, options: Options) -> Arc<Self> {
+        let store = registry.store().clone();
+        Arc::new(Self {
+            engine,
+            world,
+            boot: Boot::new(store.clone(), clock.clone()),
+            store,
+            registry,
+            jobs: Jobs::new(clock.clone()),
+            clock,
+            options,
+            calls: Semaphore::new(CALLS_AT_ONCE),
+            repeats: Mutex::default(),
+        })
+    }
+
+    /// Forgets what is kept in memory of a Deployment that is gone.
+    fn forget(&self, key: &Key) {
+        self.boot.forget(key);
+        self.repeats.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
+    }
+
+    /// Reconciles until `shutdown`; turns under way are finished, containers are left running.
+    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) -> crate::store::Result<()> {
+        let summary = tokio::spawn(Arc::clone(&self).summarise_restarts(shutdown.clone()));
+        let result = triggers::run(Arc::clone(&self), shutdown).await;
+        self.jobs.abort_all();
+        summary.abort();
+        result
+    }
+}

@@ -471,6 +471,28 @@ impl Plan {
     }
 }
 
+impl Op {
+    /// What is done, without on what: a name for spans.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::CreateNetwork(_) => "create network",
+            Self::RemoveNetwork { .. } => "remove network",
+            Self::CreateVolume(_) => "create volume",
+            Self::RemoveVolume { .. } => "remove volume",
+            Self::Pull { .. } => "pull image",
+            Self::CreateContainer { .. } => "create container",
+            Self::Start(_) => "start container",
+            Self::Stop { .. } => "stop container",
+            Self::RemoveContainer(_) => "remove container",
+            Self::Rename { .. } => "rename container",
+            Self::Connect { .. } => "connect container",
+            Self::Disconnect { .. } => "disconnect container",
+            Self::SetRestartPolicy { .. } => "set restart policy",
+            Self::Tag { .. } => "tag image",
+        }
+    }
+}
+
 impl Action {
     /// Changes the indices it refers to, after other actions were taken out. Those it depends on must all have been kept.
     pub fn renumber(&mut self, new_index: &[Option<usize>]) {

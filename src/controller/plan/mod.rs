@@ -146,6 +146,10 @@ impl<'a> Planner<'a> {
         if let Some(until) = ends.min() {
             self.plan.wake(until);
         }
+        let blocked = |w: &Waiting| w.until.is_none() && matches!(w.reason, WaitReason::NotOwned { .. } | WaitReason::Obstacle { .. });
+        if self.plan.waiting.iter().any(blocked) {
+            self.plan.wake(later(self.now, self.desired.recovery.max));
+        }
         withhold(&mut self.plan, self.desired.recovery.mode, self.desired.recovery.bound);
         self.plan
     }

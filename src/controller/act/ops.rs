@@ -1,0 +1,201 @@
+//! Each action as calls to the engine, and the picture brought up to date with what it did.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::docker;
+use crate::model::{
+    Action, ActionResult, ContainerSpec, Desired, EngineFailure, FailureKind, JobKind, NetworkAttachment, NetworkRef, Op, Outcome, Plan,
+    StopReason, Subject, Target,
+};
+
+use crate::controller::Controller;
+
+/// Ids of what earlier actions of the plan made, by action index.
+pub(super) struct Made(BTreeMap<usize, String>);
+
+impl Made {
+    /// What the actions before `index` made.
+    pub fn of(plan: &Plan, index: usize, outcomes: &[Option<Outcome>]) -> Self {
+        let id = |before: usize| match outcomes.get(before)?.as_ref().map(|outcome| &outcome.result) {
+            Some(ActionResult::Done { id: Some(id) }) => Some((before, id.clone())),
+            _ => None,
+        };
+        Self((0..plan.actions.len()).filter(|before| *before != index).filter_map(id).collect())
+    }
+
+    fn get(&self, action: usize) -> docker::Result<String> {
+        self.0.get(&action).cloned().ok_or_else(|| EngineFailure {
+            kind: FailureKind::NotFound,
+            message: "what an earlier step of the plan should have made is not there; the next turn plans anew".into(),
+        })
+    }
+
+    fn target(&self, target: &Target) -> docker::Result<String> {
+        match target {
+            Target::Existing { id, .. } => Ok(id.clone()),
+            Target::Made { action, .. } => self.get(*action),
+        }
+    }
+
+    fn network(&self, network: &NetworkRef) -> docker::Result<String> {
+        match network {
+            NetworkRef::Id(id) => Ok(id.clone()),
+            NetworkRef::Made(action) => self.get(*action),
+        }
+    }
+}
+
+/// An outcome in one word, for traces.
+pub(super) fn word(result: &ActionResult) -> &'static str {
+    match result {
+        ActionResult::Done { .. } => "done",
+        ActionResult::Started => "started",
+        ActionResult::Failed(_) => "failed",
+        ActionResult::Skipped { .. } => "skipped",
+    }
+}
+
+impl Controller {
+    /// Does one action.
+    pub(super) async fn carry_out(&self, desired: &Desired, action: &Action, made: &Made) -> ActionResult {
+        match &action.op {
+            Op::Pull { image, platform } => self.pull(desired, action, image, platform.as_deref()),
+            Op::Stop { target: Target::Existing { id, .. }, grace, reason } => self.stop(desired, action, id, *grace, *reason),
+            Op::Start(target) => self.start(desired, action, target, made).await,
+            _ => match self.call(action, made).await {
+                Ok(id) => ActionResult::Done { id },
+                Err(failure) => ActionResult::Failed(failure),
+            },
+        }
+    }
+
+    async fn call(&self, action: &Action, made: &Made) -> docker::Result<Option<String>> {
+        match &action.op {
+            Op::CreateNetwork(spec) => {
+                let id = self.engine.create_network(spec).await?;
+                self.world.refresh_networks().await?;
+                return Ok(Some(id));
+            }
+            Op::RemoveNetwork { id } => {
+                self.engine.remove_network(id).await?;
+                self.world.refresh_networks().await?;
+            }
+            Op::CreateVolume(spec) => {
+                self.engine.create_volume(spec).await?;
+                self.world.refresh_volumes().await?;
+            }
+            Op::RemoveVolume { name } => {
+                self.engine.remove_volume(name).await?;
+                self.world.refresh_volumes().await?;
+            }
+            Op::CreateContainer { spec, networks } => return self.create(spec, networks, made).await.map(Some),
+            Op::RemoveContainer(target) => {
+                let id = made.target(target)?;
+                self.engine.remove_container(&id, false).await?;
+                self.world.refresh_container(&id).await?;
+            }
+            Op::Rename { target, to } => {
+                let id = made.target(target)?;
+                self.engine.rename_container(&id, to).await?;
+                self.world.refresh_container(&id).await?;
+            }
+            Op::Connect { target, network, attachment, .. } => self.connect(made, target, network, attachment).await?,
+            Op::Disconnect { target, network } => {
+                let id = made.target(target)?;
+                self.engine.disconnect_network(network, &id).await?;
+                self.world.refresh_container(&id).await?;
+            }
+            Op::SetRestartPolicy { target, policy } => {
+                let id = made.target(target)?;
+                self.engine.set_restart_policy(&id, policy).await?;
+                self.world.refresh_container(&id).await?;
+            }
+            Op::Tag { image_id, reference } => {
+                self.engine.tag(image_id, reference).await?;
+                self.world.refresh_images().await?;
+            }
+            Op::Pull { .. } | Op::Stop { .. } | Op::Start(_) => {}
+        }
+        Ok(None)
+    }
+
+    async fn create(&self, spec: &ContainerSpec, networks: &BTreeMap<String, NetworkRef>, made: &Made) -> docker::Result<String> {
+        let ids: docker::Result<BTreeMap<String, String>> =
+            networks.iter().map(|(key, network)| Ok((key.clone(), made.network(network)?))).collect();
+        let id = self.engine.create_container(spec, &ids?).await?;
+        self.world.refresh_container(&id).await?;
+        Ok(id)
+    }
+
+    async fn connect(&self, made: &Made, target: &Target, network: &NetworkRef, attachment: &NetworkAttachment) -> docker::Result<()> {
+        let id = made.target(target)?;
+        self.engine.connect_network(&made.network(network)?, &id, attachment).await?;
+        self.world.refresh_container(&id).await
+    }
+
+    /// Starts a container, unless something holds it by now.
+    async fn start(&self, desired: &Desired, action: &Action, target: &Target, made: &Made) -> ActionResult {
+        let Subject::Replica(replica) = &action.subject else {
+            return ActionResult::Skipped { why: "only a replica is ever started".into() };
+        };
+        let id = match made.target(target) {
+            Ok(id) => id,
+            Err(failure) => return ActionResult::Failed(failure),
+        };
+        let guard = match self.registry.may_start(&desired.key, replica).await {
+            Ok(guard) => guard,
+            Err(why) => return ActionResult::Skipped { why },
+        };
+        let started = self.engine.start_container(&id).await;
+        drop(guard);
+        let seen = self.world.refresh_container(&id).await;
+        match started.and(seen) {
+            Ok(()) => ActionResult::Done { id: Some(id) },
+            Err(failure) => ActionResult::Failed(failure),
+        }
+    }
+
+    /// A graceful stop, as a job. That it is ours is on disk before it is made.
+    fn stop(&self, desired: &Desired, action: &Action, id: &str, grace: u64, reason: StopReason) -> ActionResult {
+        let (engine, world) = (Arc::clone(&self.engine), Arc::clone(&self.world));
+        let (action, container) = (action.clone(), id.to_owned());
+        self.jobs.start(&desired.key, JobKind::Stop(id.to_owned()), async move {
+            let began = tokio::time::Instant::now();
+            let stopped = async {
+                let unwritten = |error: crate::store::StoreError| EngineFailure {
+                    kind: FailureKind::Transient,
+                    message: format!("the stop was not made, since its mark could not be written: {error}"),
+                };
+                world.mark_stop(&container, reason).await.map_err(unwritten)?;
+                engine.stop_container(&container, grace).await?;
+                world.refresh_container(&container).await
+            };
+            let result = match stopped.await {
+                Ok(()) => ActionResult::Done { id: None },
+                Err(failure) => ActionResult::Failed(failure),
+            };
+            Outcome { action, result, took: began.elapsed() }
+        });
+        ActionResult::Started
+    }
+
+    /// A pull, as a job.
+    fn pull(&self, desired: &Desired, action: &Action, image: &str, platform: Option<&str>) -> ActionResult {
+        let (engine, world) = (Arc::clone(&self.engine), Arc::clone(&self.world));
+        let (action, image, platform) = (action.clone(), image.to_owned(), platform.map(str::to_owned));
+        self.jobs.start(&desired.key, JobKind::Pull(image.clone()), async move {
+            let began = tokio::time::Instant::now();
+            let pulled = async {
+                engine.pull(&image, platform.as_deref()).await?;
+                world.refresh_images().await
+            };
+            let result = match pulled.await {
+                Ok(()) => ActionResult::Done { id: None },
+                Err(failure) => ActionResult::Failed(failure),
+            };
+            Outcome { action, result, took: began.elapsed() }
+        });
+        ActionResult::Started
+    }
+}

@@ -1,0 +1,101 @@
+//! What takes long goes on beside the key's turn: pulls and graceful stops.
+//!
+//! A job's outcome lands in the Deployment's inbox and its turn is called for; the next turn records it. So history has one
+//! writer at a time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::broadcast;
+use tokio::task::AbortHandle;
+
+use crate::clock::SharedClock;
+use crate::model::{Job, JobKind, Key, Outcome};
+
+/// Unread finishes kept for a slow reader; one that lags takes it as "anything may have finished".
+const BACKLOG: usize = 1024;
+
+/// The jobs under way. Clones share them.
+#[derive(Clone)]
+pub(super) struct Jobs {
+    clock: SharedClock,
+    state: Arc<Mutex<State>>,
+    finished: broadcast::Sender<Key>,
+}
+
+#[derive(Default)]
+struct State {
+    running: HashMap<(Key, JobKind), (Job, Option<AbortHandle>)>,
+    inbox: HashMap<Key, Vec<Outcome>>,
+}
+
+impl Jobs {
+    pub fn new(clock: SharedClock) -> Self {
+        Self { clock, state: Arc::default(), finished: broadcast::channel(BACKLOG).0 }
+    }
+
+    /// Starts a job, unless the same one is under way. Its outcome is delivered when it ends.
+    pub fn start(&self, key: &Key, kind: JobKind, work: impl Future<Output = Outcome> + Send + 'static) {
+        let id = (key.clone(), kind.clone());
+        let mut state = self.lock();
+        if state.running.contains_key(&id) {
+            return;
+        }
+        state.running.insert(id.clone(), (Job { kind, since: self.clock.now() }, None));
+        let jobs = self.clone();
+        let task = tokio::spawn(tracing::Instrument::in_current_span({
+            let id = id.clone();
+            async move {
+                let outcome = work.await;
+                jobs.finish(&id, outcome);
+            }
+        }));
+        if let Some((_, handle)) = state.running.get_mut(&id) {
+            *handle = Some(task.abort_handle());
+        }
+    }
+
+    /// The jobs of a Deployment.
+    pub fn of(&self, key: &Key) -> Vec<Job> {
+        self.lock().running.iter().filter(|((owner, _), _)| owner == key).map(|(_, (job, _))| job.clone()).collect()
+    }
+
+    /// Ends a job that nobody wants any more. Its outcome is not delivered.
+    pub fn cancel(&self, key: &Key, kind: &JobKind) {
+        if let Some((_, Some(handle))) = self.lock().running.remove(&(key.clone(), kind.clone())) {
+            handle.abort();
+        }
+    }
+
+    /// Outcomes that came in since the last call.
+    pub fn take_finished(&self, key: &Key) -> Vec<Outcome> {
+        self.lock().inbox.remove(key).unwrap_or_default()
+    }
+
+    /// Whose jobs finish, from now on.
+    pub fn finishes(&self) -> broadcast::Receiver<Key> {
+        self.finished.subscribe()
+    }
+
+    /// Ends all jobs: the operator goes.
+    pub fn abort_all(&self) {
+        for (_, (_, handle)) in self.lock().running.drain() {
+            if let Some(handle) = handle {
+                handle.abort();
+            }
+        }
+    }
+
+    fn finish(&self, id: &(Key, JobKind), outcome: Outcome) {
+        let mut state = self.lock();
+        state.running.remove(id);
+        state.inbox.entry(id.0.clone()).or_default().push(outcome);
+        drop(state);
+        // No receiver: the operator is going down.
+        let _ = self.finished.send(id.0.clone());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

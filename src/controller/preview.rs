@@ -1,0 +1,93 @@
+//! What would be done, without doing it: `evenkeel plan`.
+
+use serde::Serialize;
+
+use crate::crd::Deployment;
+use crate::model::{Action, Key, Plan};
+use crate::store::Kind;
+
+use super::Controller;
+use super::plan::plan;
+
+/// A plan for people and machines.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Preview {
+    /// The Deployment's namespace and name.
+    pub deployment: String,
+    /// The generation it is for.
+    pub generation: i64,
+    /// What would be done, in order.
+    pub actions: Vec<PlannedAction>,
+    /// What the recovery mode keeps from being done.
+    pub withheld: Vec<PlannedAction>,
+    /// What is waited for, a line each.
+    pub waiting: Vec<String>,
+    /// When it is looked at again though nothing happens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wake_at: Option<jiff::Timestamp>,
+    /// All of it as text.
+    pub text: String,
+}
+
+/// One action that would be taken.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedAction {
+    /// `start container web-app-1`.
+    pub action: String,
+    /// `replica app-1`.
+    pub subject: String,
+    /// Why.
+    pub cause: String,
+    /// Indices of the actions it comes after.
+    pub after: Vec<usize>,
+}
+
+impl Controller {
+    /// The plan of a stored Deployment, now.
+    ///
+    /// # Errors
+    /// When it is not there, is wrong, or the engine cannot be seen; as text for people.
+    pub fn preview(&self, key: &Key) -> Result<Preview, String> {
+        let object = self.store.get(Kind::Deployment, key).map_err(|error| error.to_string())?;
+        let object = object.ok_or_else(|| format!("deployment {key} not found"))?;
+        let object: Deployment = serde_json::from_value((*object).clone()).map_err(|error| error.to_string())?;
+        self.preview_object(&object)
+    }
+
+    /// The plan that a Deployment would have if it were stored as it is.
+    ///
+    /// # Errors
+    /// When it is wrong, or the engine cannot be seen; as text for people.
+    pub fn preview_object(&self, object: &Deployment) -> Result<Preview, String> {
+        let metadata = &object.metadata;
+        let namespace = metadata.namespace.as_deref().unwrap_or("default");
+        let key = Key::new(namespace, metadata.name.as_deref().unwrap_or_default());
+        let desired = self.desired(&key, object)?;
+        let observed = self.observe(&key)?;
+        let read = |error: crate::store::StoreError| error.to_string();
+        let (history, memory) = (self.store.history(&key).map_err(read)?, self.store.memory(&key).map_err(read)?);
+        Ok(plan(&desired, &observed, &history, &memory, self.clock.now()).into())
+    }
+}
+
+impl From<Plan> for Preview {
+    fn from(plan: Plan) -> Self {
+        let show = |action: &Action| PlannedAction {
+            action: action.op.to_string(),
+            subject: action.subject.to_string(),
+            cause: action.cause.to_string(),
+            after: action.after.clone(),
+        };
+        Self {
+            deployment: plan.key.to_string(),
+            generation: plan.generation,
+            actions: plan.actions.iter().map(show).collect(),
+            withheld: plan.withheld.iter().map(show).collect(),
+            waiting: plan.waiting.iter().map(ToString::to_string).collect(),
+            wake_at: plan.wake_at,
+            text: plan.to_string(),
+        }
+    }
+}

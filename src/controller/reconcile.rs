@@ -1,0 +1,217 @@
+//! One turn of one Deployment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::runtime::controller::Action as Requeue;
+use tracing::{Instrument, debug, info_span, warn};
+
+use crate::crd::{Deployment, DeploymentStatus};
+use crate::model::{Desired, History, Key, Memory, Observed, Plan, Reason, Severity};
+use crate::resolve::resolve;
+use crate::store::{Kind, StoreError};
+
+use super::plan::plan;
+use super::status::{Sight, blind, invalid, status};
+use super::world::View;
+use super::{Controller, record};
+
+/// Longest pause of a Deployment whose plan stays the same though it was carried out.
+const CIRCLING_CAP: Duration = Duration::from_secs(5);
+
+/// Why a turn could not be finished: the store failed. It is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum TurnError {
+    /// The store did not do it.
+    #[error("reconciling deployment {key}")]
+    Store {
+        /// Whose turn.
+        key: Key,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+    /// A stored object cannot be read.
+    #[error("reading deployment {key} from the store")]
+    Unreadable {
+        /// Whose turn.
+        key: Key,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The turn panicked: a bug. The others go on.
+    #[error("reconciling deployment {key} panicked: {message}")]
+    Panic {
+        /// Whose turn.
+        key: Key,
+        /// What the panic said.
+        message: String,
+    },
+}
+
+/// What is loaded at the start of a turn.
+struct Loaded {
+    object: Deployment,
+    history: History,
+    memory: Memory,
+}
+
+impl Controller {
+    /// One turn: load, observe, plan, act, record. Returns when to look again though nothing happened.
+    pub(super) async fn reconcile(self: Arc<Self>, key: Key) -> Result<Requeue, TurnError> {
+        let span = info_span!("reconcile", deployment = %key, actions = tracing::field::Empty);
+        self.turn(&key).instrument(span).await.map_err(|error| match error {
+            Failure::Store(source) => TurnError::Store { key, source },
+            Failure::Unreadable(source) => TurnError::Unreadable { key, source },
+        })
+    }
+
+    async fn turn(&self, key: &Key) -> Result<Requeue, Failure> {
+        let Some(mut loaded) = self.load(key)? else { return Ok(Requeue::await_change()) };
+        let desired = match self.desired(key, &loaded.object) {
+            Ok(desired) => desired,
+            Err(why) => return self.finish(key, invalid(&loaded.object, &why, self.clock.now())).await,
+        };
+        let observed = match self.observe(key) {
+            Ok(observed) => observed,
+            Err(why) => return self.finish(key, blind(&loaded.object, &why, self.clock.now())).await,
+        };
+        record::finished_jobs(self, &desired, &mut loaded.history).await?;
+        let plan = {
+            let _span = info_span!("plan").entered();
+            plan(&desired, &observed, &loaded.history, &loaded.memory, self.clock.now())
+        };
+        tracing::Span::current().record("actions", plan.actions.len());
+        record::before_acting(self, &desired, &observed, &plan, &mut loaded.history, &mut loaded.memory).await?;
+        let outcomes = self.act(&desired, &plan).await;
+        let told = self.sight_status(&loaded, &desired, &observed, &plan);
+        record::outcomes(self, &desired, &outcomes, &mut loaded.history).await?;
+        let last_actions = super::status::last_actions(&loaded.history);
+        self.write_status(key, DeploymentStatus { last_actions, ..told }).await?;
+        self.boot.report(&desired, &plan, &outcomes);
+        Ok(self.requeue(key, &plan, !outcomes.is_empty()))
+    }
+
+    fn load(&self, key: &Key) -> Result<Option<Loaded>, Failure> {
+        let _span = info_span!("load").entered();
+        let Some(object) = self.store.get(Kind::Deployment, key)? else { return Ok(None) };
+        let object = serde_json::from_value((*object).clone()).map_err(Failure::Unreadable)?;
+        Ok(Some(Loaded { object, history: self.store.history(key)?, memory: self.store.memory(key)? }))
+    }
+
+    /// What should be, or what is wrong with the object.
+    pub(super) fn desired(&self, key: &Key, object: &Deployment) -> Result<Desired, String> {
+        let project = crate::crd::project_of(object);
+        let read = |error: crate::registry::RegistryError| error.to_string();
+        let claimed_by = self.registry.claimant(key, &project).map_err(read)?;
+        let holds = self.registry.holds_of(key).map_err(read)?;
+        let source = self.source_file(object);
+        let desired = resolve(object, holds, &self.options.instance, self.options.bound, claimed_by, source.as_deref());
+        let mut desired = desired.map_err(|errors| crate::crd::list_errors(&errors))?;
+        if let Some(booted) = self.boot.host_booted_at() {
+            for service in desired.services.values_mut() {
+                service.retried_at = service.retried_at.max(Some(booted));
+            }
+        }
+        Ok(desired)
+    }
+
+    /// The manifest's path on this machine, for Compose's label.
+    fn source_file(&self, object: &Deployment) -> Option<String> {
+        let annotation = object.metadata.annotations.as_ref()?.get(crate::model::annotations::SOURCE)?;
+        let path = annotation.rsplit_once(':').map_or(annotation.as_str(), |(path, _)| path);
+        Some(self.options.manifests.as_ref()?.join(path).display().to_string())
+    }
+
+    /// What is: the cached picture, without a call to the engine.
+    pub(super) fn observe(&self, key: &Key) -> Result<Observed, String> {
+        let _span = info_span!("observe").entered();
+        match self.world.view() {
+            View::Seen(snapshot) => Ok(Observed { snapshot, jobs: self.jobs.of(key) }),
+            View::Blind { why, .. } => Err(why),
+        }
+    }
+
+    fn sight_status(&self, loaded: &Loaded, desired: &Desired, observed: &Observed, plan: &Plan) -> DeploymentStatus {
+        status(&Sight {
+            object: &loaded.object,
+            desired,
+            snapshot: &observed.snapshot,
+            plan,
+            history: &loaded.history,
+            memory: &loaded.memory,
+            now: self.clock.now(),
+        })
+    }
+
+    async fn finish(&self, key: &Key, status: DeploymentStatus) -> Result<Requeue, Failure> {
+        self.write_status(key, status).await?;
+        Ok(Requeue::await_change())
+    }
+
+    /// Writes the status if it differs. An object that is gone by now needs none.
+    async fn write_status(&self, key: &Key, status: DeploymentStatus) -> Result<(), Failure> {
+        let status = serde_json::to_value(status).map_err(Failure::Unreadable)?;
+        let change = move |object: &mut serde_json::Value| {
+            object["status"] = status;
+            Ok::<_, StoreError>(())
+        };
+        match self.store.modify(Kind::Deployment, key, crate::store::Part::Status, None, change).await {
+            Ok(_) | Err(StoreError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// At once after acting, to see what came of it; slower and slower if the same plan comes again and again.
+    fn requeue(&self, key: &Key, plan: &Plan, acted: bool) -> Requeue {
+        let mut repeats = self.repeats.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if !acted {
+            repeats.remove(key);
+            return match plan.wake_at {
+                Some(at) => {
+                    let wait = Duration::try_from(at.duration_since(self.clock.now())).unwrap_or_default();
+                    Requeue::requeue(wait.min(self.options.resync))
+                }
+                None => Requeue::requeue(self.options.resync),
+            };
+        }
+        let text = plan.to_string();
+        let (last, times) = repeats.entry(key.clone()).or_default();
+        *times = if *last == text { times.saturating_add(1) } else { 0 };
+        *last = text;
+        let pause = Duration::from_millis(50).saturating_mul(2_u32.saturating_pow((*times).min(16)).saturating_sub(1)).min(CIRCLING_CAP);
+        if pause == CIRCLING_CAP {
+            debug!(deployment = %key, "the same plan comes again and again; slowing down");
+        }
+        Requeue::requeue(pause)
+    }
+
+    /// Tells people, or says in the log that it could not.
+    pub(super) async fn tell(&self, desired: &Desired, reason: Reason, severity: Severity, message: String) {
+        let happening = crate::model::Happening {
+            about: crate::model::About::Deployment(desired.key.clone(), Some(desired.uid.clone())),
+            reason,
+            severity,
+            message,
+            trace_id: crate::telemetry::trace_id(),
+        };
+        if let Err(error) = self.store.tell(happening).await {
+            warn!(deployment = %desired.key, %error, "writing an Event failed");
+        }
+    }
+}
+
+/// Failure inside a turn, before it is given its key.
+pub(super) enum Failure {
+    /// The store did not do it.
+    Store(StoreError),
+    /// JSON of an object.
+    Unreadable(serde_json::Error),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}

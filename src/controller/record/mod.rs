@@ -1,0 +1,212 @@
+//! What a turn leaves behind: history, memory, Events. History is written before the action that relies on it, so that a
+//! counter survives a kill at any instant.
+
+mod notes;
+
+use crate::model::{
+    ActionRecord, ActionResult, Cause, Desired, EngineFailure, Failure as Failed, FailureKind, History, LAST_ACTIONS, Memory,
+    Observed, Obstacle, Op, Outcome, Plan, Reason, ReplicaHistory, ReplicaId, Severity, Subject,
+};
+
+use super::Controller;
+use super::plan::slots;
+use super::reconcile::Failure;
+
+/// Records what jobs brought that ended since the last turn.
+pub(super) async fn finished_jobs(controller: &Controller, desired: &Desired, history: &mut History) -> Result<(), Failure> {
+    let finished = controller.jobs.take_finished(&desired.key);
+    if finished.is_empty() { Ok(()) } else { outcomes(controller, desired, &finished, history).await }
+}
+
+/// Records what the plan noticed, and counts the attempts it is about to make.
+pub(super) async fn before_acting(
+    controller: &Controller,
+    desired: &Desired,
+    observed: &Observed,
+    plan: &Plan,
+    history: &mut History,
+    memory: &mut Memory,
+) -> Result<(), Failure> {
+    let (old_history, old_memory) = (history.clone(), memory.clone());
+    see_running(desired, observed, history, memory);
+    notes::apply(controller, desired, plan, history, memory).await?;
+    count_attempts(controller, desired, plan, history);
+    if *memory != old_memory {
+        controller.store.put_memory(&desired.key, memory.clone()).await?;
+    }
+    if *history != old_history {
+        controller.store.put_history(&desired.key, history.clone()).await?;
+    }
+    notes::clean_up(controller, desired, plan).await
+}
+
+/// Records what came of actions.
+pub(super) async fn outcomes(controller: &Controller, desired: &Desired, outcomes: &[Outcome], history: &mut History) -> Result<(), Failure> {
+    if outcomes.is_empty() {
+        return Ok(());
+    }
+    for outcome in outcomes {
+        match &outcome.result {
+            ActionResult::Done { .. } => {
+                forget_obstacle(history, outcome);
+                keep_action(controller, history, outcome, "ok".into());
+                tell_done(controller, desired, outcome).await;
+            }
+            ActionResult::Failed(failure) => {
+                let failure = name_port_holder(controller, failure);
+                keep_action(controller, history, outcome, failure.message.clone());
+                let first = keep_failure(controller, desired, history, outcome, &failure);
+                if first {
+                    let message = format!("{} failed: {}", outcome.action.op, failure.message);
+                    controller.tell(desired, failure_reason(outcome, &failure), Severity::Warning, message).await;
+                }
+            }
+            ActionResult::Skipped { .. } => give_back_attempt(history, outcome),
+            ActionResult::Started => {}
+        }
+    }
+    controller.store.put_history(&desired.key, history.clone()).await?;
+    Ok(())
+}
+
+/// Notes which replicas run.
+fn see_running(desired: &Desired, observed: &Observed, history: &mut History, memory: &Memory) {
+    let running: Vec<ReplicaId> = {
+        let slots = slots(desired, &observed.snapshot, history, memory);
+        let replicas = desired.services.values().flat_map(|s| (1..=s.replicas).map(|n| ReplicaId::new(&s.name, n)));
+        replicas.filter(|replica| slots.get(replica).current.is_some_and(crate::model::Container::is_up)).collect()
+    };
+    for replica in running {
+        let record = replica_mut(history, &replica);
+        record.was_running = true;
+    }
+}
+
+/// Attempts are counted before they are made.
+fn count_attempts(controller: &Controller, desired: &Desired, plan: &Plan, history: &mut History) {
+    for action in &plan.actions {
+        let (Cause::Recovery { attempt, .. }, Subject::Replica(replica)) = (&action.cause, &action.subject) else { continue };
+        let Some(service) = desired.services.get(&replica.service) else { continue };
+        let record = replica_mut(history, replica);
+        if *attempt == 1 {
+            (record.alerted, record.exhausted) = (false, false);
+        }
+        record.attempts = *attempt;
+        record.spec_hash = service.spec_hash.clone();
+        record.last_attempt_at = Some(controller.clock.now());
+    }
+}
+
+/// An attempt that was not made after all does not count.
+fn give_back_attempt(history: &mut History, outcome: &Outcome) {
+    if let (Cause::Recovery { attempt, .. }, Subject::Replica(replica)) = (&outcome.action.cause, &outcome.action.subject) {
+        let record = replica_mut(history, replica);
+        if record.attempts == *attempt {
+            record.attempts = attempt.saturating_sub(1);
+        }
+    }
+}
+
+fn replica_mut<'h>(history: &'h mut History, replica: &ReplicaId) -> &'h mut ReplicaHistory {
+    history.replicas.entry(replica.to_string()).or_default()
+}
+
+/// A replica's obstacle is gone when it was started; any other subject's when an action on it succeeded.
+fn forget_obstacle(history: &mut History, outcome: &Outcome) {
+    let replica = matches!(outcome.action.subject, Subject::Replica(_));
+    if !replica || matches!(outcome.action.op, Op::Start(_)) {
+        history.obstacles.remove(&outcome.action.subject.to_string());
+    }
+}
+
+fn keep_action(controller: &Controller, history: &mut History, outcome: &Outcome, result: String) {
+    history.last_actions.push(ActionRecord {
+        at: controller.clock.now(),
+        action: outcome.action.op.to_string(),
+        cause: outcome.action.cause.to_string(),
+        result,
+        trace_id: crate::telemetry::trace_id(),
+    });
+    let excess = history.last_actions.len().saturating_sub(LAST_ACTIONS);
+    history.last_actions.drain(..excess);
+}
+
+/// Keeps a failure: as the container's own, which spends attempts, or as an obstacle. Returns whether it is new.
+fn keep_failure(controller: &Controller, desired: &Desired, history: &mut History, outcome: &Outcome, failure: &EngineFailure) -> bool {
+    let now = controller.clock.now();
+    let makes_it_run = matches!(outcome.action.op, Op::CreateContainer { .. } | Op::Start(_));
+    if let Subject::Replica(replica) = &outcome.action.subject
+        && failure.kind.spends_attempt()
+        && makes_it_run
+    {
+        let spec_hash = desired.services.get(&replica.service).map(|service| service.spec_hash.clone()).unwrap_or_default();
+        let record = replica_mut(history, replica);
+        let new = record.failure.as_ref().is_none_or(|before| before.message != failure.message);
+        record.failure = Some(Failed { at: now, message: failure.message.clone(), exit_code: None, oom_killed: false });
+        record.spec_hash = spec_hash;
+        record.was_running = false;
+        return new;
+    }
+    let obstacle = history.obstacles.entry(outcome.action.subject.to_string());
+    let known = matches!(&obstacle, std::collections::btree_map::Entry::Occupied(known) if known.get().kind == failure.kind);
+    let obstacle = obstacle.or_insert_with(|| Obstacle {
+        kind: failure.kind.clone(),
+        message: String::new(),
+        tries: 0,
+        since: now,
+        last_at: now,
+    });
+    obstacle.kind = failure.kind.clone();
+    obstacle.message = failure.message.clone();
+    obstacle.tries = obstacle.tries.saturating_add(1);
+    obstacle.last_at = now;
+    !known
+}
+
+/// Says who holds a port that could not be bound: a container, else a process where that can be read.
+fn name_port_holder(controller: &Controller, failure: &EngineFailure) -> EngineFailure {
+    let FailureKind::PortHeld { port: Some(port), protocol } = &failure.kind else { return failure.clone() };
+    let container = match controller.world.view() {
+        super::world::View::Seen(snapshot) => snapshot
+            .containers
+            .values()
+            .find(|c| c.is_up() && c.ports.iter().any(|held| held.port == *port && held.protocol == *protocol))
+            .map(|c| format!("container {}", c.name)),
+        super::world::View::Blind { .. } => None,
+    };
+    let holder = container.or_else(|| controller.engine.port_holder(*port, protocol)).unwrap_or_else(|| "another process".into());
+    let message = format!("host port {port}/{protocol} is held by {holder}; free it or declare another ({})", failure.message);
+    EngineFailure { kind: failure.kind.clone(), message }
+}
+
+fn failure_reason(outcome: &Outcome, failure: &EngineFailure) -> Reason {
+    match (&failure.kind, &outcome.action.op) {
+        (FailureKind::PortHeld { .. }, _) => Reason::PortHeld,
+        (FailureKind::NameHeld, _) => Reason::NameHeld,
+        (FailureKind::NetworkMissing, _) => Reason::NetworkMissing,
+        (FailureKind::Unavailable, _) => Reason::EngineUnavailable,
+        (_, Op::Pull { .. }) => Reason::ImagePullBackOff,
+        (FailureKind::ImageMissing, _) => Reason::ImageMissing,
+        (_, Op::Start(_)) => Reason::StartFailed,
+        (_, Op::CreateContainer { .. } | Op::CreateNetwork(_) | Op::CreateVolume(_)) => Reason::CreateFailed,
+        _ => Reason::EngineError,
+    }
+}
+
+/// The Event of an action that succeeded, where people would want one.
+async fn tell_done(controller: &Controller, desired: &Desired, outcome: &Outcome) {
+    let action = &outcome.action;
+    let reason = match (&action.op, &action.cause) {
+        (Op::CreateContainer { .. } | Op::CreateNetwork(_) | Op::CreateVolume(_), _) => Reason::Created,
+        (Op::Start(_), Cause::Recovery { .. }) => Reason::RecoveryStarted,
+        (Op::Start(_), Cause::RestartRequested) => Reason::Restarted,
+        (Op::Start(_), Cause::SpecChanged) => Reason::Replaced,
+        (Op::Start(_), _) => Reason::Started,
+        (Op::Stop { .. }, _) => Reason::Stopped,
+        (Op::RemoveContainer(_) | Op::RemoveNetwork { .. } | Op::RemoveVolume { .. }, _) => Reason::Removed,
+        (Op::Pull { .. }, _) => Reason::Pulled,
+        _ => Reason::Updated,
+    };
+    let message = format!("{}, because {}", action.op, action.cause);
+    controller.tell(desired, reason, Severity::Normal, message).await;
+}

@@ -1,0 +1,110 @@
+//! What the plan noticed, written down.
+
+use tracing::debug;
+
+use crate::model::{
+    Adopted, Completion, Desired, FINALIZER, FINALIZER_ORPHAN, Failure as Failed, History, Memory, Note, Plan, Reason, ReplicaHistory,
+    Severity,
+};
+use crate::store::{Kind, Part, StoreError};
+
+use super::replica_mut;
+use crate::controller::Controller;
+use crate::controller::reconcile::Failure;
+
+/// Brings history and memory up to what the plan noticed, and tells people what is new.
+pub(super) async fn apply(
+    controller: &Controller,
+    desired: &Desired,
+    plan: &Plan,
+    history: &mut History,
+    memory: &mut Memory,
+) -> Result<(), Failure> {
+    for note in &plan.notes {
+        let told = keep(note, history, memory);
+        if let Some((reason, severity, message)) = told {
+            controller.tell(desired, reason, severity, message).await;
+        }
+    }
+    Ok(())
+}
+
+type Told = Option<(Reason, Severity, String)>;
+
+fn keep(note: &Note, history: &mut History, memory: &mut Memory) -> Told {
+    match note {
+        Note::Stable(replica) => {
+            let record = replica_mut(history, replica);
+            *record = ReplicaHistory { was_running: record.was_running, recoveries: record.recoveries, ..ReplicaHistory::default() };
+            Some((Reason::Recovered, Severity::Normal, format!("replica {replica} has been running for the stable window; attempts start over")))
+        }
+        Note::Completed { replica, spec_hash, at, exit_code } => {
+            replica_mut(history, replica).was_running = false;
+            memory.completions.insert(replica.to_string(), Completion { spec_hash: spec_hash.clone(), at: *at, exit_code: *exit_code });
+            Some(match exit_code {
+                0 => (Reason::Completed, Severity::Normal, format!("replica {replica} ran to its end")),
+                code => (Reason::JobFailed, Severity::Warning, format!("replica {replica} ran once and ended with exit code {code}")),
+            })
+        }
+        Note::Failed { replica, spec_hash, at, failure, exit_code, oom_killed } => {
+            let record = replica_mut(history, replica);
+            record.failure =
+                Some(Failed { at: *at, message: failure.clone(), exit_code: Some(*exit_code), oom_killed: *oom_killed });
+            record.spec_hash = spec_hash.clone();
+            record.was_running = false;
+            Some((Reason::Crashed, Severity::Warning, format!("replica {replica} ended: {failure}")))
+        }
+        Note::Alert { replica, attempts } => {
+            replica_mut(history, replica).alerted = true;
+            let message = format!("replica {replica} failed again after {attempts} attempts to recover it");
+            Some((Reason::RecoveryAlert, Severity::Warning, message))
+        }
+        Note::Exhausted { replica, attempts } => {
+            replica_mut(history, replica).exhausted = true;
+            let message = format!("replica {replica} is given up after {attempts} attempts; mend it, then `evenkeel retry`");
+            Some((Reason::BackOffExhausted, Severity::Warning, message))
+        }
+        Note::StartedOver(replica) => {
+            let record = replica_mut(history, replica);
+            *record = ReplicaHistory { was_running: record.was_running, recoveries: record.recoveries, ..ReplicaHistory::default() };
+            None
+        }
+        Note::IntentUnknown(replica) => {
+            replica_mut(history, replica).was_running = false;
+            let message = format!("replica {replica} is not running and nobody saw why; it should run, so it is started");
+            Some((Reason::IntentUnknown, Severity::Warning, message))
+        }
+        Note::Volumes { replica, names } => {
+            memory.volumes.insert(replica.to_string(), names.clone());
+            None
+        }
+        Note::Adopted { replica, container_id, spec_hash, restart } => {
+            let adopted = Adopted { container_id: container_id.clone(), spec_hash: spec_hash.clone(), restart: restart.clone() };
+            memory.adopted.insert(replica.to_string(), adopted);
+            None
+        }
+        Note::Cleaned => None,
+    }
+}
+
+/// When all that a deletion must remove is gone, the object may go.
+pub(super) async fn clean_up(controller: &Controller, desired: &Desired, plan: &Plan) -> Result<(), Failure> {
+    if !plan.notes.contains(&Note::Cleaned) {
+        return Ok(());
+    }
+    let drop_finalizers = |object: &mut serde_json::Value| {
+        if let Some(finalizers) = object.pointer_mut("/metadata/finalizers").and_then(serde_json::Value::as_array_mut) {
+            finalizers.retain(|finalizer| finalizer != FINALIZER && finalizer != FINALIZER_ORPHAN);
+        }
+        Ok::<_, StoreError>(())
+    };
+    match controller.store.modify(Kind::Deployment, &desired.key, Part::Main, None, drop_finalizers).await {
+        Ok(_) | Err(StoreError::NotFound { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    debug!(deployment = %desired.key, "all it made is gone");
+    controller.registry.gone(&desired.key).await.map_err(|error| match error {
+        crate::registry::RegistryError::Store(error) => Failure::Store(error),
+        other => Failure::Store(StoreError::Corrupt(other.to_string())),
+    })
+}
