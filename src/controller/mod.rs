@@ -77,7 +77,13 @@ pub struct Controller {
 
 impl Controller {
     /// A controller that does nothing until [`Controller::run`] runs.
-    pub fn new(engine: Arc<dyn Engine>, world: Arc<World>, registry: Registry, clock: SharedClock, options: Options) -> Arc<Self> {
+    pub fn new(
+        engine: Arc<dyn Engine>,
+        world: Arc<World>,
+        registry: Registry,
+        clock: SharedClock,
+        options: Options,
+    ) -> Arc<Self> {
         let store = registry.store().clone();
         Arc::new(Self {
             engine,

@@ -180,7 +180,8 @@ impl Controller {
         let (last, times) = repeats.entry(key.clone()).or_default();
         *times = if *last == text { times.saturating_add(1) } else { 0 };
         *last = text;
-        let pause = Duration::from_millis(50).saturating_mul(2_u32.saturating_pow((*times).min(16)).saturating_sub(1)).min(CIRCLING_CAP);
+        let pause =
+            Duration::from_millis(50).saturating_mul(2_u32.saturating_pow((*times).min(16)).saturating_sub(1)).min(CIRCLING_CAP);
         if pause == CIRCLING_CAP {
             debug!(deployment = %key, "the same plan comes again and again; slowing down");
         }

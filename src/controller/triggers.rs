@@ -200,9 +200,11 @@ async fn follow_store_once(controller: &Controller, sender: &mpsc::Sender<Trigge
         let change = change?;
         let trigger = match kind {
             Kind::Deployment => object_trigger(&change, &mut seen),
-            _ => change.object.pointer("/spec/deployment").and_then(Value::as_str).map(|name| {
-                Trigger::Keys(vec![Key::new(text(&change.object, "/metadata/namespace"), name)])
-            }),
+            _ => change
+                .object
+                .pointer("/spec/deployment")
+                .and_then(Value::as_str)
+                .map(|name| Trigger::Keys(vec![Key::new(text(&change.object, "/metadata/namespace"), name)])),
         };
         if change.kind == ChangeKind::Deleted && kind == Kind::Deployment {
             controller.forget(&Key::new(text(&change.object, "/metadata/namespace"), text(&change.object, "/metadata/name")));
@@ -227,13 +229,21 @@ fn object_trigger(change: &Change, seen: &mut HashMap<Key, Fingerprint>) -> Opti
         return Some(Trigger::Object(Box::new(Event::Delete(object))));
     }
     let metadata = &change.object["metadata"];
-    let print = serde_json::json!([metadata["generation"], metadata["deletionTimestamp"], metadata["annotations"], metadata["labels"], metadata["uid"]]);
+    let print = serde_json::json!([
+        metadata["generation"],
+        metadata["deletionTimestamp"],
+        metadata["annotations"],
+        metadata["labels"],
+        metadata["uid"]
+    ]);
     if seen.insert(key, print.clone()) == Some(print) { None } else { Some(Trigger::Object(Box::new(Event::Apply(object)))) }
 }
 
 fn decode(object: &Object) -> Option<Deployment> {
     serde_json::from_value((**object).clone())
-        .inspect_err(|failure| error!(error = %failure, name = text(object, "/metadata/name"), "a stored Deployment cannot be read"))
+        .inspect_err(
+            |failure| error!(error = %failure, name = text(object, "/metadata/name"), "a stored Deployment cannot be read"),
+        )
         .ok()
 }
 

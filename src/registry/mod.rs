@@ -193,4 +193,15 @@ impl Registry {
     pub fn claimant(&self, key: &Key, project: &str) -> Result<Option<Key>> {
         unimplemented!()
     }
+
+    /// The Holds on a Deployment, as the planner sees them.
+    pub fn holds_of(&self, key: &Key) -> Result<Vec<crate::model::HoldView>> {
+        unimplemented!()
+    }
+
+    /// Removes what is left of a Deployment that has gone: its Holds, its history and memory. Called by the controller once
+    /// it took the finalizers off; does nothing while the object is still there.
+    pub async fn gone(&self, key: &Key) -> Result<()> {
+        unimplemented!()
+    }
 }

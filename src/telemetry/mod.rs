@@ -96,6 +96,18 @@ pub fn trace_id() -> Option<String> {
     id.is_valid().then(|| id.trace_id().to_string())
 }
 
+/// An error with its causes, `what: why: why`: each said once.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
 /// Makes the source of spans as the environment asks, and what is to be said about it.
 fn provider(instance: &str) -> (SdkTracerProvider, Vec<String>) {
     let read = |name: &str| std::env::var(name).ok();

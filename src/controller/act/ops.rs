@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::docker;
 use crate::model::{
-    Action, ActionResult, ContainerSpec, Desired, EngineFailure, FailureKind, JobKind, NetworkAttachment, NetworkRef, Op, Outcome, Plan,
-    StopReason, Subject, Target,
+    Action, ActionResult, ContainerSpec, Desired, EngineFailure, FailureKind, JobKind, NetworkAttachment, NetworkRef, Op,
+    Outcome, Plan, StopReason, Subject, Target,
 };
 
 use crate::controller::Controller;
@@ -128,7 +128,13 @@ impl Controller {
         Ok(id)
     }
 
-    async fn connect(&self, made: &Made, target: &Target, network: &NetworkRef, attachment: &NetworkAttachment) -> docker::Result<()> {
+    async fn connect(
+        &self,
+        made: &Made,
+        target: &Target,
+        network: &NetworkRef,
+        attachment: &NetworkAttachment,
+    ) -> docker::Result<()> {
         let id = made.target(target)?;
         self.engine.connect_network(&made.network(network)?, &id, attachment).await?;
         self.world.refresh_container(&id).await

@@ -146,7 +146,8 @@ impl<'a> Planner<'a> {
         if let Some(until) = ends.min() {
             self.plan.wake(until);
         }
-        let blocked = |w: &Waiting| w.until.is_none() && matches!(w.reason, WaitReason::NotOwned { .. } | WaitReason::Obstacle { .. });
+        let blocked =
+            |w: &Waiting| w.until.is_none() && matches!(w.reason, WaitReason::NotOwned { .. } | WaitReason::Obstacle { .. });
         if self.plan.waiting.iter().any(blocked) {
             self.plan.wake(later(self.now, self.desired.recovery.max));
         }

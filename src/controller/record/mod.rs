@@ -41,7 +41,12 @@ pub(super) async fn before_acting(
 }
 
 /// Records what came of actions.
-pub(super) async fn outcomes(controller: &Controller, desired: &Desired, outcomes: &[Outcome], history: &mut History) -> Result<(), Failure> {
+pub(super) async fn outcomes(
+    controller: &Controller,
+    desired: &Desired,
+    outcomes: &[Outcome],
+    history: &mut History,
+) -> Result<(), Failure> {
     if outcomes.is_empty() {
         return Ok(());
     }
@@ -132,7 +137,13 @@ fn keep_action(controller: &Controller, history: &mut History, outcome: &Outcome
 }
 
 /// Keeps a failure: as the container's own, which spends attempts, or as an obstacle. Returns whether it is new.
-fn keep_failure(controller: &Controller, desired: &Desired, history: &mut History, outcome: &Outcome, failure: &EngineFailure) -> bool {
+fn keep_failure(
+    controller: &Controller,
+    desired: &Desired,
+    history: &mut History,
+    outcome: &Outcome,
+    failure: &EngineFailure,
+) -> bool {
     let now = controller.clock.now();
     let makes_it_run = matches!(outcome.action.op, Op::CreateContainer { .. } | Op::Start(_));
     if let Subject::Replica(replica) = &outcome.action.subject

@@ -3,8 +3,8 @@
 use tracing::debug;
 
 use crate::model::{
-    Adopted, Completion, Desired, FINALIZER, FINALIZER_ORPHAN, Failure as Failed, History, Memory, Note, Plan, Reason, ReplicaHistory,
-    Severity,
+    Adopted, Completion, Desired, FINALIZER, FINALIZER_ORPHAN, Failure as Failed, History, Memory, Note, Plan, Reason,
+    ReplicaHistory, Severity,
 };
 use crate::store::{Kind, Part, StoreError};
 
@@ -35,15 +35,24 @@ fn keep(note: &Note, history: &mut History, memory: &mut Memory) -> Told {
     match note {
         Note::Stable(replica) => {
             let record = replica_mut(history, replica);
-            *record = ReplicaHistory { was_running: record.was_running, recoveries: record.recoveries, ..ReplicaHistory::default() };
-            Some((Reason::Recovered, Severity::Normal, format!("replica {replica} has been running for the stable window; attempts start over")))
+            *record =
+                ReplicaHistory { was_running: record.was_running, recoveries: record.recoveries, ..ReplicaHistory::default() };
+            Some((
+                Reason::Recovered,
+                Severity::Normal,
+                format!("replica {replica} has been running for the stable window; attempts start over"),
+            ))
         }
         Note::Completed { replica, spec_hash, at, exit_code } => {
             replica_mut(history, replica).was_running = false;
-            memory.completions.insert(replica.to_string(), Completion { spec_hash: spec_hash.clone(), at: *at, exit_code: *exit_code });
+            memory
+                .completions
+                .insert(replica.to_string(), Completion { spec_hash: spec_hash.clone(), at: *at, exit_code: *exit_code });
             Some(match exit_code {
                 0 => (Reason::Completed, Severity::Normal, format!("replica {replica} ran to its end")),
-                code => (Reason::JobFailed, Severity::Warning, format!("replica {replica} ran once and ended with exit code {code}")),
+                code => {
+                    (Reason::JobFailed, Severity::Warning, format!("replica {replica} ran once and ended with exit code {code}"))
+                }
             })
         }
         Note::Failed { replica, spec_hash, at, failure, exit_code, oom_killed } => {
@@ -66,7 +75,8 @@ fn keep(note: &Note, history: &mut History, memory: &mut Memory) -> Told {
         }
         Note::StartedOver(replica) => {
             let record = replica_mut(history, replica);
-            *record = ReplicaHistory { was_running: record.was_running, recoveries: record.recoveries, ..ReplicaHistory::default() };
+            *record =
+                ReplicaHistory { was_running: record.was_running, recoveries: record.recoveries, ..ReplicaHistory::default() };
             None
         }
         Note::IntentUnknown(replica) => {
