@@ -1,0 +1,128 @@
+//! What the command line says about a Deployment, as subresources that are posted to; and plans.
+//!
+//! `POST .../deployments/NAME/COMMAND` with [`Command`] as body (an empty one is all of it). `stop` and `suspend` answer
+//! the Holds that were laid, `start` and `resume` those that were lifted, `release` its Hold, `restart` and `retry` the
+//! Deployment. `GET .../deployments/NAME/plan` and `POST .../plan` (an object as body, not stored) answer a plan as JSON,
+//! or as text to those who accept `text/plain` first.
+
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::PlanText;
+use super::errors::{ApiError, Result};
+use super::kinds::{DEPLOYMENTS, HOLDS, Resource};
+use super::objects::{Call, Place, fit, get};
+use super::view::answer;
+use crate::model::{Key, ReplicaId};
+use crate::registry::{RegistryError, Scope};
+use crate::store::{Kind, Object, Part};
+
+/// Body of a command.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+struct Command {
+    /// Services it is about; none: the whole Deployment.
+    services: Vec<String>,
+    /// Replicas it is about, `service-number`.
+    replicas: Vec<String>,
+    /// Why (`stop`, `suspend`).
+    reason: Option<String>,
+    /// Until when (`suspend`), RFC 3339.
+    until: Option<Timestamp>,
+}
+
+/// A command or the plan of a stored Deployment.
+pub async fn run(call: Call, resource: &'static Resource, key: &Key, name: &str) -> Result<Response> {
+    if name == "plan" {
+        return plan(&call, resource, key).await;
+    }
+    if call.method != Method::POST {
+        return Err(ApiError::method_not_allowed(resource, "commands are posted"));
+    }
+    let command = read_command(&call)?;
+    let scope = Scope { services: command.services, replicas: replicas(&command.replicas)? };
+    let (registry, by) = (&call.state.registry, call.caller.by.as_str());
+    let narrow = !scope.services.is_empty() || !scope.replicas.is_empty();
+    let done = match name {
+        "stop" => registry.stop(key, &scope, command.reason, by).await.map(holds),
+        "suspend" => registry.suspend(key, &scope, command.until, command.reason, by).await.map(holds),
+        "start" => registry.start(key, &scope, by).await.map(holds),
+        "resume" => registry.resume(key, &scope, by).await.map(holds),
+        "restart" => registry.restart(key, &scope).await.map(one),
+        "retry" => registry.retry(key, &scope).await.map(one),
+        "release" if narrow => Err(RegistryError::Refused("a Deployment is released as a whole".into())),
+        "release" => registry.release(key, by).await.map(one),
+        _ => return Err(ApiError::not_found(resource, name)),
+    };
+    let body = done.map_err(|error| ApiError::from_registry(resource, error))?;
+    tracing::info!(command = name, deployment = %key, by, "command taken");
+    Ok(answer(StatusCode::OK, &body, &[]))
+}
+
+fn holds(items: Vec<Object>) -> Value {
+    let items = items.iter().map(AsRef::as_ref).collect::<Vec<&Value>>();
+    json!({"kind": HOLDS.list_kind(), "apiVersion": HOLDS.api_version(), "metadata": {}, "items": items})
+}
+
+fn one(object: Object) -> Value {
+    object.as_ref().clone()
+}
+
+fn read_command(call: &Call) -> Result<Command> {
+    if call.body.is_empty() {
+        return Ok(Command::default());
+    }
+    serde_json::from_value(call.value()?).map_err(|error| {
+        ApiError::bad_request(format!("cannot read the command: {error}; it may have services, replicas, reason and until"))
+    })
+}
+
+fn replicas(names: &[String]) -> Result<Vec<ReplicaId>> {
+    names.iter().map(|name| name.parse().map_err(|error| ApiError::bad_request(format!("replicas: {error}")))).collect()
+}
+
+async fn plan(call: &Call, resource: &'static Resource, key: &Key) -> Result<Response> {
+    if call.method != Method::GET {
+        return Err(ApiError::method_not_allowed(resource, "a plan is read"));
+    }
+    get(&call.state, &Place { resource, kind: Kind::Deployment, key: key.clone(), part: Part::Main })?;
+    let planned = call.state.planner.plan(key).await;
+    show(call, planned)
+}
+
+/// The plan of an object that is not stored: it is admitted like a write, then planned instead of written.
+pub async fn plan_of_body(call: Call) -> Result<Response> {
+    if call.method != Method::POST {
+        return Err(ApiError::method_not_allowed(&DEPLOYMENTS, "an object is posted to be planned"));
+    }
+    let mut options = call.params.write_options(&call.caller.by)?;
+    options.dry_run = true;
+    let mut object = call.object()?;
+    let namespace = match object.get("metadata").and_then(|metadata| metadata["namespace"].as_str()) {
+        Some(namespace) if !namespace.is_empty() => namespace.to_owned(),
+        _ => "default".to_owned(),
+    };
+    let metadata = fit(&mut object, &DEPLOYMENTS, &namespace, None)?;
+    metadata.remove("resourceVersion");
+    let Some(name) = metadata.get("name").and_then(Value::as_str).filter(|name| !name.is_empty()) else {
+        return Err(ApiError::unprocessable("metadata.name: Required value: a Deployment needs a name"));
+    };
+    let key = Key::new(namespace, name);
+    let registry = &call.state.registry;
+    let admitted = registry.replace(Kind::Deployment, &key, Value::Object(object), Part::Main, true, &options).await;
+    let admitted = admitted.map_err(|error| ApiError::from_registry(&DEPLOYMENTS, error))?;
+    let planned = call.state.planner.plan_object(admitted.object.as_ref().clone()).await;
+    show(&call, planned)
+}
+
+fn show(call: &Call, planned: std::result::Result<PlanText, String>) -> Result<Response> {
+    let plan = planned.map_err(ApiError::unavailable)?;
+    let accept = call.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
+    if accept.trim_start().starts_with("text/plain") {
+        return Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], plan.text).into_response());
+    }
+    Ok(answer(StatusCode::OK, &plan.json, &[]))
+}
