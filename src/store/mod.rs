@@ -1,15 +1,44 @@
 //! Objects, history and events on disk: a journal that is the truth for what cannot be found again, and sled as its index.
 //!
-//! Writes return when they are on disk. Reads never block on writes.
+//! Writes return when they are on disk. Reads are answered from memory and never wait for a write or a disk.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `writer` | the way of a write: staged, journaled, published, indexed, answered |
+//! | `objects` | what the store owns of an object |
+//! | `events`, `history` | what is told, what is remembered |
+//! | `state` | all of it in memory |
+//! | `changes` | the change feed |
+//! | `journal`, `record` | the journal and its lines |
+//! | `index`, `mirror` | sled, and what happens when it fails |
+//! | `open` | the start: journal and sled held against each other |
+//! | `lock` | one process per data folder, one operator per engine and instance |
+//! | `row` | names of rows |
+
+mod changes;
+mod events;
+mod history;
+mod index;
+mod journal;
+mod lock;
+mod mirror;
+mod objects;
+mod open;
+mod record;
+mod row;
+mod state;
+mod writer;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use futures::stream::BoxStream;
 use serde_json::Value;
 
+pub use self::lock::{Lock, lock_engine};
+use self::writer::{Batch, Inner};
 use crate::clock::SharedClock;
-use crate::model::{End, EngineRun, EventCursor, Happening, History, Key, Memory};
+use crate::model::{Happening, Key};
 
 /// Kinds that are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,13 +67,17 @@ pub type Object = Arc<Value>;
 
 /// Handle on the store; clones share it.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    inner: Arc<Inner>,
+}
 
 /// What was found when the store was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Opened {
     /// Why sled was rebuilt from the journal, if it was, and where the old folder went.
     pub rebuilt: Option<String>,
+    /// What was wrong with the journal, if anything, and what was done about it.
+    pub repaired: Option<String>,
 }
 
 /// Objects of a kind at one revision.
@@ -146,26 +179,29 @@ pub enum StoreError {
 /// Results of the store.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
-#[allow(unused_variables, clippy::unimplemented, missing_docs)]
 impl Store {
-    /// Opens the store of a data folder, which is made if it is missing, and locks the folder.
+    /// Opens the store of a data folder, which is made if it is missing, and locks the folder. Blocks while it reads.
     pub fn open(dir: &Path, clock: SharedClock) -> Result<(Self, Opened)> {
-        unimplemented!()
+        let (inner, opened) = open::open(dir, clock)?;
+        Ok((Self { inner: Arc::new(inner) }, opened))
     }
 
     /// One object.
     pub fn get(&self, kind: Kind, key: &Key) -> Result<Option<Object>> {
-        unimplemented!()
+        let object = read(&self.inner.state).object(kind, key).map(|versioned| versioned.object.clone());
+        Ok(object.filter(|object| self.is_shown(kind, object)))
     }
 
     /// All objects of a kind, of one namespace or of all.
     pub fn list(&self, kind: Kind, namespace: Option<&str>) -> Result<Listing> {
-        unimplemented!()
+        let state = read(&self.inner.state);
+        let items = state.objects(kind, namespace).map(|(_, object)| object.clone());
+        Ok(Listing { items: items.filter(|object| self.is_shown(kind, object)).collect(), revision: state.revision })
     }
 
     /// Writes a new object: sets uid, creationTimestamp, generation 1, resourceVersion.
     pub async fn create(&self, kind: Kind, object: Value) -> Result<Object> {
-        unimplemented!()
+        self.write(move |batch| objects::create(batch, kind, object)).await
     }
 
     /// Reads, changes and writes one object with no other write in between; `change` gets a copy and may refuse.
@@ -180,84 +216,79 @@ impl Store {
         expected: Option<u64>,
         change: impl FnOnce(&mut Value) -> std::result::Result<(), E> + Send + 'static,
     ) -> std::result::Result<Object, E> {
-        unimplemented!()
+        let key = key.clone();
+        self.write(move |batch| objects::modify(batch, kind, &key, part, expected, change)).await
     }
 
     /// Deletes an object: at once if it has no finalizers, else by setting its deletionTimestamp. Returns its last state,
     /// and whether it is gone.
     pub async fn delete(&self, kind: Kind, key: &Key, expected_uid: Option<String>) -> Result<(Object, bool)> {
-        unimplemented!()
+        let key = key.clone();
+        self.write(move |batch| objects::delete(batch, kind, &key, expected_uid.as_deref())).await
     }
 
     /// The change feed of a kind: what came after revision `since` (else from now on), then live. A reader that falls
-    /// behind the window of 10,000 changes gets [`StoreError::Expired`] as its last item. Never blocks a writer.
+    /// behind the window of 10,000 changes (or 16 MiB of them) gets [`StoreError::Expired`] as its last item, and one that
+    /// asks for a revision that was not handed out yet gets it at once. Never blocks a writer.
     pub fn changes(&self, kind: Kind, since: Option<u64>) -> Result<BoxStream<'static, Result<Change>>> {
-        unimplemented!()
+        let revision = self.revision();
+        let since = since.unwrap_or(revision);
+        if since > revision {
+            return Err(StoreError::Expired { wanted: since, oldest: revision });
+        }
+        self.inner.feed.follow(kind, since)
     }
 
     /// The newest revision handed out.
     pub fn revision(&self) -> u64 {
-        unimplemented!()
-    }
-
-    /// The record of a Deployment; an empty one if there is none.
-    pub fn history(&self, key: &Key) -> Result<History> {
-        unimplemented!()
-    }
-
-    /// Writes it, unless it is what is stored already.
-    pub async fn put_history(&self, key: &Key, history: History) -> Result<()> {
-        unimplemented!()
-    }
-
-    /// What must never be lost of a Deployment (journaled).
-    pub fn memory(&self, key: &Key) -> Result<Memory> {
-        unimplemented!()
-    }
-
-    /// Writes it to the journal, unless it is what is stored already.
-    pub async fn put_memory(&self, key: &Key, memory: Memory) -> Result<()> {
-        unimplemented!()
-    }
-
-    /// Forgets history and memory of a Deployment that is gone.
-    pub async fn forget(&self, key: &Key) -> Result<()> {
-        unimplemented!()
-    }
-
-    /// All recorded ends of containers, by container id.
-    pub fn ends(&self) -> Result<Vec<(String, End)>> {
-        unimplemented!()
-    }
-
-    /// Writes (`Some`) or forgets (`None`) the end of a container's run. Survives a SIGKILL from then on.
-    pub async fn put_end(&self, container_id: &str, end: Option<End>) -> Result<()> {
-        unimplemented!()
-    }
-
-    /// The last engine event that needs no second look, and the engine run it was seen on.
-    pub fn engine_seen(&self) -> Result<(Option<EventCursor>, Option<EngineRun>)> {
-        unimplemented!()
-    }
-
-    /// Writes it. Not flushed: losing the last ones costs a replay.
-    pub async fn put_engine_seen(&self, cursor: Option<EventCursor>, run: EngineRun) -> Result<()> {
-        unimplemented!()
+        read(&self.inner.state).revision
     }
 
     /// Writes a core/v1 Event. One that repeats an earlier one (same object, reason, message) within an hour bumps its
     /// count and lastTimestamp. Trace ids are kept in the annotation `evenkeel.dev/trace-id`.
     pub async fn tell(&self, happening: Happening) -> Result<()> {
-        unimplemented!()
+        self.write(move |batch| events::tell(batch, &happening)).await
     }
 
-    /// A text that names what is stored under a small key of its own (journaled), e.g. the boot episode.
-    pub fn note(&self, name: &str) -> Result<Option<Value>> {
-        unimplemented!()
+    /// Runs a write to its end. It is made even if the caller stops waiting for it.
+    async fn write<T, E>(
+        &self,
+        work: impl FnOnce(&mut Batch<'_>) -> std::result::Result<T, E> + Send + 'static,
+    ) -> std::result::Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let inner = self.inner.clone();
+        match tokio::task::spawn_blocking(move || inner.submit(work)).await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => {
+                    let source = std::io::ErrorKind::Interrupted.into();
+                    Err(StoreError::Io { attempt: "write while the process is shutting down".into(), source }.into())
+                }
+            },
+        }
     }
 
-    /// Writes (`Some`) or forgets (`None`) it.
-    pub async fn put_note(&self, name: &str, value: Option<Value>) -> Result<()> {
-        unimplemented!()
+    fn is_shown(&self, kind: Kind, object: &Value) -> bool {
+        kind != Kind::Event || events::is_current(object, self.inner.clock.now())
     }
 }
+
+/// A lock whose holder panicked is still good: what it guards is only changed in whole steps.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! The change feed: a ring of the last changes of each kind that readers follow at their own pace.
+//!
+//! A writer appends and wakes; it never waits. A reader that falls out of the window gets [`StoreError::Expired`] and
+//! lists anew. Kept are 10,000 changes of a kind, or [`RING_BYTES`] of them. The ring keeps texts, not parsed objects: a
+//! parsed object is five times as large, and those that are current are found through a weak pointer.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, Weak};
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::{Change, ChangeKind, Kind, Object, Result, StoreError, lock};
+
+/// Changes kept of a kind.
+pub(super) const RING_CHANGES: usize = 10_000;
+/// Bytes kept of a kind.
+pub(super) const RING_BYTES: usize = 16 << 20;
+/// Changes a reader takes at once.
+const GULP: usize = 256;
+
+/// The feeds of all kinds.
+pub(super) struct Feed {
+    deployments: Arc<KindFeed>,
+    holds: Arc<KindFeed>,
+    events: Arc<KindFeed>,
+}
+
+struct KindFeed {
+    ring: Mutex<Ring>,
+    /// Revision of the newest change; wakes readers.
+    tip: watch::Sender<u64>,
+}
+
+struct Ring {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    /// Revision of the last change that is no longer kept.
+    dropped: u64,
+}
+
+struct Entry {
+    revision: u64,
+    kind: ChangeKind,
+    text: Box<str>,
+    current: Weak<Value>,
+}
+
+impl Feed {
+    /// Empty feeds; changes up to `revision` are not kept.
+    pub fn new(revision: u64) -> Self {
+        let feed = || Arc::new(KindFeed::new(revision));
+        Self { deployments: feed(), holds: feed(), events: feed() }
+    }
+
+    fn of(&self, kind: Kind) -> &Arc<KindFeed> {
+        match kind {
+            Kind::Deployment => &self.deployments,
+            Kind::Hold => &self.holds,
+            Kind::Event => &self.events,
+        }
+    }
+
+    /// Appends a change and wakes the readers.
+    pub fn push(&self, kind: Kind, change: &Change) {
+        let feed = self.of(kind);
+        lock(&feed.ring).push(change);
+        feed.tip.send_replace(change.revision);
+    }
+
+    /// Changes of a kind after `since`.
+    pub fn follow(&self, kind: Kind, since: u64) -> Result<BoxStream<'static, Result<Change>>> {
+        let feed = self.of(kind);
+        lock(&feed.ring).check(since)?;
+        let reader = Reader { tip: feed.tip.subscribe(), feed: Arc::downgrade(feed), position: since, taken: VecDeque::new() };
+        Ok(futures::stream::unfold(Some(reader), |reader| async {
+            let mut reader = reader?;
+            match reader.next().await {
+                Some(Ok(change)) => Some((Ok(change), Some(reader))),
+                Some(Err(error)) => Some((Err(error), None)),
+                None => None,
+            }
+        })
+        .boxed())
+    }
+}
+
+impl KindFeed {
+    fn new(revision: u64) -> Self {
+        let ring = Ring { entries: VecDeque::new(), bytes: 0, dropped: revision };
+        Self { ring: Mutex::new(ring), tip: watch::Sender::new(revision) }
+    }
+}
+
+impl Ring {
+    fn push(&mut self, change: &Change) {
+        let text = change.object.to_string().into_boxed_str();
+        self.bytes += text.len();
+        let current = Arc::downgrade(&change.object);
+        self.entries.push_back(Entry { revision: change.revision, kind: change.kind, text, current });
+        while self.entries.len() > RING_CHANGES || (self.bytes > RING_BYTES && self.entries.len() > 1) {
+            if let Some(oldest) = self.entries.pop_front() {
+                self.bytes -= oldest.text.len();
+                self.dropped = oldest.revision;
+            }
+        }
+    }
+
+    fn check(&self, since: u64) -> Result<()> {
+        if since >= self.dropped { Ok(()) } else { Err(StoreError::Expired { wanted: since, oldest: self.dropped }) }
+    }
+
+    fn after(&self, position: u64) -> Result<VecDeque<Change>> {
+        self.check(position)?;
+        let start = self.entries.partition_point(|entry| entry.revision <= position);
+        self.entries.range(start..).take(GULP).map(Entry::change).collect()
+    }
+}
+
+impl Entry {
+    fn change(&self) -> Result<Change> {
+        let object: Object = match self.current.upgrade() {
+            Some(object) => object,
+            None => Arc::new(serde_json::from_str(&self.text).map_err(|error| StoreError::Corrupt(error.to_string()))?),
+        };
+        Ok(Change { kind: self.kind, object, revision: self.revision })
+    }
+}
+
+struct Reader {
+    /// Weak, so that the stream ends with the store.
+    feed: Weak<KindFeed>,
+    tip: watch::Receiver<u64>,
+    position: u64,
+    taken: VecDeque<Change>,
+}
+
+impl Reader {
+    async fn next(&mut self) -> Option<Result<Change>> {
+        loop {
+            if let Some(change) = self.taken.pop_front() {
+                self.position = change.revision;
+                return Some(Ok(change));
+            }
+            self.tip.mark_unchanged();
+            let taken = lock(&self.feed.upgrade()?.ring).after(self.position);
+            match taken {
+                Ok(changes) if changes.is_empty() => self.tip.changed().await.ok()?,
+                Ok(changes) => self.taken = changes,
+                Err(expired) => return Some(Err(expired)),
+            }
+        }
+    }
+}
