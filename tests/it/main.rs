@@ -7,6 +7,11 @@
 
 mod support;
 
+mod converge;
 mod daemon_harness;
+mod daemon_order;
 mod harness;
+mod heal;
+mod jobs;
 mod layering;
+mod order;

@@ -24,4 +24,4 @@ pub use operator::{Operator, Options};
 pub use proxy::{Call, Fault, FaultProxy};
 pub use registry::Registry;
 pub use sandbox::Sandbox;
-pub use wait::{check, eventually, holds_for, same, secs};
+pub use wait::{check, eventually, holds_for, same, secs, settled};

@@ -31,6 +31,20 @@ pub fn holds_for(duration: Duration, what: &str, mut look: impl FnMut() -> Resul
     }
 }
 
+/// Looks until what is seen has not changed for `quiet`, and gives that back; fails after `bound`.
+#[track_caller]
+pub fn settled<T: PartialEq + Debug>(quiet: Duration, bound: Duration, what: &str, mut look: impl FnMut() -> T) -> T {
+    let mut last = (look(), Instant::now());
+    eventually(bound, what, || {
+        let seen = look();
+        if seen != last.0 {
+            last = (seen, Instant::now());
+        }
+        check(last.1.elapsed() >= quiet, || format!("{:?}, still changing", last.0))
+    });
+    last.0
+}
+
 /// `Ok` if the condition is true, else what is seen instead.
 pub fn check(condition: bool, state: impl FnOnce() -> String) -> Result<(), String> {
     if condition { Ok(()) } else { Err(state()) }
