@@ -18,6 +18,7 @@ pub struct ApiError {
     reason: &'static str,
     message: String,
     details: Option<Value>,
+    race: bool,
 }
 
 /// Results of handlers.
@@ -26,7 +27,7 @@ pub type Result<T> = std::result::Result<T, ApiError>;
 impl ApiError {
     /// A refusal without details.
     pub fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None }
+        Self { code, reason, message: message.into(), details: None, race: false }
     }
 
     /// 400: it cannot be read, or it contradicts its own path.
@@ -95,8 +96,8 @@ impl ApiError {
     pub fn from_store(resource: &Resource, error: StoreError) -> Self {
         match error {
             StoreError::NotFound { kind, key } => Self::not_found(kinds::of(kind), &key.name),
-            StoreError::AlreadyExists { kind, key } => Self::already_exists(kinds::of(kind), &key),
-            StoreError::Conflict { kind, key, .. } => Self::conflict(kinds::of(kind), &key.name, MODIFIED),
+            StoreError::AlreadyExists { kind, key } => Self { race: true, ..Self::already_exists(kinds::of(kind), &key) },
+            StoreError::Conflict { kind, key, .. } => Self { race: true, ..Self::conflict(kinds::of(kind), &key.name, MODIFIED) },
             StoreError::Expired { .. } => Self::expired(format!("{error}: list anew")),
             StoreError::Locked(_) | StoreError::Io { .. } | StoreError::Corrupt(_) => {
                 tracing::error!(error = chain(&error), resource = resource.plural, "the store failed");
@@ -124,9 +125,9 @@ impl ApiError {
         Self { details: Some(details), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message) }
     }
 
-    /// Whether a write may be tried again from the newest version.
-    pub fn is_conflict(&self) -> bool {
-        self.reason == "Conflict"
+    /// Whether another write came in between, so that this one may be made again from the newest version.
+    pub fn is_race(&self) -> bool {
+        self.race
     }
 
     /// Adds causes (`details.causes`).

@@ -159,6 +159,12 @@ async fn replace(call: Call, place: Place) -> Result<Response> {
     let metadata = fit(&mut object, place.resource, &place.key.namespace, Some(&place.key.name))?;
     options.expected = expected_version(metadata)?;
     check_uid(&call.state, &place, metadata.get("uid").and_then(Value::as_str))?;
+    if !metadata.contains_key("managedFields") {
+        // Who owns what is not lost because a file does not say it.
+        metadata.extend(
+            get(&call.state, &place)?["metadata"].get("managedFields").map(|kept| ("managedFields".into(), kept.clone())),
+        );
+    }
     let registry = &call.state.registry;
     let done = registry.replace(place.kind, &place.key, Value::Object(object), place.part, false, &options).await;
     let done = done.map_err(|error| ApiError::from_registry(place.resource, error))?;

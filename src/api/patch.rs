@@ -103,7 +103,7 @@ async fn json_patch(call: &Call, place: &Place, patch: Value, mut options: Write
             Ok(done) => return Ok(done),
             Err(error) => {
                 let error = ApiError::from_registry(place.resource, error);
-                if pinned || !error.is_conflict() || attempt == ATTEMPTS {
+                if pinned || !error.is_race() || attempt == ATTEMPTS {
                     return Err(error);
                 }
                 attempt += 1;
