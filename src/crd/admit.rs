@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::{Deployment, FieldError};
+use super::decode::{Findings, Sink, without};
+use super::{Deployment, FieldError, Hold, validate};
+use crate::model::{HoldState, REASON_STOPPED, REASON_SUSPENDED};
 
 /// Kinds that users write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -11,6 +13,19 @@ pub enum Kind {
     Deployment,
     /// `holds.evenkeel.dev`.
     Hold,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Deployment, Self::Hold];
+
+    /// As it stands in `kind:`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::Hold => "Hold",
+        }
+    }
 }
 
 /// An object that may be stored.
@@ -25,10 +40,42 @@ pub struct Admitted {
 /// Fills in defaults and validates. Adds nothing from the outside world: no uid, no times, no look at other objects.
 ///
 /// `old` is the stored object this one replaces: what cannot be changed is held against it. With `lenient` unknown
-/// fields are warnings and dropped (Kubernetes' `fieldValidation=Warn`).
+/// fields are warnings and dropped (Kubernetes' `fieldValidation=Warn`). `status` is dropped.
 pub fn admit(kind: Kind, object: Value, old: Option<&Value>, lenient: bool) -> Result<Admitted, Vec<FieldError>> {
-    let _ = (kind, old, lenient);
-    Ok(Admitted { object, warnings: Vec::new() })
+    let sink = Sink::new(lenient);
+    validate::check(kind, &object, old, &sink);
+    let Findings { errors, warnings, unknown } = sink.into_findings();
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let mut object = without(object, "", &unknown);
+    let unreadable = |error: serde_json::Error| {
+        vec![FieldError { path: String::new(), message: format!("cannot be read as a {}: {error}", kind.name()), location: None }]
+    };
+    if let Some(map) = object.as_object_mut() {
+        map.remove("status");
+    }
+    match kind {
+        Kind::Deployment => {
+            let typed: Deployment = serde_json::from_value(object.clone()).map_err(unreadable)?;
+            object["spec"]["state"] = serde_json::to_value(typed.spec.state).map_err(unreadable)?;
+            object["spec"]["recovery"] = serde_json::to_value(typed.spec.recovery).map_err(unreadable)?;
+        }
+        Kind::Hold => {
+            let typed: Hold = serde_json::from_value(object.clone()).map_err(unreadable)?;
+            let reason = match typed.spec.state {
+                _ if !typed.spec.reason.is_empty() => typed.spec.reason,
+                HoldState::Stopped => REASON_STOPPED.to_owned(),
+                HoldState::Suspended => REASON_SUSPENDED.to_owned(),
+            };
+            object["spec"]["reason"] = Value::String(reason);
+            object["spec"]["by"] = Value::String(typed.spec.by);
+        }
+    }
+    if object["metadata"]["namespace"].as_str().unwrap_or_default().is_empty() {
+        object["metadata"]["namespace"] = Value::String("default".to_owned());
+    }
+    Ok(Admitted { object, warnings })
 }
 
 /// The Compose project of a Deployment: `spec.project`, or `<name>`, or `<namespace>-<name>` outside `default`.

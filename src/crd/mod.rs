@@ -7,6 +7,7 @@ mod duration;
 mod errors;
 mod hold;
 mod status;
+mod validate;
 
 pub mod compose;
 pub mod yaml;

@@ -1,8 +1,12 @@
 //! Manifests as text: several YAML documents a file, each field with its line and column.
 
+mod tree;
+mod value;
+
 use serde_json::Value;
 
-use super::{FieldError, Location};
+use super::{API_VERSION, FieldError, Kind, Location};
+use tree::Tree;
 
 /// One document of a manifest file.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,23 +25,115 @@ pub struct Document {
     pub errors: Vec<FieldError>,
     /// File name as the user knows it.
     pub file: String,
+    tree: Option<Tree>,
 }
 
 impl Document {
-    /// Where a field stands: the nearest ancestor that is there.
+    /// Where a field stands: its key, or the nearest ancestor that is there.
     pub fn locate(&self, path: &str) -> Option<Location> {
-        let _ = path;
-        None
+        let (line, column) = self.tree.as_ref().map_or((self.line, 1), |tree| tree.locate(path));
+        Some(Location { file: self.file.clone(), line, column })
     }
 
     /// Gives errors their places.
     pub fn place(&self, errors: Vec<FieldError>) -> Vec<FieldError> {
         errors.into_iter().map(|error| FieldError { location: self.locate(&error.path), ..error }).collect()
     }
+
+    fn text(&self, path: &str) -> String {
+        self.value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    /// Learns kind and name from the value.
+    fn identify(&mut self) {
+        self.name = self.text("/metadata/name");
+        self.namespace =
+            Some(self.text("/metadata/namespace")).filter(|text| !text.is_empty()).unwrap_or_else(|| "default".to_owned());
+        let kind = self.text("/kind");
+        if Kind::ALL.iter().any(|known| known.name() == kind) {
+            self.kind = kind;
+            return;
+        }
+        let known = Kind::ALL.map(Kind::name).join(", ");
+        let message = match () {
+            () if !kind.is_empty() => format!("unknown kind {kind:?}: known are {known} ({API_VERSION})"),
+            () if !self.value.is_object() => {
+                format!("is no object: a manifest starts with apiVersion: {API_VERSION} and kind: Deployment")
+            }
+            () if self.value.get("services").is_some() => format!(
+                "looks like a Compose file: write apiVersion: {API_VERSION}, kind: Deployment, metadata.name, and put services under spec"
+            ),
+            () => format!("kind is missing: known are {known} ({API_VERSION})"),
+        };
+        let path = if kind.is_empty() { "" } else { "kind" };
+        self.errors.push(FieldError { path: path.to_owned(), message, location: self.locate(path) });
+    }
 }
 
-/// Reads a file of manifests (YAML or JSON). Empty documents are left out; one that cannot be read carries its errors.
+/// Reads a file of manifests (YAML or JSON). Empty documents are left out; one that cannot be read carries its errors,
+/// the others are read all the same. A `Hold` is read too: whether it may come from there is the caller's business.
 pub fn parse_manifests(file: &str, text: &str) -> Vec<Document> {
-    let _ = (file, text);
-    Vec::new()
+    pieces(text).into_iter().filter_map(|(line, piece)| document(file, line, piece)).collect()
 }
+
+/// The documents of a stream with the line each starts at. A line that starts with `---` or `...` ends a document
+/// wherever it stands, so that one that cannot be read does not spoil the next.
+fn pieces(text: &str) -> Vec<(usize, &str)> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let marks = |line: &str, mark: &str| {
+        line.strip_prefix(mark).is_some_and(|rest| rest.trim_end() == "" || rest.starts_with([' ', '\t']))
+    };
+    let (mut pieces, mut start, mut first_line, mut at) = (Vec::new(), 0, 1, 0);
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        if marks(line, "---") || marks(line, "...") {
+            pieces.push((first_line, &text[start..at]));
+            let ends = marks(line, "...");
+            start = if ends { at + line.len() } else { at };
+            first_line = index + 1 + usize::from(ends);
+        }
+        at += line.len();
+    }
+    pieces.push((first_line, &text[start..]));
+    let blank = |line: &str| line.trim().is_empty() || line.starts_with(['#', '%']);
+    pieces.retain(|(_, piece)| !piece.lines().all(blank));
+    pieces
+}
+
+fn document(file: &str, first_line: usize, piece: &str) -> Option<Document> {
+    let offset = first_line - 1;
+    let mut document =
+        Document { file: file.to_owned(), line: first_line, namespace: "default".to_owned(), ..Document::default() };
+    match value::read(piece) {
+        Ok(read) if read.value.is_null() && read.errors.is_empty() => return None,
+        Ok(read) => {
+            document.tree = Tree::read(piece, offset);
+            document.value = read.value;
+            document.errors = document.place(read.errors);
+        }
+        Err(error) => {
+            document.tree = error.duplicate_keys.then(|| Tree::read(piece, offset)).flatten();
+            let (line, column) = error.place.unwrap_or((1, 1));
+            let location = Some(Location { file: file.to_owned(), line: line + offset, column });
+            document.errors = vec![FieldError { path: String::new(), message: error.message, location }];
+        }
+    }
+    if let Some(tree) = &document.tree {
+        document.line = tree.locate("").0;
+        let duplicates = tree.duplicates();
+        if !duplicates.is_empty() {
+            let error = |path: &String, (line, column)| FieldError {
+                path: path.clone(),
+                message: "stands here a second time: keep one".to_owned(),
+                location: Some(Location { file: file.to_owned(), line, column }),
+            };
+            document.errors = duplicates.iter().map(|(path, place)| error(path, *place)).collect();
+        }
+    }
+    if document.errors.is_empty() || !document.value.is_null() {
+        document.identify();
+    }
+    Some(document)
+}
+
+#[cfg(test)]
+mod tests;

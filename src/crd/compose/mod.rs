@@ -4,11 +4,13 @@
 //! forms, the implicit `default` network is there, networks and volumes have their real names. Values are literal:
 //! nothing is interpolated here, a `$` stays a `$`.
 
+#[cfg(test)]
+mod corpus;
 mod hash;
 pub mod keys;
 mod normalise;
 mod parts;
-mod read;
+pub(super) mod read;
 mod resources;
 mod scalars;
 mod service;
@@ -25,8 +27,6 @@ pub use parts::*;
 pub use resources::*;
 pub use scalars::*;
 pub use service::Service;
-
-pub(super) use read::port_range;
 
 /// All services of a Deployment, with what they share.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]

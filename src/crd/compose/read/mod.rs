@@ -17,7 +17,8 @@ use super::keys::{Form, Key};
 use crate::crd::DeploymentSpec;
 use crate::crd::decode::{Fields, Node, Sink, field_path};
 
-pub(in crate::crd) use ports::range as port_range;
+pub(in crate::crd) use ports::{range as port_range, short as short_ports};
+pub(in crate::crd) use scalars::{each, integer, one_of, text, word};
 
 /// All of a Deployment's Compose parts, without what they imply for each other.
 pub(super) fn project(name: &str, spec: &DeploymentSpec, sink: &Sink) -> Project {

@@ -59,7 +59,7 @@ fn protocol(node: &Node) -> Option<String> {
 }
 
 /// `[[ip:][host]:]container[/protocol]`, host and container being ports or ranges.
-fn short(spec: &str) -> Result<Vec<Port>, String> {
+pub(in crate::crd) fn short(spec: &str) -> Result<Vec<Port>, String> {
     let (rest, protocol) = spec.split_once('/').unwrap_or((spec, "tcp"));
     let protocol = protocol.to_lowercase();
     if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {

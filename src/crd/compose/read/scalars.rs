@@ -9,7 +9,7 @@ use super::words;
 use crate::crd::decode::Node;
 
 /// Text. Numbers must be quoted, as Compose asks for.
-pub(super) fn text(node: &Node) -> Option<String> {
+pub(in crate::crd) fn text(node: &Node) -> Option<String> {
     match node.value {
         Value::String(text) => Some(text.clone()),
         Value::Number(_) | Value::Bool(_) => node.expected("text: write it in quotes"),
@@ -18,7 +18,7 @@ pub(super) fn text(node: &Node) -> Option<String> {
 }
 
 /// Text; an empty one is as good as none.
-pub(super) fn word(node: &Node) -> Option<String> {
+pub(in crate::crd) fn word(node: &Node) -> Option<String> {
     text(node).filter(|text| !text.is_empty())
 }
 
@@ -61,7 +61,7 @@ pub(super) fn flag(node: &Node) -> Option<bool> {
 }
 
 /// A whole number, also quoted.
-pub(super) fn integer<T: TryFrom<i64>>(node: &Node) -> Option<T> {
+pub(in crate::crd) fn integer<T: TryFrom<i64>>(node: &Node) -> Option<T> {
     let number = match node.value {
         Value::Number(number) => number.as_i64(),
         Value::String(text) => text.parse().ok(),
@@ -171,7 +171,7 @@ pub(super) fn command(node: &Node) -> Option<Vec<String>> {
 }
 
 /// Every item of a list that reads well.
-pub(super) fn each<'a, T>(node: &Node<'a>, read: impl Fn(&Node<'a>) -> Option<T>) -> Option<Vec<T>> {
+pub(in crate::crd) fn each<'a, T>(node: &Node<'a>, read: impl Fn(&Node<'a>) -> Option<T>) -> Option<Vec<T>> {
     Some(node.items()?.iter().filter_map(read).collect())
 }
 
@@ -246,7 +246,7 @@ pub(super) fn mac(node: &Node) -> Option<String> {
 }
 
 /// One of these words.
-pub(super) fn one_of(node: &Node, words: &[&str]) -> Option<String> {
+pub(in crate::crd) fn one_of(node: &Node, words: &[&str]) -> Option<String> {
     let text = word(node)?;
     if words.contains(&text.as_str()) {
         Some(text)

@@ -1,0 +1,119 @@
+//! What services refer to: it must be there, and no service may wait for itself.
+
+use std::collections::BTreeSet;
+
+use super::Checked;
+use crate::crd::compose::{MountKind, Service};
+use crate::crd::decode::did_you_mean;
+use crate::model::DependencyCondition;
+
+/// Checks all references.
+pub(super) fn check(checked: &Checked) {
+    for (name, service) in &checked.project.services {
+        resources(checked, name, service);
+        namespaces(checked, name, service);
+        dependencies(checked, name, service);
+    }
+    cycles(checked);
+}
+
+/// Images, networks, volumes, secrets.
+fn resources(checked: &Checked, name: &str, service: &Service) {
+    let Checked { places, sink, .. } = checked;
+    if !places.says(name, "image") && !places.says(name, "build") {
+        sink.error(&places.key(name, "image"), "is required: what the containers are made from");
+    }
+    let undeclared = |key: &str, part: &str, what: &str, wanted: &str| {
+        if !places.declares(part, wanted) {
+            let near = did_you_mean(wanted, &places.declared(part));
+            let message = format!("there is no {what} {wanted:?} under spec.{part}{near}");
+            sink.error(&places.entry(name, key, wanted), message);
+        }
+    };
+    for network in service.networks.keys().filter(|key| *key != "default") {
+        undeclared("networks", "networks", "network", network);
+    }
+    for volume in service.volumes.iter().filter(|mount| mount.kind == MountKind::Volume).filter_map(|mount| mount.source.as_ref())
+    {
+        undeclared("volumes", "volumes", "volume", volume);
+    }
+    for secret in &service.secrets {
+        undeclared("secrets", "secrets", "secret", &secret.source);
+    }
+}
+
+/// `network_mode`, `ipc`, `pid`, `uts`, `userns_mode`.
+fn namespaces(checked: &Checked, name: &str, service: &Service) {
+    let shared = ["service:", "container:"];
+    let fields: [(&str, &Option<String>, &[&str], &[&str]); 5] = [
+        ("network_mode", &service.network_mode, &["bridge", "default", "host", "none"], &shared),
+        ("ipc", &service.ipc, &["host", "private", "shareable", "none"], &shared),
+        ("pid", &service.pid, &["host"], &shared),
+        ("uts", &service.uts, &["host"], &[]),
+        ("userns_mode", &service.userns_mode, &["host"], &[]),
+    ];
+    for (key, mode, words, prefixes) in fields {
+        let Some(mode) = mode else { continue };
+        let named = prefixes.iter().any(|prefix| mode.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty()));
+        if !named && !words.contains(&mode.as_str()) {
+            let prefixes: String = prefixes.iter().map(|prefix| format!(", {prefix}NAME")).collect();
+            let hint = if key == "network_mode" { "; to join a network list it under networks" } else { "" };
+            let message = format!("must be {}{prefixes}, not {mode:?}{hint}", words.join(", "));
+            checked.sink.error(&checked.places.key(name, key), message);
+        }
+    }
+}
+
+fn dependencies(checked: &Checked, name: &str, service: &Service) {
+    let Checked { project, places, sink, profiles } = checked;
+    for (wanted, dependency) in &service.depends_on {
+        let path = places.dependency(name, wanted);
+        if !places.declares("services", wanted) {
+            sink.error(&path, format!("there is no service {wanted:?}{}", did_you_mean(wanted, &places.declared("services"))));
+            continue;
+        }
+        let Some(other) = project.services.get(wanted) else { continue };
+        if service.enabled(profiles) && !other.enabled(profiles) && dependency.required {
+            sink.error(
+                &path,
+                format!(
+                    "service {wanted:?} runs only with profile {}: name it in spec.profiles, or write required: false",
+                    other.profiles.join(" or ")
+                ),
+            );
+        }
+        if dependency.condition == DependencyCondition::ServiceHealthy && other.healthcheck_disabled() {
+            sink.error(&path, format!("service {wanted:?} can never be healthy: its health check is disabled"));
+        }
+    }
+}
+
+/// Services that wait for themselves, each circle told once.
+fn cycles(checked: &Checked) {
+    let mut done: BTreeSet<&str> = BTreeSet::new();
+    for name in checked.project.services.keys() {
+        let mut way: Vec<&str> = Vec::new();
+        walk(checked, name, &mut way, &mut done);
+    }
+}
+
+/// Follows dependencies from `name`; `way` is how it was come by.
+fn walk<'a>(checked: &Checked<'a>, name: &'a str, way: &mut Vec<&'a str>, done: &mut BTreeSet<&'a str>) {
+    if let Some(start) = way.iter().position(|earlier| *earlier == name) {
+        let circle = way[start..].iter().chain([&name]).copied().collect::<Vec<_>>().join(" -> ");
+        let last = way.last().copied().unwrap_or(name);
+        checked.sink.error(&checked.places.dependency(last, name), format!("waits for itself: {circle}"));
+        return;
+    }
+    if done.contains(name) {
+        return;
+    }
+    way.push(name);
+    if let Some(service) = checked.project.services.get(name) {
+        for next in service.depends_on.keys() {
+            walk(checked, next, way, done);
+        }
+    }
+    way.pop();
+    done.insert(name);
+}
