@@ -9,6 +9,7 @@
 //! | [`store`] | objects, history and events on disk |
 //! | [`resolve`] | a Deployment and its Holds as the planner sees them |
 //! | [`telemetry`] | logs and traces |
+//! | [`systemd`] | what the service manager is told |
 //! | [`registry`] | the one door to the store: admission, claims, writes |
 //! | [`controller`] | observe, plan, act, record |
 //! | [`sources`] | the watched folder of manifests |
@@ -31,4 +32,5 @@ pub mod registry;
 pub mod resolve;
 pub mod sources;
 pub mod store;
+pub mod systemd;
 pub mod telemetry;

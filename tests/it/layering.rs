@@ -10,7 +10,7 @@ const LAYERS: [&[&str]; 11] = [
     &["crd"],
     &["resolve"],
     &["controller::plan", "controller::status"],
-    &["docker", "store", "telemetry"],
+    &["docker", "store", "systemd", "telemetry"],
     &["registry"],
     &["controller", "sources"],
     &["api", "cli"],
@@ -19,12 +19,13 @@ const LAYERS: [&[&str]; 11] = [
 ];
 
 /// Which folders (or files) of src may name which library.
-const LIBRARIES: [(&str, &[&str]); 8] = [
+const LIBRARIES: [(&str, &[&str]); 9] = [
     ("bollard", &["docker"]),
     ("sled", &["store"]),
     ("axum", &["api"]),
     ("rcgen", &["api"]),
     ("notify", &["sources"]),
+    ("sd_notify", &["systemd"]),
     ("opentelemetry", &["telemetry"]),
     ("opentelemetry_sdk", &["telemetry"]),
     ("kube", &["crd", "controller", "api", "cli"]),

@@ -15,3 +15,4 @@ mod heal;
 mod jobs;
 mod layering;
 mod order;
+mod supervised;
