@@ -15,26 +15,12 @@ use tracing::{Instrument, Span, field};
 
 use super::error::{Attempt, Call};
 use super::wire::{self, Wire};
-use super::{Alive, ContainerLine, Engine, EngineInfo, Events, Result, alive, convert, events, read};
+use super::{Alive, ContainerLine, Engine, EngineInfo, Events, Result, alive, convert, events, limits, read};
 use crate::model::{
     Container, ContainerSpec, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind, Image, Network,
     NetworkAttachment, NetworkSpec, Volume, VolumeSpec, familiar_reference,
 };
 
-/// Looking. An engine that takes longer is in trouble, and the next resync looks again.
-const LOOK: Duration = Duration::from_secs(10);
-/// Making a container may copy an image's data into a new volume first.
-const CREATE: Duration = Duration::from_secs(120);
-/// A start sets up networks and mounts; a healthy engine needs 0.2 to 3 s under load.
-const START: Duration = Duration::from_secs(60);
-/// What a stop may take on top of its grace: the kill, and the engine's own 10 s wait for its effect.
-const STOP_EXTRA: Duration = Duration::from_secs(30);
-/// Removing deletes the container's file system.
-const REMOVE: Duration = Duration::from_secs(60);
-/// Small changes: names, policies, networks, volumes, tags.
-const CHANGE: Duration = Duration::from_secs(30);
-/// A pull that reports nothing for so long is given up; there is no bound on a pull that makes progress.
-const PULL_SILENCE: Duration = Duration::from_secs(300);
 /// bollard's own timeout is in whole seconds and knows no pulls: it is put out of the way of ours.
 const NO_TIMEOUT_SECONDS: u64 = 365 * 24 * 3600;
 
@@ -92,7 +78,7 @@ impl Client {
 
     /// A document that is fetched.
     async fn look<T: for<'de> Deserialize<'de>>(&self, what: impl Into<String>, span: Span, path: &str) -> Result<T> {
-        self.call(Attempt::new(Call::Other, what), LOOK, span, self.wire.get(path)).await
+        self.call(Attempt::new(Call::Other, what), limits::LOOK, span, self.wire.get(path)).await
     }
 
     async fn create(&self, attempt: &Attempt, spec: &ContainerSpec, networks: &BTreeMap<String, String>) -> Result<String> {
@@ -110,7 +96,7 @@ impl Client {
             let created: Created = self.wire.post(&format!("/containers/create?{}", wire::query(&pairs)), &body).await?;
             Ok(created.id)
         };
-        let id = self.call(attempt.clone(), CREATE, span.clone(), work).await?;
+        let id = self.call(attempt.clone(), limits::CREATE, span.clone(), work).await?;
         span.record("id", &id);
         Ok(id)
     }
@@ -121,7 +107,7 @@ impl Client {
             container: container.to_owned(),
             endpoint_config: Some(convert::endpoint(attachment)),
         };
-        match self.call(attempt, CHANGE, span, self.docker.connect_network(network, request)).await {
+        match self.call(attempt, limits::CHANGE, span, self.docker.connect_network(network, request)).await {
             Err(failure) if says(&failure, &["already exists in network", "already attached to network"]) => Ok(()),
             result => result,
         }
@@ -131,11 +117,11 @@ impl Client {
     async fn pull_to_end(&self, attempt: &Attempt, options: query::CreateImageOptions) -> Result<()> {
         let mut progress = self.docker.create_image(Some(options), None, None);
         loop {
-            match tokio::time::timeout(PULL_SILENCE, progress.next()).await {
+            match tokio::time::timeout(limits::PULL_SILENCE, progress.next()).await {
                 Ok(None) => return Ok(()),
                 Ok(Some(Ok(_))) => {}
                 Ok(Some(Err(error))) => return Err(attempt.failed(&self.address(), &error)),
-                Err(_) => return Err(attempt.timed_out(PULL_SILENCE)),
+                Err(_) => return Err(attempt.timed_out(limits::PULL_SILENCE)),
             }
         }
     }
@@ -146,7 +132,7 @@ impl Engine for Client {
     async fn info(&self) -> Result<EngineInfo> {
         let reply: read::InfoReply = self.look("ask the engine about itself", span!("docker.info"), "/info").await?;
         let attempt = Attempt::new(Call::Other, "agree on an API version with the engine");
-        let version = self.call(attempt, LOOK, Span::current(), self.wire.version()).await?;
+        let version = self.call(attempt, limits::LOOK, Span::current(), self.wire.version()).await?;
         Ok(reply.into_model(version.to_string()))
     }
 
@@ -156,7 +142,7 @@ impl Engine for Client {
     }
 
     async fn ping(&self) -> Result<()> {
-        self.call(Attempt::new(Call::Other, "ping the engine"), LOOK, span!("docker.ping"), self.wire.ping()).await
+        self.call(Attempt::new(Call::Other, "ping the engine"), limits::LOOK, span!("docker.ping"), self.wire.ping()).await
     }
 
     async fn alive(&self) -> Alive {
@@ -178,7 +164,7 @@ impl Engine for Client {
             Span::current().record("since", &since);
             self.wire.open(&format!("/events?{}", wire::query(&[("since", &since), ("filters", events::FILTER)]))).await
         };
-        let response = self.call(attempt, LOOK, span, work).await?;
+        let response = self.call(attempt, limits::LOOK, span, work).await?;
         let engine = self.address();
         let broken = Attempt::new(Call::Other, "go on reading the engine's events");
         let (events, open) = events::stream(response.into_body(), move |error| broken.failed(&engine, error));
@@ -236,47 +222,48 @@ impl Engine for Client {
 
     async fn start_container(&self, id: &str) -> Result<()> {
         let attempt = Attempt::new(Call::Start, format!("start container {}", short(id)));
-        self.call(attempt, START, span!("docker.start_container", id = %id), self.docker.start_container(id, None)).await
+        self.call(attempt, limits::START, span!("docker.start_container", id = %id), self.docker.start_container(id, None)).await
     }
 
     async fn stop_container(&self, id: &str, grace_seconds: u64) -> Result<()> {
         let attempt = Attempt::new(Call::Other, format!("stop container {} within {grace_seconds} s", short(id)));
         let span = span!("docker.stop_container", id = %id, grace_seconds = grace_seconds);
         let seconds = i32::try_from(grace_seconds).unwrap_or(i32::MAX);
-        let limit = Duration::from_secs(grace_seconds).saturating_add(STOP_EXTRA);
         let options = query::StopContainerOptions { t: Some(seconds), signal: None };
-        gone_is_done(self.call(attempt, limit, span, self.docker.stop_container(id, Some(options))).await)
+        gone_is_done(self.call(attempt, limits::stop(grace_seconds), span, self.docker.stop_container(id, Some(options))).await)
     }
 
     async fn remove_container(&self, id: &str, force: bool) -> Result<()> {
         let attempt = Attempt::new(Call::Other, format!("remove container {}", short(id)));
         let options = query::RemoveContainerOptions { force, v: false, link: false };
         let work = self.docker.remove_container(id, Some(options));
-        gone_is_done(self.call(attempt, REMOVE, span!("docker.remove_container", id = %id, force = force), work).await)
+        gone_is_done(self.call(attempt, limits::REMOVE, span!("docker.remove_container", id = %id, force = force), work).await)
     }
 
     async fn rename_container(&self, id: &str, name: &str) -> Result<()> {
         let attempt = Attempt::new(Call::Name, format!("rename container {} to {name}", short(id)));
         let work = self.docker.rename_container(id, query::RenameContainerOptions { name: name.to_owned() });
-        self.call(attempt, CHANGE, span!("docker.rename_container", id = %id, name = %name), work).await
+        self.call(attempt, limits::CHANGE, span!("docker.rename_container", id = %id, name = %name), work).await
     }
 
     async fn set_restart_policy(&self, id: &str, policy: &DockerRestart) -> Result<()> {
         let attempt = Attempt::new(Call::Other, format!("set the restart policy of container {}", short(id)));
         let span = span!("docker.set_restart_policy", id = %id, policy = ?policy);
         let body = models::ContainerUpdateBody { restart_policy: Some(convert::restart_policy(policy)), ..Default::default() };
-        self.call(attempt, CHANGE, span, self.docker.update_container(id, body)).await
+        self.call(attempt, limits::CHANGE, span, self.docker.update_container(id, body)).await
     }
 
     async fn create_network(&self, spec: &NetworkSpec) -> Result<String> {
         let attempt = Attempt::new(Call::Other, format!("create network {}", spec.name));
         let span = span!("docker.create_network", network = %spec.name);
-        self.call(attempt, CHANGE, span, self.docker.create_network(convert::network(spec))).await.map(|reply| reply.id)
+        self.call(attempt, limits::CHANGE, span, self.docker.create_network(convert::network(spec))).await.map(|reply| reply.id)
     }
 
     async fn remove_network(&self, id: &str) -> Result<()> {
         let attempt = Attempt::new(Call::Other, format!("remove network {}", short(id)));
-        gone_is_done(self.call(attempt, CHANGE, span!("docker.remove_network", id = %id), self.docker.remove_network(id)).await)
+        gone_is_done(
+            self.call(attempt, limits::CHANGE, span!("docker.remove_network", id = %id), self.docker.remove_network(id)).await,
+        )
     }
 
     async fn connect_network(&self, network_id: &str, container_id: &str, attachment: &NetworkAttachment) -> Result<()> {
@@ -288,7 +275,7 @@ impl Engine for Client {
         let attempt = Attempt::new(Call::Other, format!("disconnect container {} from network {network}", short(container_id)));
         let span = span!("docker.disconnect_network", network = %network, container = %container_id);
         let request = models::NetworkDisconnectRequest { container: container_id.to_owned(), force: Some(true) };
-        match gone_is_done(self.call(attempt, CHANGE, span, self.docker.disconnect_network(network, request)).await) {
+        match gone_is_done(self.call(attempt, limits::CHANGE, span, self.docker.disconnect_network(network, request)).await) {
             Err(failure) if says(&failure, &["is not connected to"]) => Ok(()),
             result => result,
         }
@@ -297,13 +284,13 @@ impl Engine for Client {
     async fn create_volume(&self, spec: &VolumeSpec) -> Result<()> {
         let attempt = Attempt::new(Call::Other, format!("create volume {}", spec.name));
         let span = span!("docker.create_volume", volume = %spec.name);
-        self.call(attempt, CHANGE, span, self.docker.create_volume(convert::volume(spec))).await.map(drop)
+        self.call(attempt, limits::CHANGE, span, self.docker.create_volume(convert::volume(spec))).await.map(drop)
     }
 
     async fn remove_volume(&self, name: &str) -> Result<()> {
         let attempt = Attempt::new(Call::Other, format!("remove volume {name}"));
         let work = self.docker.remove_volume(name, None::<query::RemoveVolumeOptions>);
-        gone_is_done(self.call(attempt, REMOVE, span!("docker.remove_volume", volume = %name), work).await)
+        gone_is_done(self.call(attempt, limits::REMOVE, span!("docker.remove_volume", volume = %name), work).await)
     }
 
     async fn pull(&self, image: &str, platform: Option<&str>) -> Result<()> {
@@ -327,7 +314,7 @@ impl Engine for Client {
         };
         let options = query::TagImageOptions { repo: Some(repo.to_owned()), tag: Some(tag.to_owned()) };
         let span = span!("docker.tag", image = %image_id, reference = %reference);
-        self.call(attempt, CHANGE, span, self.docker.tag_image(image_id, Some(options))).await
+        self.call(attempt, limits::CHANGE, span, self.docker.tag_image(image_id, Some(options))).await
     }
 
     fn port_holder(&self, port: u16, protocol: &str) -> Option<String> {

@@ -92,11 +92,10 @@ fn by_status(call: Call, status: u16, message: &str) -> FailureKind {
         (Call::Name | Call::Start | Call::Connect, 404 | 500) if names_missing_network(&text) => FailureKind::NetworkMissing,
         (Call::Start, 400) => FailureKind::StartFailed,
         (Call::Start | Call::Connect, 500..) => start(&text),
-        // libnetwork: a fixed address that another container has.
-        (Call::Start | Call::Connect, 403) => FailureKind::Conflict,
-        (_, 400..=403 | 405..=408 | 501) => FailureKind::Refused,
         (_, 404) => FailureKind::NotFound,
-        (_, 409) => FailureKind::Conflict,
+        // libnetwork says 403 for "in use": active endpoints, a fixed address that another container has.
+        (_, 403 | 409) => FailureKind::Conflict,
+        (_, 400..=402 | 405..=408 | 501) => FailureKind::Refused,
         _ => FailureKind::Transient,
     }
 }

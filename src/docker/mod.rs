@@ -10,6 +10,8 @@ mod convert;
 mod daemon;
 mod error;
 mod events;
+pub mod fake;
+mod limits;
 mod mounts;
 mod proc;
 mod read;
