@@ -168,8 +168,8 @@ impl Registry {
 
     /// Lays the Hold that an outside stop at `at` (its `since`) was understood as (`by: docker`, reason `ExternalStop`), unless one
     /// is there. None is laid while the replica is suspended (hands off: nothing is read into a stop either), where the Deployment
-    /// says `externalStop: Revert`, or where there is no such Deployment.
-    pub async fn hold_external_stop(&self, key: &Key, replica: &ReplicaId, at: jiff::Timestamp) -> Result<()> {
+    /// says `externalStop: Revert`, or where there is no such Deployment. Returns whether one was laid.
+    pub async fn hold_external_stop(&self, key: &Key, replica: &ReplicaId, at: jiff::Timestamp) -> Result<bool> {
         unimplemented!()
     }
 

@@ -73,8 +73,9 @@ pub(super) enum Stage {
 }
 
 impl Stage {
+    /// Whether an answer about the daemon's life decides it, late ones included.
     pub(super) fn is_asking(&self) -> bool {
-        matches!(self, Self::Asking)
+        matches!(self, Self::Asking | Self::Provisional { .. })
     }
 
     /// Whether only more events, or the life of the daemon, can decide it.

@@ -171,6 +171,7 @@ impl Intent {
             match answer {
                 Alive::Yes => episode.enter(container_id, Stage::Person { show_at: after(now, SHOW_AFTER) }, now, &mut effects),
                 Alive::No => episode.decide(container_id, Verdict::Shutdown, &mut effects),
+                Alive::Unknown if episode.stage != Stage::Asking => {}
                 Alive::Unknown => episode.enter(container_id, Stage::Provisional { since: now }, now, &mut effects),
             }
         }
@@ -219,6 +220,11 @@ impl Intent {
     pub fn unmarked(&mut self, container_id: &str) -> bool {
         let running = self.episodes.get_mut(container_id).filter(|episode| episode.died.is_none());
         running.is_some_and(|episode| episode.mark.take().is_some())
+    }
+
+    /// Whether the Hold that was asked for is still wanted.
+    pub fn is_holding(&self, container_id: &str) -> bool {
+        self.episodes.get(container_id).is_some_and(|episode| episode.stage == Stage::Holding)
     }
 
     /// The Hold asked for is on disk.

@@ -1,0 +1,100 @@
+//! What the world writes down, and what it reads again at its next start.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+use crate::controller::intent::{Owner, Signals};
+use crate::model::{About, End, EngineRun, EventCursor, Happening, Key, Reason, Severity};
+use crate::registry::{self, Registry};
+use crate::store::{self, StoreError};
+
+/// Signals of running containers, by container id.
+pub(super) type Signalled = BTreeMap<String, Signals>;
+
+/// Where [`Signalled`] is kept.
+const SIGNALS: &str = "intent/signals";
+
+/// What was written down before.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Recorded {
+    pub(super) ends: Vec<(String, End)>,
+    pub(super) signals: Signalled,
+    pub(super) cursor: Option<EventCursor>,
+    pub(super) run: Option<EngineRun>,
+}
+
+/// The door to the disk, as far as the world needs it. A seam, so that its tests can let writes fail.
+#[async_trait]
+pub(super) trait Ledger: Send + Sync + 'static {
+    fn recorded(&self) -> store::Result<Recorded>;
+    /// The Deployment a Compose project belongs to.
+    fn claimant(&self, project: &str) -> Option<Key>;
+    async fn put_end(&self, container_id: &str, end: Option<End>) -> store::Result<()>;
+    async fn put_signals(&self, signals: &Signalled) -> store::Result<()>;
+    async fn put_seen(&self, cursor: Option<EventCursor>, run: EngineRun) -> store::Result<()>;
+    async fn hold(&self, owner: &Owner, at: Timestamp) -> registry::Result<()>;
+    async fn lift(&self, owner: &Owner, at: Timestamp) -> registry::Result<()>;
+}
+
+#[async_trait]
+impl Ledger for Registry {
+    fn recorded(&self) -> store::Result<Recorded> {
+        let store = self.store();
+        let (cursor, run) = store.engine_seen()?;
+        let signals = match store.note(SIGNALS)? {
+            Some(note) => serde_json::from_value(note)
+                .map_err(|error| StoreError::Corrupt(format!("read the note {SIGNALS:?}: {error}")))?,
+            None => Signalled::new(),
+        };
+        Ok(Recorded { ends: store.ends()?, signals, cursor, run })
+    }
+
+    fn claimant(&self, project: &str) -> Option<Key> {
+        // Nobody has an empty name: whoever claims the project is another one.
+        Self::claimant(self, &Key::new("", ""), project).ok().flatten()
+    }
+
+    async fn put_end(&self, container_id: &str, end: Option<End>) -> store::Result<()> {
+        self.store().put_end(container_id, end).await
+    }
+
+    async fn put_signals(&self, signals: &Signalled) -> store::Result<()> {
+        let note = match signals.is_empty() {
+            true => None,
+            false => Some(serde_json::to_value(signals).map_err(|error| StoreError::Corrupt(error.to_string()))?),
+        };
+        self.store().put_note(SIGNALS, note).await
+    }
+
+    async fn put_seen(&self, cursor: Option<EventCursor>, run: EngineRun) -> store::Result<()> {
+        self.store().put_engine_seen(cursor, run).await
+    }
+
+    async fn hold(&self, owner: &Owner, at: Timestamp) -> registry::Result<()> {
+        if self.hold_external_stop(&owner.key, &owner.replica, at).await? {
+            let Owner { key, replica } = owner;
+            let message = format!(
+                "replica {replica} was stopped through Docker by somebody else: it stays stopped until it is started there, or by \
+                 evenkeel start {} {}",
+                key.name, replica.service
+            );
+            self.store().tell(happening(owner, Reason::ExternalStop, message)).await?;
+        }
+        Ok(())
+    }
+
+    async fn lift(&self, owner: &Owner, at: Timestamp) -> registry::Result<()> {
+        if self.lift_external_stop(&owner.key, &owner.replica, at).await? {
+            let message = format!("replica {} was started through Docker: its Hold ExternalStop is lifted", owner.replica);
+            self.store().tell(happening(owner, Reason::HoldLifted, message)).await?;
+        }
+        Ok(())
+    }
+}
+
+fn happening(owner: &Owner, reason: Reason, message: String) -> Happening {
+    let about = About::Deployment(owner.key.clone(), None);
+    Happening { about, reason, severity: Severity::Normal, message, trace_id: None }
+}
