@@ -64,3 +64,6 @@ fn as_go(json: &str) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;
