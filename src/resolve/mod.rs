@@ -118,3 +118,6 @@ impl Problems {
         self.0.push(FieldError { path, message: message.into(), location: None });
     }
 }
+
+#[cfg(test)]
+mod tests;
