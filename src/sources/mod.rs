@@ -1,1 +1,4 @@
-//! sources
+//! Where manifests come from: files and the watched folder.
+
+pub mod files;
+pub mod merge;

@@ -1,0 +1,94 @@
+//! `evenkeel apply`: puts manifests in force.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::client::{Api, Connection, deployment_path, list_path};
+use super::failure::Failure;
+use super::help;
+use super::manifests::{Files, Manifest};
+use super::output::{print, tell};
+use crate::model::annotations;
+use crate::sources::merge;
+
+/// How often a write is tried again because somebody else wrote in between.
+const TRIES: usize = 5;
+
+/// Puts manifests in force: creates deployments, or changes them to what the files say.
+///
+/// All files are checked before anything is sent; one mistake and nothing is done. Holds stay as they are, and so do
+/// labels and annotations that the file does not name.
+#[derive(Debug, Args)]
+#[command(after_help = help::APPLY)]
+pub struct ApplyArgs {
+    #[command(flatten)]
+    files: Files,
+    /// Only ask the operator what would come out; change nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `evenkeel apply`.
+pub async fn apply(args: ApplyArgs) -> Result<(), Failure> {
+    let manifests = args.files.read(args.connection.namespace.as_deref())?;
+    let api = args.connection.open().await?;
+    let mut first_failure = None;
+    for manifest in &manifests {
+        match apply_one(&api, manifest, args.dry_run).await {
+            Ok(what) => {
+                let note = if args.dry_run { " (dry run)" } else { "" };
+                print(&format!("deployment {} {what}{note}\n", manifest.key.name))?;
+            }
+            Err(failure) => {
+                // The others are still worth a try; all failures are told, the first one counts.
+                let failure = manifest.locate(failure);
+                if let Some(before) = first_failure.replace(failure) {
+                    before.report();
+                }
+            }
+        }
+    }
+    first_failure.map_or(Ok(()), Err)
+}
+
+async fn apply_one(api: &Api, manifest: &Manifest, dry_run: bool) -> Result<&'static str, Failure> {
+    let query = if dry_run { "?dryRun=All" } else { "" };
+    let namespace = &manifest.key.namespace;
+    let path = deployment_path(namespace, &manifest.key.name, None);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let stored = match api.get(&path).await {
+            Ok(stored) => stored,
+            Err(failure) if failure.is_not_found() => {
+                let list = list_path("deployments", Some(namespace));
+                api.post(&format!("{list}{query}"), &merge::desired(&manifest.object, None)).await?;
+                return Ok("created");
+            }
+            Err(failure) => return Err(failure),
+        };
+        match api.put(&format!("{path}{query}"), &merge::desired(&manifest.object, Some(&stored))).await {
+            Ok(written) if written["metadata"]["resourceVersion"] == stored["metadata"]["resourceVersion"] => {
+                return Ok("unchanged");
+            }
+            Ok(_) => {
+                warn_of_source(manifest, &stored);
+                return Ok("configured");
+            }
+            Err(failure) if failure.is_conflict() && tries < TRIES => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+/// Says that a change will not last, if the object belongs to the operator's own folder.
+fn warn_of_source(manifest: &Manifest, stored: &Value) {
+    if let Some(source) = stored["metadata"]["annotations"][annotations::SOURCE].as_str() {
+        tell(&format!(
+            "warning: deployment {} comes from {source} in the folder that the operator watches, which will put its own version back",
+            manifest.key.name
+        ));
+    }
+}

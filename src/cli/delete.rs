@@ -1,0 +1,77 @@
+//! `evenkeel delete`.
+
+use clap::Args;
+use serde_json::json;
+
+use super::client::{Api, Connection, deployment_path, name};
+use super::failure::Failure;
+use super::help;
+use super::manifests::Files;
+use super::output::print;
+use super::wait::{self, Seen};
+use crate::crd;
+use crate::model::Key;
+
+/// Deletes deployments, with their containers and networks.
+///
+/// Containers get their grace period. Volumes stay, unless --volumes says otherwise; holds are forgotten.
+#[derive(Debug, Args)]
+#[command(after_help = help::DELETE, override_usage = "evenkeel delete [OPTIONS] <DEPLOYMENT... | -f FILE>")]
+pub struct DeleteArgs {
+    /// Names of deployments
+    #[arg(value_name = "DEPLOYMENT", value_parser = name, required_unless_present = "filenames", conflicts_with = "filenames")]
+    names: Vec<String>,
+    #[command(flatten)]
+    files: Files,
+    /// Remove the volumes that belong to the deployment too. Their data is lost
+    #[arg(long, conflicts_with = "orphan")]
+    volumes: bool,
+    /// Leave containers and networks as they are, and only stop caring for them
+    #[arg(long)]
+    orphan: bool,
+    /// Return when everything is gone
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait; exit code 3 when it was in vain
+    #[arg(long, value_name = "DURATION", default_value = "5m")]
+    timeout: crd::Duration,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `evenkeel delete`.
+pub async fn delete(args: DeleteArgs) -> Result<(), Failure> {
+    let keys: Vec<Key> = if args.names.is_empty() {
+        let manifests = args.files.read(args.connection.namespace.as_deref())?;
+        manifests.into_iter().map(|manifest| manifest.key).collect()
+    } else {
+        args.names.iter().map(|name| Key::new(args.connection.namespace(), name)).collect()
+    };
+    let api = args.connection.open().await?;
+    let mut first_failure = None;
+    for key in &keys {
+        let deleted = delete_one(&api, key, &args).await;
+        if let Some(before) = deleted.err().and_then(|failure| first_failure.replace(failure)) {
+            before.report();
+        }
+    }
+    first_failure.map_or(Ok(()), Err)
+}
+
+async fn delete_one(api: &Api, key: &Key, args: &DeleteArgs) -> Result<(), Failure> {
+    let path = deployment_path(&key.namespace, &key.name, None);
+    let query = if args.volumes { "?volumes=true" } else { "" };
+    let policy = if args.orphan { "Orphan" } else { "Background" };
+    let answer = api.delete(&format!("{path}{query}"), &json!({ "propagationPolicy": policy })).await?;
+    let name = &key.name;
+    // With something left to remove the object itself comes back, else a Status.
+    if answer["kind"] == "Status" {
+        return print(&format!("deployment {name} deleted\n"));
+    }
+    if !args.wait {
+        return print(&format!("deployment {name} is being deleted\n"));
+    }
+    let what = format!("deployment {name} is gone");
+    wait::until(api, &key.namespace, name, args.timeout.0, &what, |seen| matches!(seen, Seen::Gone)).await?;
+    print(&format!("deployment {name} deleted\n"))
+}

@@ -1,0 +1,231 @@
+//! `evenkeel describe`: all there is to know about one deployment, the most urgent first.
+
+use anyhow::Context;
+use clap::Args;
+use k8s_openapi::api::core::v1::Event;
+use serde_json::Value;
+
+use super::client::{Connection, deployment_path, encode, list_path, name};
+use super::failure::Failure;
+use super::get::{created, last_seen, scope};
+use super::help;
+use super::output::{Look, print, table};
+use crate::crd::{ContainerStatus, Deployment, DeploymentStatus, Hold, RecoveryStatus, ServiceStatus};
+
+/// Shows all there is to know about one deployment.
+///
+/// How it is and why, its holds, recovery, what it waits for, its containers, what was done last and what happened.
+#[derive(Debug, Args)]
+#[command(after_help = help::DESCRIBE)]
+pub struct DescribeArgs {
+    /// Name of the deployment
+    #[arg(value_parser = name)]
+    deployment: String,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What is described.
+struct Subject {
+    deployment: Deployment,
+    holds: Vec<Hold>,
+    events: Vec<Event>,
+}
+
+/// `evenkeel describe`.
+pub async fn describe(args: DescribeArgs) -> Result<(), Failure> {
+    let api = args.connection.open().await?;
+    let (namespace, name) = (args.connection.namespace(), args.deployment.as_str());
+    let deployment = api.get(&deployment_path(namespace, name, None)).await?;
+    let holds = api.get(&list_path("holds", Some(namespace))).await?;
+    let about = encode(&format!("involvedObject.name={name},involvedObject.kind=Deployment"));
+    let events = api.get(&format!("{}?fieldSelector={about}", list_path("events", Some(namespace)))).await?;
+    let subject = Subject::read(deployment, holds, events)
+        .context("the operator's answer has an unexpected shape; is it of another version than this command?")?;
+    print(&subject.render(&Look::of_stdout()))
+}
+
+impl Subject {
+    fn read(deployment: Value, mut holds: Value, mut events: Value) -> Result<Self, serde_json::Error> {
+        let deployment: Deployment = serde_json::from_value(deployment)?;
+        let mut holds: Vec<Hold> = serde_json::from_value(holds["items"].take())?;
+        holds.retain(|hold| Some(&hold.spec.deployment) == deployment.metadata.name.as_ref());
+        let mut events: Vec<Event> = serde_json::from_value(events["items"].take())?;
+        events.sort_by_key(last_seen);
+        Ok(Self { deployment, holds, events })
+    }
+
+    fn render(&self, look: &Look) -> String {
+        let status = self.deployment.status.clone().unwrap_or_default();
+        let mut sections = vec![summary(look, &self.deployment, &status)];
+        let mut section = |title: &str, body: String| {
+            if !body.is_empty() {
+                sections.push(format!("{}\n{body}", look.heading(title)));
+            }
+        };
+        section("Holds", holds(look, &self.holds));
+        section("Recovery", status.recovery.as_ref().map(|recovery| recovery_lines(look, recovery)).unwrap_or_default());
+        section("Waiting for", status.waiting.iter().map(|line| format!("  {line}\n")).collect());
+        section("Containers", containers(look, &status.services));
+        section("Conditions", conditions(look, &status));
+        section("Last actions", last_actions(look, &status));
+        section("Events", events(look, &self.events));
+        sections.join("\n")
+    }
+}
+
+fn summary(look: &Look, deployment: &Deployment, status: &DeploymentStatus) -> String {
+    let metadata = &deployment.metadata;
+    let name = metadata.name.clone().unwrap_or_default();
+    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
+    let generation = metadata.generation.unwrap_or_default();
+    let seen = match status.observed_generation {
+        0 => " (not looked at yet)".to_owned(),
+        seen if seen < generation => format!(" (status speaks of {seen})"),
+        _ => String::new(),
+    };
+    let ready_count = if status.ready.is_empty() { String::new() } else { format!(", {} ready", status.ready) };
+    let mut lines = vec![
+        ("Phase", format!("{}{ready_count}", look.word(&format!("{:?}", status.phase)))),
+        ("Why", ready.map(|ready| format!("{}: {}", ready.reason, ready.message)).unwrap_or_default()),
+        ("Declared", format!("{:?}, generation {generation}{seen}", deployment.spec.state)),
+        ("Project", deployment.spec.project.clone().unwrap_or_default()),
+    ];
+    if let Some(source) = &status.source {
+        lines.push(("Source", source.path.clone()));
+        lines.push(("Not taken", source.error.clone().unwrap_or_default()));
+    }
+    let labels = metadata.labels.iter().flatten().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
+    lines.push(("Labels", labels.join(", ")));
+    lines.push(("Age", look.age(created(metadata))));
+    if let Some(since) = &metadata.deletion_timestamp {
+        lines.push(("Deleting", format!("for {}", look.age(Some(since.0)))));
+    }
+    let title = format!("Deployment {name}, namespace {}", metadata.namespace.as_deref().unwrap_or("default"));
+    let lines = lines.into_iter().filter(|(_, text)| !text.is_empty());
+    let lines: String = lines.map(|(label, text)| format!("  {:<11}{text}\n", format!("{label}:"))).collect();
+    format!("{}\n{lines}", look.heading(&title))
+}
+
+fn holds(look: &Look, holds: &[Hold]) -> String {
+    if holds.is_empty() {
+        return String::new();
+    }
+    let row = |hold: &Hold| {
+        let spec = &hold.spec;
+        vec![
+            scope(spec.service.as_deref(), spec.replica),
+            format!("{:?}", spec.state),
+            spec.by.clone(),
+            look.age(spec.since.as_ref().map(|time| time.0).or_else(|| created(&hold.metadata))),
+            spec.until.as_ref().map(|time| look.until(time.0)).unwrap_or_default(),
+            spec.reason.clone(),
+        ]
+    };
+    table(look, "  ", &["SCOPE", "STATE", "BY", "AGE", "ENDS", "REASON"], holds.iter().map(row).collect())
+}
+
+fn recovery_lines(look: &Look, recovery: &RecoveryStatus) -> String {
+    let RecoveryStatus { replica, attempt, max_attempts, next_attempt_at, failure } = recovery;
+    let next = match next_attempt_at {
+        Some(time) => format!(", next {} ({})", look.until(time.0), time.0),
+        None if attempt >= max_attempts => ": given up, `evenkeel retry` starts over".to_owned(),
+        None => String::new(),
+    };
+    let mut text = format!("  {replica}: attempt {attempt} of {max_attempts}{next}\n");
+    if let Some(failure) = failure {
+        let oom = if failure.oom_killed { ", out of memory" } else { "" };
+        let age = failure.at.as_ref().map(|time| format!(" {} ago", look.age(Some(time.0)))).unwrap_or_default();
+        text.push_str(&format!("  last failure{age}: {}{oom}\n", failure.message));
+    }
+    text
+}
+
+fn containers(look: &Look, services: &[ServiceStatus]) -> String {
+    let mut rows = vec![];
+    for service in services {
+        let ready = format!("{}/{}", service.ready_replicas, service.replicas);
+        if service.containers.is_empty() {
+            rows.push(vec![service.name.clone(), ready.clone(), "none".to_owned()]);
+        }
+        for (index, container) in service.containers.iter().enumerate() {
+            // The service is named once, its containers stand below each other.
+            let (name, ready) = if index == 0 { (service.name.as_str(), ready.as_str()) } else { (" ", " ") };
+            rows.push(vec![
+                name.to_owned(),
+                ready.to_owned(),
+                container.name.clone(),
+                state(container),
+                container.health.clone().unwrap_or_default(),
+                container.restarts.to_string(),
+                look.age(container.started_at.as_ref().map(|time| time.0)),
+                container.image.clone(),
+            ]);
+        }
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    let header = ["SERVICE", "READY", "CONTAINER", "STATE", "HEALTH", "RESTARTS", "STARTED", "IMAGE"];
+    let drift = services.iter().flat_map(|service| &service.containers);
+    let drift = drift.flat_map(|container| container.drift.iter().map(|line| format!("  {} differs: {line}\n", container.name)));
+    table(look, "  ", &header, rows) + &drift.collect::<String>()
+}
+
+/// `running`, `exited 137, out of memory`.
+fn state(container: &ContainerStatus) -> String {
+    let code = container.exit_code.filter(|_| matches!(container.state.as_str(), "exited" | "dead"));
+    let code = code.map(|code| format!(" {code}")).unwrap_or_default();
+    format!("{}{code}{}", container.state, if container.oom_killed { ", out of memory" } else { "" })
+}
+
+fn conditions(look: &Look, status: &DeploymentStatus) -> String {
+    let row = |condition: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
+        vec![
+            condition.type_.clone(),
+            condition.status.clone(),
+            look.age(Some(condition.last_transition_time.0)),
+            condition.reason.clone(),
+            condition.message.clone(),
+        ]
+    };
+    if status.conditions.is_empty() {
+        return String::new();
+    }
+    table(look, "  ", &["TYPE", "STATUS", "SINCE", "REASON", "MESSAGE"], status.conditions.iter().map(row).collect())
+}
+
+fn last_actions(look: &Look, status: &DeploymentStatus) -> String {
+    let row = |action: &crate::crd::LastAction| {
+        vec![
+            look.age(action.at.as_ref().map(|time| time.0)),
+            action.action.clone(),
+            action.trace_id.clone().unwrap_or_default(),
+            action.result.clone(),
+            action.cause.clone(),
+        ]
+    };
+    if status.last_actions.is_empty() {
+        return String::new();
+    }
+    table(look, "  ", &["AGE", "ACTION", "TRACE", "RESULT", "CAUSE"], status.last_actions.iter().map(row).collect())
+}
+
+fn events(look: &Look, events: &[Event]) -> String {
+    let row = |event: &Event| {
+        let count = event.count.filter(|count| *count > 1).map(|count| format!(" (x{count})")).unwrap_or_default();
+        vec![
+            look.age(last_seen(event)),
+            event.type_.clone().unwrap_or_default(),
+            event.reason.clone().unwrap_or_default(),
+            format!("{}{count}", event.message.clone().unwrap_or_default()),
+        ]
+    };
+    if events.is_empty() {
+        return String::new();
+    }
+    table(look, "  ", &["AGE", "TYPE", "REASON", "MESSAGE"], events.iter().map(row).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,318 @@
+//! `evenkeel get`: lists of deployments, holds and events.
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use k8s_openapi::api::core::v1::Event;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::client::{Api, Connection, encode, list_path, name};
+use super::failure::Failure;
+use super::help;
+use super::output::{Look, print, table, tell};
+use crate::crd::{Deployment, Hold};
+
+/// Lists deployments, holds or events.
+#[derive(Debug, Args)]
+#[command(after_help = help::GET)]
+pub struct GetArgs {
+    /// What to list
+    #[arg(value_enum, default_value_t = Resource::Deployments)]
+    resource: Resource,
+    /// Only this one; for events: only those about this deployment
+    #[arg(value_parser = name)]
+    name: Option<String>,
+    /// In all namespaces
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// Only what has these labels: app=web, app!=web, app
+    #[arg(short = 'l', long, value_name = "LABELS")]
+    selector: Option<String>,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Kinds that can be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Resource {
+    #[value(aliases = ["deployment", "deploy"])]
+    Deployments,
+    #[value(alias = "hold")]
+    Holds,
+    #[value(aliases = ["event", "ev"])]
+    Events,
+}
+
+/// Ways to print a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Table,
+    /// The same with more columns
+    Wide,
+    /// Whole objects
+    Yaml,
+    /// Whole objects
+    Json,
+    /// Names only, a line each
+    Name,
+}
+
+impl Resource {
+    fn plural(self) -> &'static str {
+        match self {
+            Self::Deployments => "deployments",
+            Self::Holds => "holds",
+            Self::Events => "events",
+        }
+    }
+
+    fn full_name(self) -> &'static str {
+        match self {
+            Self::Deployments => "deployment.evenkeel.dev",
+            Self::Holds => "hold.evenkeel.dev",
+            Self::Events => "event",
+        }
+    }
+}
+
+/// `evenkeel get`.
+pub async fn get(args: GetArgs) -> Result<(), Failure> {
+    let api = args.connection.open().await?;
+    let answer = fetch(&api, &args).await?;
+    let items = answer["items"].as_array().cloned().unwrap_or_else(|| vec![answer.clone()]);
+    match args.output {
+        Output::Json => print(&(serde_json::to_string_pretty(&answer).context("cannot print the answer")? + "\n")),
+        Output::Yaml => print(&serde_yaml::to_string(&answer).context("cannot print the answer")?),
+        Output::Name => {
+            let line =
+                |item: &Value| format!("{}/{}\n", args.resource.full_name(), item["metadata"]["name"].as_str().unwrap_or("?"));
+            print(&items.iter().map(line).collect::<String>())
+        }
+        Output::Table | Output::Wide if items.is_empty() => {
+            let place =
+                if args.all_namespaces { String::new() } else { format!(" in namespace {}", args.connection.namespace()) };
+            tell(&format!("no {}{place}", args.resource.plural()));
+            Ok(())
+        }
+        Output::Table | Output::Wide => {
+            let columns = Columns { wide: args.output == Output::Wide, namespace: args.all_namespaces };
+            print(&render(&Look::of_stdout(), args.resource, items, columns)?)
+        }
+    }
+}
+
+async fn fetch(api: &Api, args: &GetArgs) -> Result<Value, Failure> {
+    let namespace = (!args.all_namespaces).then_some(args.connection.namespace());
+    let list = list_path(args.resource.plural(), namespace);
+    let mut query = vec![];
+    match (&args.name, args.resource) {
+        (Some(_), _) if args.all_namespaces => {
+            return Err(Failure::Usage("a name is one in a namespace: leave -A out, or the name".to_owned()));
+        }
+        (Some(name), Resource::Events) => query.push(format!("fieldSelector=involvedObject.name%3D{name}")),
+        (Some(name), _) => return api.get(&format!("{list}/{name}")).await,
+        (None, _) => {}
+    }
+    query.extend(args.selector.as_deref().map(|selector| format!("labelSelector={}", encode(selector))));
+    api.get(&format!("{list}?{}", query.join("&"))).await
+}
+
+/// Which columns a table has.
+#[derive(Debug, Clone, Copy)]
+struct Columns {
+    wide: bool,
+    namespace: bool,
+}
+
+fn render(look: &Look, resource: Resource, items: Vec<Value>, columns: Columns) -> Result<String, Failure> {
+    Ok(match resource {
+        Resource::Deployments => {
+            let header = if columns.wide {
+                &["NAME", "PHASE", "READY", "RESTARTS", "AGE", "IMAGES", "SOURCE", "WHY"][..]
+            } else {
+                &["NAME", "PHASE", "READY", "RESTARTS", "AGE", "WHY"]
+            };
+            rows(look, header, typed(items)?, columns, |item| deployment_row(look, item, columns.wide))
+        }
+        Resource::Holds => {
+            let header = &["NAME", "DEPLOYMENT", "SCOPE", "STATE", "BY", "AGE", "UNTIL", "REASON"];
+            rows(look, header, typed(items)?, columns, |item| hold_row(look, item))
+        }
+        Resource::Events => {
+            let mut events: Vec<Event> = typed(items)?;
+            events.sort_by_key(last_seen);
+            let header = &["LAST", "TYPE", "REASON", "OBJECT", "COUNT", "MESSAGE"];
+            rows(look, header, events, columns, |item| event_row(look, item))
+        }
+    })
+}
+
+fn rows<T: kube::Resource>(
+    look: &Look,
+    header: &[&str],
+    items: Vec<T>,
+    columns: Columns,
+    row: impl Fn(&T) -> Vec<String>,
+) -> String {
+    let mut header = header.to_vec();
+    if columns.namespace {
+        header.insert(0, "NAMESPACE");
+    }
+    let rows = items.iter().map(|item| {
+        let mut row = row(item);
+        if columns.namespace {
+            row.insert(0, item.meta().namespace.clone().unwrap_or_default());
+        }
+        row
+    });
+    table(look, "", &header, rows.collect())
+}
+
+fn typed<T: DeserializeOwned>(items: Vec<Value>) -> Result<Vec<T>, Failure> {
+    let typed: Result<_, _> = items.into_iter().map(serde_json::from_value).collect();
+    Ok(typed.context("the operator's answer has an unexpected shape; is it of another version than this command?")?)
+}
+
+fn deployment_row(look: &Look, deployment: &Deployment, wide: bool) -> Vec<String> {
+    let status = deployment.status.clone().unwrap_or_default();
+    let containers = || status.services.iter().flat_map(|service| &service.containers);
+    let mut row = vec![
+        deployment.metadata.name.clone().unwrap_or_default(),
+        format!("{:?}", status.phase),
+        status.ready.clone(),
+        containers().map(|container| container.restarts).sum::<u32>().to_string(),
+        look.age(created(&deployment.metadata)),
+    ];
+    if wide {
+        let mut images: Vec<&str> = containers().map(|container| container.image.as_str()).collect();
+        images.sort_unstable();
+        images.dedup();
+        row.push(images.join(","));
+        row.push(status.source.as_ref().map(|source| source.path.clone()).unwrap_or_default());
+    }
+    row.push(why(deployment));
+    row
+}
+
+/// The one thing worth knowing about a deployment in a list; nothing if all is well.
+fn why(deployment: &Deployment) -> String {
+    let Some(status) = &deployment.status else { return "not looked at yet".to_owned() };
+    let condition = |kind: &str| status.conditions.iter().find(|condition| condition.type_ == kind);
+    if let Some(error) = status.source.as_ref().and_then(|source| source.error.as_ref()) {
+        return format!("manifest not taken: {error}");
+    }
+    match condition("Ready") {
+        Some(ready) if ready.status != "True" => format!("{}: {}", ready.reason, ready.message),
+        _ if condition("Orphaned").is_some_and(|orphaned| orphaned.status == "True") => {
+            "Orphaned: its manifest is gone".to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+fn hold_row(look: &Look, hold: &Hold) -> Vec<String> {
+    let spec = &hold.spec;
+    vec![
+        hold.metadata.name.clone().unwrap_or_default(),
+        spec.deployment.clone(),
+        scope(spec.service.as_deref(), spec.replica),
+        format!("{:?}", spec.state),
+        spec.by.clone(),
+        look.age(spec.since.as_ref().map(|time| time.0).or_else(|| created(&hold.metadata))),
+        spec.until.as_ref().map(|time| look.until(time.0)).unwrap_or_default(),
+        spec.reason.clone(),
+    ]
+}
+
+/// `web-1`, `web`, or `all`.
+pub fn scope(service: Option<&str>, replica: Option<u32>) -> String {
+    match (service, replica) {
+        (Some(service), Some(replica)) => format!("{service}-{replica}"),
+        (Some(service), None) => service.to_owned(),
+        (None, _) => "all".to_owned(),
+    }
+}
+
+fn event_row(look: &Look, event: &Event) -> Vec<String> {
+    let about = &event.involved_object;
+    let about = [about.kind.as_deref(), about.name.as_deref()].into_iter().flatten().collect::<Vec<_>>().join("/");
+    vec![
+        look.age(last_seen(event)),
+        event.type_.clone().unwrap_or_default(),
+        event.reason.clone().unwrap_or_default(),
+        about.to_lowercase(),
+        event.count.unwrap_or(1).to_string(),
+        event.message.clone().unwrap_or_default(),
+    ]
+}
+
+/// When an event was last repeated.
+pub fn last_seen(event: &Event) -> Option<jiff::Timestamp> {
+    event.last_timestamp.as_ref().map(|time| time.0).or_else(|| created(&event.metadata))
+}
+
+/// When an object was made.
+pub fn created(metadata: &kube::core::ObjectMeta) -> Option<jiff::Timestamp> {
+    metadata.creation_timestamp.as_ref().map(|time| time.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn look() -> Look {
+        Look { color: false, width: None, now: "2026-08-21T12:00:00Z".parse().unwrap() }
+    }
+
+    fn deployment(name: &str, phase: &str, ready: &str, why: Option<(&str, &str)>) -> Value {
+        let condition = |(reason, message): (&str, &str)| {
+            let since = "2026-08-21T11:00:00Z";
+            json!({"type": "Ready", "status": "False", "reason": reason, "message": message, "lastTransitionTime": since})
+        };
+        json!({
+            "apiVersion": "evenkeel.dev/v1alpha1", "kind": "Deployment",
+            "metadata": {"name": name, "namespace": "default", "creationTimestamp": "2026-08-21T09:00:00Z"},
+            "spec": {"services": {}},
+            "status": {"phase": phase, "ready": ready, "conditions": why.map(condition).into_iter().collect::<Vec<_>>(),
+                "services": [{"name": "web", "containers": [{"image": "web:2", "restarts": 2}, {"image": "web:2", "restarts": 1}]}],
+                "source": {"path": "web.yaml:1"}}
+        })
+    }
+
+    #[test]
+    fn deployments_are_listed_with_the_one_thing_worth_knowing() {
+        let items = || {
+            vec![
+                deployment("web", "Running", "2/2", None),
+                deployment("db", "Stopped", "0/1", Some(("Held", "stopped by cli:root: migration"))),
+            ]
+        };
+        let plain = Columns { wide: false, namespace: false };
+        insta::assert_snapshot!("deployments", render(&look(), Resource::Deployments, items(), plain).unwrap());
+        let all = Columns { wide: true, namespace: true };
+        insta::assert_snapshot!("deployments_wide", render(&look(), Resource::Deployments, items(), all).unwrap());
+    }
+
+    #[test]
+    fn holds_and_events_are_listed_the_newest_event_last() {
+        let plain = Columns { wide: false, namespace: false };
+        let hold = json!({
+            "apiVersion": "evenkeel.dev/v1alpha1", "kind": "Hold", "metadata": {"name": "web-x7", "namespace": "default"},
+            "spec": {"deployment": "web", "state": "Suspended", "reason": "backup", "by": "cli:root",
+                "since": "2026-08-21T11:50:00Z", "until": "2026-08-21T14:00:00Z"}
+        });
+        insta::assert_snapshot!("holds", render(&look(), Resource::Holds, vec![hold], plain).unwrap());
+        let event = |reason: &str, time: &str| {
+            json!({"metadata": {"name": "e"}, "involvedObject": {"kind": "Deployment", "name": "web"}, "type": "Normal",
+                "reason": reason, "message": "m", "count": 2, "lastTimestamp": time})
+        };
+        let events = vec![event("Started", "2026-08-21T11:59:00Z"), event("Created", "2026-08-21T11:58:00Z")];
+        insta::assert_snapshot!("events", render(&look(), Resource::Events, events, plain).unwrap());
+    }
+}

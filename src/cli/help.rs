@@ -1,0 +1,129 @@
+//! Examples that stand below the flags of each command.
+
+/// Of `evenkeel` itself.
+pub const MAIN: &str = "\
+First steps:
+  evenkeel run --manifests ./manifests     start the operator on a folder of manifests
+  evenkeel get                             what is declared, and how it is
+  evenkeel describe web                    why it is so
+  evenkeel stop web --reason 'migration'   stop it; nothing starts it again
+  evenkeel start web                       until you say so
+
+Exit codes:
+  0  done
+  1  failed: what and why is on stderr
+  2  the command line makes no sense
+  3  wait, delete --wait, release: it did not come about in time
+  4  plan --detailed-exitcode: there is something to do
+
+The commands talk to the operator over its unix socket on this host. For another place set
+--server or EVENKEEL_SERVER to unix:PATH or https://HOST:PORT. `evenkeel COMMAND --help` has more.";
+
+/// Of `run`.
+pub const RUN: &str = "\
+Examples:
+  # All manifests of a folder, deleting what leaves it
+  evenkeel run --manifests /etc/evenkeel/manifests --prune
+
+  # A first look at a host: report what would be done, do nothing
+  evenkeel run --manifests ./manifests --mode Observe
+
+  # The same as variables, or as a file
+  EVENKEEL_MANIFESTS=./manifests EVENKEEL_MODE=Observe evenkeel run
+  printf 'manifests: ./manifests\\nmode: Observe\\n' > config.yaml
+  evenkeel run --config config.yaml
+
+Traces go to an OpenTelemetry collector when the standard variables say so, e.g.
+OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 (http/protobuf).";
+
+/// Of `apply`.
+pub const APPLY: &str = "\
+Examples:
+  evenkeel apply -f web.yaml
+  evenkeel apply -f manifests/ -f extra.yaml
+  generate-manifest | evenkeel apply -f -
+  evenkeel apply -f web.yaml --dry-run     checked by the operator too, nothing changed
+  evenkeel plan -f web.yaml                what it would do to containers";
+
+/// Of `get`.
+pub const GET: &str = "\
+Examples:
+  evenkeel get                             deployments of namespace default
+  evenkeel get deployments -A -o wide      of all namespaces, with images and sources
+  evenkeel get deployments web -o yaml     one, whole
+  evenkeel get holds                       what is stopped or suspended, by whom and why
+  evenkeel get events web                  what happened to one deployment
+  evenkeel get deployments -l team=sea -o name";
+
+/// Of `describe`.
+pub const DESCRIBE: &str = "\
+Examples:
+  evenkeel describe web
+  evenkeel describe web -n staging
+
+The trace column names the trace of each action in your OpenTelemetry backend.";
+
+/// Of `plan`.
+pub const PLAN: &str = "\
+Examples:
+  evenkeel plan web                        what the operator does next, or what it waits for
+  evenkeel plan -f web.yaml                what applying the file would do
+  evenkeel plan web -o json
+  evenkeel plan -f web.yaml --detailed-exitcode || test $? -eq 4";
+
+/// Of `stop`.
+pub const STOP: &str = "\
+Examples:
+  evenkeel stop shop                       the whole deployment
+  evenkeel stop shop worker                one service
+  evenkeel stop shop web-2                 one replica of service web
+  evenkeel stop shop --reason 'disk full, ask Ada'
+  evenkeel get holds                       what is stopped, by whom and why";
+
+/// Of `start`.
+pub const START: &str = "\
+Examples:
+  evenkeel start shop                      lift all holds of the deployment
+  evenkeel start shop worker               those of one service
+  evenkeel start shop web-2                that of one replica";
+
+/// Of `suspend`.
+pub const SUSPEND: &str = "\
+Examples:
+  evenkeel suspend shop --until 2h --reason backup
+  evenkeel suspend shop db --until 2026-09-01T06:00:00Z
+  evenkeel resume shop";
+
+/// Of `release`.
+pub const RELEASE: &str = "\
+Examples:
+  evenkeel release shop                    Docker alone keeps it running from now on
+  evenkeel release --all                   before evenkeel is removed from this host
+  evenkeel resume shop                     take it back";
+
+/// Of `delete`.
+pub const DELETE: &str = "\
+Examples:
+  evenkeel delete shop                     containers and networks go, volumes stay
+  evenkeel delete shop --volumes --wait    and its volumes, with all data in them
+  evenkeel delete shop --orphan            containers run on, unattended
+  evenkeel delete -f shop.yaml
+
+A deployment whose manifest is still in the operator's folder comes back at the next look: remove the file instead.";
+
+/// Of `wait`.
+pub const WAIT: &str = "\
+Examples:
+  evenkeel wait web --for condition=Ready --timeout 2m
+  evenkeel wait web --for phase=Stopped
+  evenkeel wait web --for delete
+
+Phases: Pending, Running, Progressing, Degraded, Stopped, Paused, Suspended, Completed, Failed, Unknown.
+A status that speaks of an older version of the manifest does not count.";
+
+/// Of `kubeconfig`.
+pub const KUBECONFIG: &str = "\
+Examples:
+  sudo evenkeel kubeconfig > evenkeel.kubeconfig
+  kubectl --kubeconfig evenkeel.kubeconfig get deployments
+  sudo evenkeel kubeconfig --server https://dock1:6440 -o /root/dock1.kubeconfig";

@@ -1,0 +1,127 @@
+//! `-f FILE|DIR|-`: manifests that a command is given.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::Value;
+
+use super::failure::Failure;
+use super::output::tell;
+use crate::crd::FieldError;
+use crate::crd::yaml::{Document, parse_manifests};
+use crate::model::Key;
+use crate::sources::{files, merge};
+
+/// Files of manifests.
+#[derive(Debug, Clone, Args)]
+pub struct Files {
+    /// File, folder (all *.yaml, *.yml and *.json in it and below), or - for stdin; can be given several times
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    pub filenames: Vec<PathBuf>,
+}
+
+/// A deployment as a manifest declares it.
+#[derive(Debug)]
+pub struct Manifest {
+    /// Its name.
+    pub key: Key,
+    /// What it declares.
+    pub object: Value,
+    /// Where it stands.
+    pub document: Document,
+}
+
+impl Files {
+    /// All deployments of the files. They are right, as far as one can tell without the operator.
+    ///
+    /// # Errors
+    /// All that is wrong with any of them.
+    pub fn read(&self, namespace: Option<&str>) -> Result<Vec<Manifest>, Failure> {
+        if self.filenames.is_empty() {
+            return Err(Failure::Usage("say which manifests: -f FILE, -f FOLDER, or -f - for stdin".to_owned()));
+        }
+        let mut documents = vec![];
+        for (name, text) in self.texts()? {
+            documents.extend(parse_manifests(&name, &text));
+        }
+        let (mut manifests, mut errors, total) = (vec![], vec![], documents.len());
+        for document in documents {
+            match check(&document, namespace) {
+                Ok((key, object)) => manifests.push(Manifest { key, object, document }),
+                Err(wrong) => errors.extend(wrong),
+            }
+        }
+        if !errors.is_empty() {
+            let wrong = total - manifests.len();
+            return Err(Failure::Invalid(errors, format!("{wrong} of {total} manifests cannot be used; nothing was done")));
+        }
+        if manifests.is_empty() {
+            return Err(Failure::Other(anyhow::anyhow!("there is no manifest in {}", self.names())));
+        }
+        Ok(manifests)
+    }
+
+    fn names(&self) -> String {
+        self.filenames.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+    }
+
+    fn texts(&self) -> Result<Vec<(String, String)>, Failure> {
+        let mut texts = vec![];
+        for path in &self.filenames {
+            if path == Path::new("-") {
+                let mut text = String::new();
+                std::io::stdin().read_to_string(&mut text).context("cannot read manifests from stdin")?;
+                texts.push(("<stdin>".to_owned(), text));
+            } else if path.is_dir() {
+                texts.extend(folder(path)?);
+            } else {
+                let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+                texts.push((path.display().to_string(), text));
+            }
+        }
+        Ok(texts)
+    }
+}
+
+fn folder(path: &Path) -> Result<Vec<(String, String)>, Failure> {
+    let scan = files::scan(path).with_context(|| format!("cannot read the folder {}", path.display()))?;
+    if let Some(unseen) = scan.unseen.first() {
+        return Err(Failure::Other(anyhow::anyhow!("cannot read all of the folder {}: {unseen}", path.display())));
+    }
+    let name = |relative: String| path.join(relative).display().to_string();
+    let texts = scan.files.into_iter().map(|(relative, text)| match text {
+        Ok(text) => Ok((name(relative), text)),
+        Err(why) => Err(Failure::Other(anyhow::anyhow!("{} {why}", name(relative)))),
+    });
+    texts.collect()
+}
+
+fn check(document: &Document, namespace: Option<&str>) -> Result<(Key, Value), Vec<FieldError>> {
+    let (key, object, warnings) = merge::check(document, namespace.unwrap_or("default"))?;
+    if let Some(asked) = namespace.filter(|asked| *asked != key.namespace) {
+        let message = format!("the manifest is for namespace {}, the command for {asked}", key.namespace);
+        return Err(document.place(vec![FieldError { path: "metadata.namespace".to_owned(), message, location: None }]));
+    }
+    for warning in warnings {
+        tell(&format!("{}:{}: warning: {warning}", document.file, document.line));
+    }
+    Ok((key, object))
+}
+
+impl Manifest {
+    /// Gives what the operator found wrong its places in the file.
+    pub fn locate(&self, failure: Failure) -> Failure {
+        let Failure::Refused(status) = failure else { return failure };
+        let causes = status.details.iter().flat_map(|details| &details.causes).filter(|cause| !cause.field.is_empty());
+        let errors: Vec<FieldError> = causes
+            .map(|cause| FieldError { path: cause.field.clone(), message: cause.message.clone(), location: None })
+            .collect();
+        if errors.is_empty() {
+            return Failure::Refused(status);
+        }
+        let summary = format!("the operator does not take deployment {}", self.key.name);
+        Failure::Invalid(self.document.place(errors), summary)
+    }
+}

@@ -1,0 +1,211 @@
+//! What goes to stdout: tables that fit the terminal and are plain when piped, colours, times as people say them.
+
+use std::io::{self, IsTerminal, Write};
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
+use jiff::Timestamp;
+
+use super::failure::Failure;
+use crate::clock::{Clock, SystemClock};
+
+/// How text is to look, and at what time.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// Whether colours are shown.
+    pub color: bool,
+    /// Columns of the terminal; `None`: as wide as needed.
+    pub width: Option<u16>,
+    /// What ages are counted from.
+    pub now: Timestamp,
+}
+
+impl Look {
+    /// That of this process's stdout.
+    pub fn of_stdout() -> Self {
+        let terminal = io::stdout().is_terminal();
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let dumb = set("TERM").is_some_and(|term| term == "dumb");
+        Self {
+            color: terminal && set("NO_COLOR").is_none() && !dumb,
+            width: terminal.then(terminal_size::terminal_size).flatten().map(|(width, _)| width.0),
+            now: SystemClock.now(),
+        }
+    }
+
+    /// A heading.
+    pub fn heading(&self, text: &str) -> String {
+        self.paint(Style::new().bold(), text)
+    }
+
+    /// A word in the colour of its meaning.
+    pub fn word(&self, text: &str) -> String {
+        match Tone::of(text) {
+            Some(tone) => self.paint(Style::new().fg_color(Some(tone.ansi().into())), text),
+            None => text.to_owned(),
+        }
+    }
+
+    fn paint(&self, style: Style, text: &str) -> String {
+        if self.color { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+
+    /// `42s`, `5m30s`, `3h`, `12d`: the time since, shortened as it grows.
+    pub fn age(&self, since: Option<Timestamp>) -> String {
+        since.map_or_else(|| "-".to_owned(), |since| span(self.now.as_second() - since.as_second()))
+    }
+
+    /// `in 42s`, or `due` when it has passed.
+    pub fn until(&self, then: Timestamp) -> String {
+        let seconds = then.as_second() - self.now.as_second();
+        if seconds > 0 { format!("in {}", span(seconds)) } else { "due".to_owned() }
+    }
+}
+
+/// A span of time in at most two units, the smaller one only while it matters.
+fn span(seconds: i64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600, seconds / 60);
+    match seconds.max(0) {
+        s @ 0..120 => format!("{s}s"),
+        s @ 120..600 if s % 60 != 0 => format!("{minutes}m{}s", s % 60),
+        120..7_200 => format!("{minutes}m"),
+        7_200..28_800 if minutes % 60 != 0 => format!("{hours}h{}m", minutes % 60),
+        7_200..172_800 => format!("{hours}h"),
+        _ => format!("{days}d"),
+    }
+}
+
+/// What a word says about how things are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tone {
+    Good,
+    Busy,
+    Bad,
+    Quiet,
+}
+
+impl Tone {
+    fn of(text: &str) -> Option<Self> {
+        let word = text.split([' ', ',', '(']).next()?;
+        Some(match word {
+            "Running" | "running" | "True" | "healthy" | "Completed" | "ok" => Self::Good,
+            "Progressing" | "Pending" | "starting" | "created" | "restarting" | "Unknown" | "unknown" => Self::Busy,
+            "Degraded" | "Failed" | "unhealthy" | "dead" | "exited" | "Warning" => Self::Bad,
+            "Stopped" | "Suspended" | "Paused" | "paused" | "removing" => Self::Quiet,
+            _ => return None,
+        })
+    }
+
+    fn ansi(self) -> AnsiColor {
+        match self {
+            Self::Good => AnsiColor::Green,
+            Self::Busy => AnsiColor::Yellow,
+            Self::Bad => AnsiColor::Red,
+            Self::Quiet => AnsiColor::Cyan,
+        }
+    }
+
+    fn cell(self) -> Color {
+        match self {
+            Self::Good => Color::DarkGreen,
+            Self::Busy => Color::DarkYellow,
+            Self::Bad => Color::DarkRed,
+            Self::Quiet => Color::DarkCyan,
+        }
+    }
+}
+
+/// A table without lines. Its last column takes the room that is left and wraps; the others are as wide as they need.
+pub fn table(look: &Look, indent: &str, header: &[&str], rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    let cell = |text: &str| match Tone::of(text).filter(|_| look.color) {
+        Some(tone) => Cell::new(text).fg(tone.cell()),
+        None => Cell::new(text),
+    };
+    table.set_header(header.iter().map(Cell::new));
+    for row in &rows {
+        table.add_row(row.iter().map(|text| cell(if text.is_empty() { "-" } else { text })));
+    }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, if index + 1 < header.len() { 3 } else { 0 }));
+        if index + 1 < header.len() {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    if look.color {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    // Below this a table cannot be read, however it is folded.
+    if let Some(width) = look.width.filter(|width| *width >= 40) {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width - indent.len() as u16);
+    }
+    table.trim_fmt().lines().map(|line| format!("{indent}{line}\n")).collect()
+}
+
+/// Writes to stdout. A reader that has had enough is no failure of ours.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
+        _ => Failure::Other(anyhow::Error::new(error).context("cannot write to stdout")),
+    })
+}
+
+/// Writes a line to stderr, if anybody listens.
+pub fn tell(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Look = Look { color: false, width: None, now: Timestamp::UNIX_EPOCH };
+
+    #[test]
+    fn ages_lose_detail_as_they_grow() {
+        for (seconds, text) in [
+            (-3, "0s"),
+            (0, "0s"),
+            (119, "119s"),
+            (120, "2m"),
+            (150, "2m30s"),
+            (3_599, "59m"),
+            (7_260, "2h1m"),
+            (7_200, "2h"),
+            (90_000, "25h"),
+            (864_000, "10d"),
+        ] {
+            assert_eq!(span(seconds), text);
+        }
+    }
+
+    #[test]
+    fn a_table_is_plain_and_unfolded_when_piped() {
+        let long = "word ".repeat(60);
+        let text = table(&PLAIN, "", &["NAME", "PHASE", "MESSAGE"], vec![vec!["web".into(), "Running".into(), long.clone()]]);
+        assert_eq!(text, format!("NAME   PHASE     MESSAGE\nweb    Running   {}\n", long.trim_end()));
+    }
+
+    #[test]
+    fn a_table_folds_its_last_column_to_the_terminal() {
+        let look = Look { width: Some(60), ..PLAIN };
+        let rows = vec![vec!["a-rather-long-name".into(), "Degraded".into(), "many words that do not fit into one line".into()]];
+        let text = table(&look, "  ", &["NAME", "PHASE", "MESSAGE"], rows);
+        assert!(text.lines().all(|line| line.len() <= 60), "{text}");
+        assert!(text.contains("a-rather-long-name   Degraded   many"), "{text}");
+        assert!(text.lines().count() > 2);
+    }
+
+    #[test]
+    fn words_are_coloured_by_meaning_only_where_colours_are_wanted() {
+        let look = Look { color: true, ..PLAIN };
+        assert!(look.word("Degraded").contains("\u{1b}["));
+        assert_eq!(look.word("web"), "web");
+        assert_eq!(PLAIN.word("Degraded"), "Degraded");
+        assert!(table(&look, "", &["PHASE"], vec![vec!["Failed".into()]]).contains("\u{1b}["));
+    }
+}

@@ -1,0 +1,85 @@
+//! The command line as people type and read it.
+
+use clap::{CommandFactory, Parser};
+
+use super::{Cli, ClientCommand, Command};
+
+fn accepts(line: &str) -> bool {
+    Cli::try_parse_from(line.split_whitespace()).is_ok()
+}
+
+#[test]
+fn the_command_line_is_well_formed() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn what_the_help_shows_can_be_typed() {
+    for line in [
+        "evenkeel run --manifests ./m --prune --mode observe --listen none",
+        "evenkeel run --insecure-loopback --resync 1m --log-format json --log evenkeel=debug",
+        "evenkeel apply -f a.yaml -f b/ -n staging --dry-run",
+        "evenkeel apply -f -",
+        "evenkeel get",
+        "evenkeel get deploy -A -o wide",
+        "evenkeel get deployments web -o yaml",
+        "evenkeel get events web -l app=web",
+        "evenkeel describe deployment.evenkeel.dev/web",
+        "evenkeel plan web --detailed-exitcode",
+        "evenkeel plan -f web.yaml -o json",
+        "evenkeel stop shop web-2 worker --reason x",
+        "evenkeel suspend shop --until 2h",
+        "evenkeel release --all",
+        "evenkeel delete a b --volumes --wait",
+        "evenkeel delete -f a.yaml",
+        "evenkeel wait web --for condition=Ready --timeout 2m",
+        "evenkeel kubeconfig --server https://dock1:6440 -o k",
+        "evenkeel get --server unix:/run/x.sock --namespace a",
+    ] {
+        assert!(accepts(line), "{line}");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_before_anything_is_asked() {
+    for line in [
+        "evenkeel",
+        "evenkeel run --listen localhost",
+        "evenkeel run --mode Sometimes",
+        "evenkeel plan",
+        "evenkeel plan web -f web.yaml",
+        "evenkeel describe",
+        "evenkeel describe ../web",
+        "evenkeel release",
+        "evenkeel release web --all",
+        "evenkeel delete",
+        "evenkeel delete web --orphan --volumes",
+        "evenkeel wait web",
+        "evenkeel wait web --for ready",
+        "evenkeel get pods",
+        "evenkeel stop web --until 2h",
+    ] {
+        assert!(!accepts(line), "{line}");
+    }
+}
+
+#[test]
+fn no_flag_swallows_the_word_after_it() {
+    // `--prune` takes a value only after an equals sign.
+    assert!(!accepts("evenkeel run --prune false"));
+    assert!(accepts("evenkeel run --prune=false --manifests m"));
+    let parsed = Cli::try_parse_from(["evenkeel", "stop", "shop", "web"]).unwrap();
+    assert!(matches!(parsed.command, Command::Client(ClientCommand::Stop(_))));
+}
+
+#[test]
+fn help_is_what_people_should_read() {
+    let mut cli = Cli::command().term_width(100);
+    insta::assert_snapshot!("evenkeel", cli.render_help().to_string());
+    cli.build();
+    let names: Vec<String> = cli.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    for name in names {
+        let command = cli.find_subcommand_mut(&name).unwrap();
+        insta::assert_snapshot!(name.as_str(), command.render_long_help().to_string());
+    }
+}
