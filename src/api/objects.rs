@@ -189,6 +189,7 @@ async fn delete(call: Call, place: Place) -> Result<Response> {
         volumes: call.params.flag("volumes"),
         expected_uid: uid.map(str::to_owned),
         dry_run: call.params.dry_run()? || asked["dryRun"].as_array().is_some_and(|all| !all.is_empty()),
+        pruned: false,
     };
     let deleted = call.state.registry.delete(place.kind, &place.key, &options).await;
     match deleted.map_err(|error| ApiError::from_registry(place.resource, error))? {

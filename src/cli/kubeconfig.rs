@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::help;
 
-/// Prints what kubectl and other Kubernetes clients need to reach the operator: its address, certificate and token.
+/// Prints what kubectl needs to reach the operator: address, certificate and token.
 ///
 /// Run it on the operator's host, as the operator's user. Whoever has the file can do everything that root can on this host.
 #[derive(Debug, Args)]

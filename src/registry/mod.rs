@@ -49,6 +49,8 @@ pub struct DeleteOptions {
     pub expected_uid: Option<String>,
     /// Compute and return, do not delete.
     pub dry_run: bool,
+    /// Its manifest was taken away, not the Deployment by hand: its Holds stay, for it may come back.
+    pub pruned: bool,
 }
 
 /// Which part of a Deployment a command is about; both empty: all of it.
