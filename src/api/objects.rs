@@ -143,11 +143,8 @@ async fn create(call: Call, resource: &'static Resource, kind: Kind, namespace: 
     let options = call.params.write_options(&call.caller.by)?;
     let mut object = call.object()?;
     let metadata = fit(&mut object, resource, namespace, None)?;
-    let key = Key::new(namespace, name_or_generated(metadata)?);
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
-        metadata.remove(field);
-    }
-    object.remove("status");
+    generate_name(metadata);
+    let key = Key::new(namespace, metadata.get("name").and_then(Value::as_str).unwrap_or_default());
     let made = call.state.registry.create(kind, Value::Object(object), &options).await;
     let made = made.map_err(|error| ApiError::from_registry(resource, error))?;
     Ok(written(&call, &Place { resource, kind, key, part: Part::Main }, StatusCode::CREATED, &made))
@@ -237,16 +234,13 @@ fn agree(map: &mut Map<String, Value>, field: &str, wanted: &str, what: &str) ->
     Ok(())
 }
 
-/// `metadata.name`, made from `generateName` if only that is there.
-fn name_or_generated(metadata: &mut Map<String, Value>) -> Result<String> {
+/// Makes a name from `generateName` if only that is there.
+fn generate_name(metadata: &mut Map<String, Value>) {
     let text = |field: &str| metadata.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let name = match (text("name"), text("generateName")) {
-        (Some(name), _) => name.to_owned(),
-        (None, Some(prefix)) => format!("{prefix}{}", &uuid::Uuid::new_v4().simple().to_string()[..5]),
-        (None, None) => return Err(ApiError::unprocessable("metadata.name: Required value: name or generateName is required")),
-    };
-    metadata.insert("name".into(), json!(name));
-    Ok(name)
+    if let (None, Some(prefix)) = (text("name"), text("generateName")) {
+        let name = format!("{prefix}{}", &uuid::Uuid::new_v4().simple().to_string()[..5]);
+        metadata.insert("name".into(), json!(name));
+    }
 }
 
 /// The version a write says it was made from.

@@ -50,15 +50,11 @@ pub fn watch(
         initial = listing.items.into_iter().filter(|item| selection.selects(item)).collect();
     }
     let from = since.unwrap_or(listing.revision);
-    let changes = if from > store.revision() {
-        // A revision of another data folder: what the client knows is not what is stored here.
-        ended(StoreError::Expired { wanted: from, oldest: store.revision() })
-    } else {
-        match store.changes(kind, Some(from)) {
-            Ok(changes) => changes,
-            Err(error @ StoreError::Expired { .. }) => ended(error),
-            Err(error) => return Err(failed(error)),
-        }
+    let changes = match store.changes(kind, Some(from)) {
+        Ok(changes) => changes,
+        // Also a revision of another data folder that was not handed out here yet.
+        Err(error @ StoreError::Expired { .. }) => futures::stream::once(std::future::ready(Err(error))).boxed(),
+        Err(error) => return Err(failed(error)),
     };
     let bookmarks = call.params.flag("allowWatchBookmarks").then(|| {
         let mut ticks = interval_at(Instant::now() + BOOKMARK_EVERY, BOOKMARK_EVERY);
@@ -84,10 +80,6 @@ pub fn watch(
         Some((Ok::<_, std::convert::Infallible>(line), watch))
     });
     Ok(([(header::CONTENT_TYPE, "application/json")], Body::from_stream(lines)).into_response())
-}
-
-fn ended(error: StoreError) -> BoxStream<'static, store::Result<Change>> {
-    futures::stream::once(std::future::ready(Err(error))).boxed()
 }
 
 /// One running watch.
