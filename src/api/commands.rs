@@ -75,7 +75,7 @@ fn read_command(call: &Call) -> Result<Command> {
     if call.body.is_empty() {
         return Ok(Command::default());
     }
-    serde_json::from_value(call.value()?).map_err(|error| {
+    serde_json::from_value(Value::Object(call.object()?)).map_err(|error| {
         ApiError::bad_request(format!("cannot read the command: {error}; it may have services, replicas, reason and until"))
     })
 }

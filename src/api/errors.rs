@@ -12,7 +12,7 @@ use crate::registry::RegistryError;
 use crate::store::StoreError;
 
 /// Why a request was refused.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ApiError {
     code: StatusCode,
     reason: &'static str,

@@ -66,7 +66,7 @@ pub static HOLDS: Resource = Resource {
     singular: "hold",
     kind: "Hold",
     short_names: &[],
-    categories: &["all"],
+    categories: &[],
     verbs: ALL,
     subresources: &[],
     namespaced: true,

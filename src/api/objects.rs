@@ -10,7 +10,7 @@ use super::auth::Caller;
 use super::body::{self, Media};
 use super::errors::{ApiError, Result};
 use super::kinds::Resource;
-use super::params::Params;
+use super::params::{FieldValidation, Params};
 use super::path::{self, Target};
 use super::view::{View, answer, version};
 use super::{ApiState, commands, namespaces, patch, watch};
@@ -129,7 +129,8 @@ fn shown(call: &Call, place: &Place, code: StatusCode, object: &Value, warnings:
 
 /// What a write answers.
 pub fn written(call: &Call, place: &Place, code: StatusCode, written: &Written) -> Response {
-    shown(call, place, code, &written.object, &written.warnings)
+    let quiet = call.params.field_validation() == Ok(FieldValidation::Ignore);
+    shown(call, place, code, &written.object, if quiet { &[] } else { &written.warnings })
 }
 
 fn list(call: &Call, resource: &Resource, kind: Kind, namespace: Option<&str>) -> Result<Response> {
@@ -236,8 +237,9 @@ fn agree(map: &mut Map<String, Value>, field: &str, wanted: &str, what: &str) ->
 
 /// Makes a name from `generateName` if only that is there.
 fn generate_name(metadata: &mut Map<String, Value>) {
-    let text = |field: &str| metadata.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
-    if let (None, Some(prefix)) = (text("name"), text("generateName")) {
+    let prefix = metadata.remove("generateName");
+    let named = metadata.get("name").and_then(Value::as_str).is_some_and(|name| !name.is_empty());
+    if let (false, Some(prefix)) = (named, prefix.as_ref().and_then(Value::as_str)) {
         let name = format!("{prefix}{}", &uuid::Uuid::new_v4().simple().to_string()[..5]);
         metadata.insert("name".into(), json!(name));
     }

@@ -134,7 +134,7 @@ async fn dry_runs_diffs_and_server_side_apply_work() {
     web["spec"]["services"]["app"]["image"] = json!("localhost/app:3");
     let diff = kubectl.run(&["diff", "--server-side", "--force-conflicts", "-f", "-"], &web.to_string()).await;
     assert_eq!(diff.status.code(), Some(1), "{}", text(&diff.stderr));
-    contains(&text(&diff.stdout), &["+        image: localhost/app:3"]);
+    contains(&text(&diff.stdout), &["+", " image: localhost/app:3"]);
 }
 
 #[tokio::test]

@@ -32,6 +32,7 @@ async fn a_watch_from_a_revision_tells_what_came_after_it_and_nothing_else() {
 #[tokio::test]
 async fn a_deletion_has_a_version_of_its_own() {
     let api = Api::new();
+    api.web().await;
     let hold = json!({"metadata": {"name": "night"}, "spec": {"deployment": "web", "state": "Suspended"}});
     let hold = api.post(HOLDS, &hold).await.expect(201);
     let mut watch = api.watch(&format!("{HOLDS}?watch=true")).await;
