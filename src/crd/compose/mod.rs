@@ -14,6 +14,8 @@ pub(super) mod read;
 mod resources;
 mod scalars;
 mod service;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

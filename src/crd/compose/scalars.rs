@@ -45,7 +45,8 @@ impl Serialize for Cpus {
         if self.0.fract() == 0.0 && self.0.abs() < 1e9 {
             serializer.serialize_i64(self.0 as i64)
         } else {
-            serializer.serialize_f32(self.0)
+            // By its shortest text: widening 0.001 would give 0.0010000000474974513.
+            serializer.serialize_f64(self.0.to_string().parse().unwrap_or_default())
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn check(checked: &Checked) {
 /// Images, networks, volumes, secrets.
 fn resources(checked: &Checked, name: &str, service: &Service) {
     let Checked { places, sink, .. } = checked;
-    if !places.says(name, "image") && !places.says(name, "build") {
+    if !["image", "build", "extends", "provider"].iter().any(|key| places.says(name, key)) {
         sink.error(&places.key(name, "image"), "is required: what the containers are made from");
     }
     let undeclared = |key: &str, part: &str, what: &str, wanted: &str| {

@@ -34,6 +34,9 @@ fn mount(node: &Node) -> Option<Mount> {
 
 /// `target`, `source:target` or `source:target:options`.
 fn short(node: &Node, spec: &str) -> Option<Mount> {
+    if spec.contains(":\\") || spec.starts_with("\\\\") {
+        return node.fail("paths of Windows are not supported yet by evenkeel");
+    }
     let parts: Vec<&str> = spec.split(':').collect();
     let (source, target, options) = match parts.as_slice() {
         parts if parts.contains(&"") => return node.fail(format!("{spec:?} has nothing between its colons")),
