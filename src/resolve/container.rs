@@ -10,13 +10,13 @@ use crate::model::{ContainerSpec, DockerRestart, HealthcheckSpec, NamespaceMode}
 pub(super) fn template(scope: &Scope, name: &str, service: &Service, problems: &mut Problems) -> ContainerSpec {
     let mode = network::mode(scope, name, service, problems);
     let networks = network::attachments(scope, name, service, &mode, problems);
+    let first_mac = networks.first().and_then(|network| network.mac_address.clone());
     let links = network::default_links(scope, name, service, &mode, problems);
     let mounts = mounts::mounts(scope, name, service, problems);
     let volumes_from = mounts::volumes_from(scope, name, service, problems);
     let mut namespace = |field, word: &Option<String>| namespace(scope, name, field, word.as_deref()?, problems);
     let (ipc, pid) = (namespace("ipc", &service.ipc), namespace("pid", &service.pid));
     check_security(name, service, problems);
-    check_uts(name, service, problems);
     let Service {
         // How the container is kept, not how it is made.
         profiles: _,
@@ -33,7 +33,6 @@ pub(super) fn template(scope: &Scope, name: &str, service: &Service, problems: &
         pid: _,
         links: _,
         external_links: _,
-        mac_address: _,
         network_mode: _,
         networks: _,
         ports: _,
@@ -79,6 +78,7 @@ pub(super) fn template(scope: &Scope, name: &str, service: &Service, problems: &
         image,
         init,
         logging,
+        mac_address,
         platform,
         privileged,
         read_only,
@@ -151,7 +151,8 @@ pub(super) fn template(scope: &Scope, name: &str, service: &Service, problems: &
         resources: resources::limits(service),
         volumes_from,
         storage_opt,
-        mac_address: network::mac_address(service),
+        // For engines that know only one: that of the first network, which may be the service's own.
+        mac_address: first_mac.or(mac_address),
         annotations,
     }
 }
@@ -206,11 +207,5 @@ fn check_security(name: &str, service: &Service, problems: &mut Problems) {
             None => continue,
         };
         problems.add(name, format_args!("security_opt[{index}]"), message);
-    }
-}
-
-fn check_uts(name: &str, service: &Service, problems: &mut Problems) {
-    if service.uts.as_deref().is_some_and(|word| word != "host") {
-        problems.add(name, "uts", "only host is supported: Docker shares a UTS namespace with no other container");
     }
 }

@@ -109,12 +109,6 @@ fn links(scope: &Scope, name: &str, service: &Service, problems: &mut Problems) 
     links
 }
 
-/// The container's MAC address, for engines that know only one: its own, or that of the first network.
-pub(super) fn mac_address(service: &Service) -> Option<String> {
-    let first = || service.networks.values().flatten().max_by_key(|network| network.priority);
-    service.mac_address.clone().or_else(|| first()?.mac_address.clone())
-}
-
 /// Published ports.
 pub(super) fn ports(name: &str, service: &Service, problems: &mut Problems) -> Vec<PortBinding> {
     let mut bindings = Vec::new();

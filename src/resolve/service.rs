@@ -26,17 +26,9 @@ fn one(scope: &Scope, name: &str, service: &Service, job: bool, problems: &mut P
         problems.add(name, "restart", message);
         (RestartRule::UntilCompleted, DockerRestart::No)
     });
-    let replicas = service.replicas();
-    if replicas > 1 && service.container_name.is_some() {
-        problems.add(
-            name,
-            "container_name",
-            format!("{replicas} containers cannot have one name: remove it, or ask for one replica"),
-        );
-    }
     DesiredService {
         name: name.to_owned(),
-        replicas,
+        replicas: service.replicas(),
         container_name: service.container_name.clone(),
         restart,
         declared_restart,

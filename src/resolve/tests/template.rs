@@ -225,11 +225,8 @@ fn all_that_cannot_be_done_is_said_at_once() {
 services:
   app:
     image: i
-    container_name: one
-    scale: 2
     ports: ['3000-3005:80']
     security_opt: ['seccomp=profile.json']
-    uts: service:db
     depends_on: [hidden]
     network_mode: service:hidden
   hidden: {image: i, profiles: [dev]}
@@ -238,10 +235,7 @@ services:
     insta::assert_snapshot!(text.replace("; ", "\n"), @r#"
     spec.services.app.network_mode: service "hidden" is not enabled: add one of its profiles (dev) to spec.profiles
     spec.services.app.security_opt[0]: a seccomp profile in a file is not supported: write seccomp=unconfined or leave it out
-    spec.services.app.uts: only host is supported: Docker shares a UTS namespace with no other container
     spec.services.app.ports[0]: a range of host ports (3000-3005) for one container port is not supported: write one port, or none to let Docker choose
-    spec.services.app.container_name: 2 containers cannot have one name: remove it, or ask for one replica
-    spec.services.app.depends_on.db: there is no service "db"
     spec.services.app.depends_on.hidden: service "hidden" is not enabled: add one of its profiles (dev) to spec.profiles
     "#);
 }
