@@ -182,8 +182,8 @@ pub(super) fn create(
     if let Some(old) = old {
         spec.name = super::identity::temporary_name(old, &spec.name);
     }
-    if let Some(holder) = name_holder(planner, &spec.name) {
-        planner.wait(subject, WaitReason::NotOwned { holder }, None);
+    if let Some(wait) = name_taken(planner, &spec.name) {
+        planner.wait(subject, wait, None);
         return None;
     }
     let name = spec.name.clone();
@@ -217,14 +217,18 @@ fn needs(
     Ok(Needed { spec, networks, after, dependencies })
 }
 
-/// Who else has a container name, as text for people.
-fn name_holder(planner: &Planner<'_>, name: &str) -> Option<String> {
+/// What to wait for if a container name is taken: by a leftover of ours, which this plan removes, or by somebody else.
+fn name_taken(planner: &Planner<'_>, name: &str) -> Option<WaitReason> {
     let container = planner.snapshot.containers.values().find(|container| container.name == name)?;
-    Some(format!(
-        "container name {name:?} is held by container {} (image {}), which this deployment does not own; remove or rename it",
-        container.id.get(..12).unwrap_or(&container.id),
+    if owns(planner.desired, &container.labels) {
+        return Some(WaitReason::Removing);
+    }
+    let id = container.id.get(..12).unwrap_or(&container.id);
+    let holder = format!(
+        "container name {name:?} is held by container {id} (image {}), which this deployment does not own; remove or rename it",
         container.image
-    ))
+    );
+    Some(WaitReason::NotOwned { holder })
 }
 
 /// It was made and never started, or its start failed.

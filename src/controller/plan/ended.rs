@@ -95,7 +95,8 @@ fn failed(
         Some(failure) => (failure.at, failure.message.clone()),
         None => (at, describe(container)),
     };
-    if known.is_none() {
+    let forgiven = service.retried_at.is_some_and(|retried| retried >= at);
+    if known.is_none() && !forgiven {
         planner.note(Note::Failed {
             replica: replica.clone(),
             spec_hash: service.spec_hash.clone(),

@@ -93,7 +93,7 @@ impl fmt::Display for Cause {
             Self::DeclaredStopped => f.write_str("the manifest says spec.state: Stopped"),
             Self::HoldEnded => f.write_str("nothing holds it any more"),
             Self::StopReverted => f.write_str("it was stopped from outside and externalStop is Revert"),
-            Self::Recovery { attempt, max, failure } => write!(f, "it failed: {failure}; attempt {attempt} of {max}"),
+            Self::Recovery { attempt, max, failure } => write!(f, "it ended: {failure}; attempt {attempt} of {max}"),
             Self::EngineRestarted => f.write_str("it went down with the daemon or the host"),
             Self::IntentUnknown => f.write_str("it should run, and nobody saw why it does not"),
             Self::RestartRequested => f.write_str("a restart was asked for"),

@@ -1,0 +1,141 @@
+use super::golden;
+use super::scene::{Scene, ago, container, service};
+use crate::model::*;
+
+fn app() -> Scene {
+    Scene::declares([service("app")])
+}
+
+#[test]
+fn what_is_held_is_not_started_and_what_is_suspended_is_not_touched() {
+    use HoldState::{Stopped, Suspended};
+    let always = || Scene::declares([DesiredService { declared_restart: DockerRestart::Always, ..service("app") }]);
+    golden!(
+        "holds",
+        [
+            ("held while it runs", app().with(container("app-1")).hold("", Stopped, "Stopped")),
+            (
+                "held, its stop under way",
+                app().with(container("app-1")).hold("", Stopped, "Stopped").change(|s| {
+                    let kind = JobKind::Stop(container("app-1").id);
+                    s.jobs.push(Job { kind, since: ago(2) });
+                })
+            ),
+            ("held after it crashed", app().ended("app-1", 1, 0, Verdict::OwnAccord).hold("app-1", Stopped, "ExternalStop")),
+            (
+                "held and not there: nothing is made, no network either",
+                app().hold("app", Stopped, "Stopped").change(|s| s.snapshot.networks.clear())
+            ),
+            (
+                "held as a whole, one service suspended",
+                Scene::declares([service("app"), service("db")])
+                    .with(container("app-1"))
+                    .with(container("db-1"))
+                    .hold("", Stopped, "Stopped")
+                    .hold("db", Suspended, "backup")
+            ),
+            (
+                "one replica of two held",
+                Scene::declares([DesiredService { replicas: 2, ..service("app") }])
+                    .with(container("app-1"))
+                    .ended("app-2", 143, 9, Verdict::ExternalStop)
+                    .hold("app-2", Stopped, "ExternalStop")
+            ),
+            ("the manifest says stopped", app().with(container("app-1")).change(|s| s.desired.state = RunState::Stopped)),
+            ("suspended after it crashed", app().ended("app-1", 1, 0, Verdict::OwnAccord).hold("", Suspended, "backup")),
+            (
+                "suspended with something undeclared",
+                app().with(container("app-1")).with(container("app-2")).hold("", Suspended, "backup")
+            ),
+            (
+                "a Hold that has ended",
+                app().ended("app-1", 143, 90, Verdict::Ours(StopReason::Held)).hold("", Stopped, "Stopped").change(|s| s
+                    .desired
+                    .holds[0]
+                    .until =
+                    Some(ago(1)))
+            ),
+            (
+                "a Hold that will end",
+                app().ended("app-1", 143, 90, Verdict::Ours(StopReason::Held)).hold("", Stopped, "Stopped").change(|s| s
+                    .desired
+                    .holds[0]
+                    .until =
+                    Some(ago(-30)))
+            ),
+            ("released", always().with(container("app-1")).hold("", Suspended, "Released")),
+            (
+                "taken back after a release",
+                always().with(Container { restart_policy: DockerRestart::Always, ..container("app-1") })
+            ),
+            ("paused by a person", app().with(Container { state: ContainerState::Paused, ..container("app-1") })),
+            (
+                "observe only",
+                app().ended("app-1", 1, 0, Verdict::OwnAccord).change(|s| s.desired.recovery.mode = RecoveryMode::Observe)
+            ),
+            (
+                "observe only does what a person asks",
+                app()
+                    .with(container("app-1"))
+                    .hold("", Stopped, "Stopped")
+                    .change(|s| s.desired.recovery.mode = RecoveryMode::Observe)
+            ),
+            ("the operator itself may only observe", app().change(|s| s.desired.recovery.bound = RecoveryMode::Observe)),
+        ]
+    );
+}
+
+#[test]
+fn drift_is_mended_without_touching_processes_where_that_can_be() {
+    let detached = Container { networks: [].into(), ..container("app-1") };
+    let elsewhere = |id: &str| {
+        let attachment = Attachment { network_id: id.into(), ..Attachment::default() };
+        Container { networks: [("web_default".to_owned(), attachment)].into(), ..container("app-1") }
+    };
+    let compose = || {
+        let labels = [
+            (labels::COMPOSE_PROJECT, "web"),
+            (labels::COMPOSE_SERVICE, "app"),
+            (labels::COMPOSE_NUMBER, "1"),
+            (labels::COMPOSE_ONEOFF, "False"),
+        ];
+        Container { labels: labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into(), ..container("app-1") }
+    };
+    let was_ours = || ReplicaHistory { was_running: true, ..ReplicaHistory::default() };
+    golden!(
+        "drift",
+        [
+            ("disconnected by hand", app().with(detached)),
+            (
+                "its network was removed and made again while it was down",
+                app().ended_as(elsewhere("gone"), 1, 0, Verdict::OwnAccord)
+            ),
+            (
+                "its network is gone and it is down",
+                app().ended_as(elsewhere("gone"), 1, 0, Verdict::OwnAccord).change(|s| s.snapshot.networks.clear())
+            ),
+            (
+                "the network's definition changed",
+                app().with(container("app-1")).change(|s| s.desired.networks.values_mut().for_each(|n| n.hash = "net-v2".into()))
+            ),
+            ("renamed by hand", app().with(Container { name: "pet".into(), ..container("app-1") })),
+            (
+                "Docker's own policy was set",
+                app().with(Container { restart_policy: DockerRestart::UnlessStopped, ..container("app-1") })
+            ),
+            (
+                "its image lost its tag",
+                app().with(container("app-1")).change(|s| s.snapshot.images.values_mut().for_each(|i| i.tags.clear()))
+            ),
+            ("compose made one in its place", app().with(compose()).remembers("app-1", was_ours())),
+            ("compose runs a project of that name", app().with(compose())),
+            (
+                "an unused network",
+                app().with(container("app-1")).change(|s| {
+                    let other = Network { id: "net2".into(), name: "web_old".into(), ..s.snapshot.networks["net1"].clone() };
+                    s.snapshot.networks.insert("net2".into(), other);
+                })
+            ),
+        ]
+    );
+}
