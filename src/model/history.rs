@@ -76,8 +76,8 @@ pub struct ReplicaHistory {
     pub exhausted: bool,
     /// It was seen running at the last turn.
     pub was_running: bool,
-    /// All its containers' starts by evenkeel that were recoveries, ever.
-    pub recoveries: u64,
+    /// A container of evenkeel's stood for it once: one that `docker compose` puts in its place by hand is taken over.
+    pub was_ours: bool,
 }
 
 /// One failure.

@@ -82,7 +82,7 @@ fn stands_in(desired: &Desired, container: &Container, history: &History, memory
     let known = |replica: &ReplicaId| {
         let id = replica.to_string();
         memory.adopted.get(&id).is_some_and(|adopted| adopted.container_id == container.id)
-            || history.replicas.get(&id).is_some_and(|record| record.was_running)
+            || history.replicas.get(&id).is_some_and(|record| record.was_ours)
     };
     of_project && !one_off && !made_by_an_operator && container.replica().is_some_and(|replica| known(&replica))
 }

@@ -40,7 +40,7 @@ pub(super) fn record(planner: &mut Planner<'_>, service: &DesiredService, replic
     if record.attempts > 0 || record.failure.is_some() {
         planner.note(Note::StartedOver(replica.clone()));
     }
-    ReplicaHistory { was_running: record.was_running, recoveries: record.recoveries, ..ReplicaHistory::default() }
+    ReplicaHistory { was_running: record.was_running, was_ours: record.was_ours, ..ReplicaHistory::default() }
 }
 
 /// What to do about a failure.

@@ -84,6 +84,7 @@ fn see_running(desired: &Desired, observed: &Observed, history: &mut History, me
     for replica in running {
         let record = replica_mut(history, &replica);
         record.was_running = true;
+        record.was_ours = true;
     }
 }
 

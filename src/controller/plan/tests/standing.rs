@@ -101,7 +101,7 @@ fn drift_is_mended_without_touching_processes_where_that_can_be() {
         ];
         Container { labels: labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into(), ..container("app-1") }
     };
-    let was_ours = || ReplicaHistory { was_running: true, ..ReplicaHistory::default() };
+    let was_ours = || ReplicaHistory { was_ours: true, ..ReplicaHistory::default() };
     golden!(
         "drift",
         [
