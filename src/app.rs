@@ -1,10 +1,189 @@
-//! Wires all parts of the operator together.
+//! Wires the operator: which parts there are, in which order they start and end.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::api::{self, ApiState, PlanText, Planner, Readiness};
+use crate::clock::{SharedClock, SystemClock};
 use crate::config::Settings;
+use crate::controller::preview::Preview;
+use crate::controller::world::{View, World, WorldOptions};
+use crate::controller::{Controller, Options};
+use crate::docker::{self, Engine};
+use crate::model::{About, Happening, Key, Reason, Severity};
+use crate::registry::Registry;
+use crate::store::{self, Store};
+use crate::{systemd, telemetry};
 
-/// Runs the operator until it is told to end.
+/// How often readiness is looked at.
+const READINESS_PERIOD: Duration = Duration::from_millis(500);
+
+/// How long turns under way may take to end at shutdown.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+/// Runs the operator until SIGTERM or SIGINT. Containers are left running.
+///
+/// # Errors
+/// When the store, the engine's address or the API's listeners cannot be used, or another operator does this one's work.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
-    let telemetry = crate::telemetry::init(&settings.telemetry)?;
+    let telemetry = telemetry::init(&settings.telemetry)?;
+    let result = operate(settings).await;
+    systemd::stopping();
     telemetry.shutdown().await;
+    result
+}
+
+async fn operate(settings: Settings) -> anyhow::Result<()> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let (store, opened) = Store::open(&settings.data_dir, Arc::clone(&clock))?;
+    tell_rebuilt(&store, opened.rebuilt).await;
+    let registry = Registry::new(store.clone(), Arc::clone(&clock));
+    let engine: Arc<dyn Engine> = Arc::new(docker::connect(settings.docker_host.as_deref())?);
+    let server = api::Server::bind(&api_settings(&settings), clock.as_ref()).await?;
+
+    let options = WorldOptions { instance: settings.instance.clone(), resync: settings.resync, ..WorldOptions::default() };
+    let world = World::new(Arc::clone(&engine), registry.clone(), Arc::clone(&clock), options);
+    let controller = Controller::new(
+        Arc::clone(&engine),
+        Arc::clone(&world),
+        registry.clone(),
+        Arc::clone(&clock),
+        Options {
+            instance: settings.instance.clone(),
+            bound: settings.mode,
+            resync: settings.resync,
+            manifests: settings.manifests.clone(),
+        },
+    );
+
+    let stopping = CancellationToken::new();
+    let (readiness, ready) = watch::channel(Readiness { engine: Some("not looked at yet".into()), ..Readiness::default() });
+    let planner: Arc<dyn Planner> = Arc::new(Previews(Arc::clone(&controller)));
+    let api = tokio::spawn(server.serve(ApiState::new(registry.clone(), planner, ready, Arc::clone(&clock), stopping.clone())));
+    let mut work = tokio::task::JoinSet::new();
+    work.spawn(Arc::clone(&controller).run(stopping.clone()));
+    work.spawn(quietly(Arc::clone(&world).run(stopping.clone())));
+    work.spawn(quietly(watch_engine(Arc::clone(&world), readiness, stopping.clone())));
+    tokio::spawn(systemd::watchdog());
+    systemd::ready();
+    announce(&settings);
+
+    let result = tokio::select! {
+        signal = ended() => { info!(signal, "stopping; containers are left running"); Ok(()) }
+        lock = sole_operator(engine, settings.instance.clone()) => lock,
+    };
+    stopping.cancel();
+    let finish = async { while work.join_next().await.is_some() {} };
+    if tokio::time::timeout(SHUTDOWN_GRACE, finish).await.is_err() {
+        warn!("some work did not end within {} s and is cut off", SHUTDOWN_GRACE.as_secs());
+    }
+    let _ = tokio::time::timeout(SHUTDOWN_GRACE, api).await;
+    result
+}
+
+/// Waits for the engine, then makes sure that no other operator of this instance works on it. Ends only with an error.
+async fn sole_operator(engine: Arc<dyn Engine>, instance: String) -> anyhow::Result<()> {
+    let info = loop {
+        match engine.info().await {
+            Ok(info) => break info,
+            Err(_) => tokio::time::sleep(READINESS_PERIOD).await,
+        }
+    };
+    let lock = store::lock_engine(&info.id, &instance)?;
+    info!(version = info.version, api = info.api_version, host = info.host, "working on this Docker Engine");
+    std::future::pending::<()>().await;
+    drop(lock);
     Ok(())
+}
+
+async fn ended() -> &'static str {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
+}
+
+/// A worker that has no result, as one of those that have.
+async fn quietly(work: impl Future<Output = ()>) -> store::Result<()> {
+    work.await;
+    Ok(())
+}
+
+/// Keeps `/readyz` true.
+async fn watch_engine(world: Arc<World>, readiness: watch::Sender<Readiness>, stopping: CancellationToken) {
+    let mut ticks = tokio::time::interval(READINESS_PERIOD);
+    while !stopping.is_cancelled() {
+        ticks.tick().await;
+        let engine = match world.view() {
+            View::Seen(_) => None,
+            View::Blind { why, .. } => Some(why),
+        };
+        readiness.send_if_modified(|ready| {
+            let changed = ready.engine != engine;
+            ready.engine = engine;
+            changed
+        });
+    }
+}
+
+async fn tell_rebuilt(store: &Store, rebuilt: Option<String>) {
+    let Some(message) = rebuilt else { return };
+    warn!("{message}");
+    let happening =
+        Happening { about: About::Host, reason: Reason::StoreRebuilt, severity: Severity::Warning, message, trace_id: None };
+    if let Err(error) = store.tell(happening).await {
+        warn!(%error, "writing an Event failed");
+    }
+}
+
+fn api_settings(settings: &Settings) -> api::Settings {
+    api::Settings {
+        data_dir: settings.data_dir.clone(),
+        socket: Some(settings.socket.clone()),
+        listen: settings.listen,
+        insecure_loopback: settings.insecure_loopback,
+    }
+}
+
+fn announce(settings: &Settings) {
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        instance = settings.instance,
+        data_dir = %settings.data_dir.display(),
+        socket = %settings.socket.display(),
+        listen = settings.listen.map(tracing::field::display),
+        manifests = settings.manifests.as_ref().map(|folder| tracing::field::display(folder.display())),
+        mode = ?settings.mode,
+        "evenkeel is at work"
+    );
+}
+
+/// The controller's previews, as the API asks for them.
+struct Previews(Arc<Controller>);
+
+#[async_trait]
+impl Planner for Previews {
+    async fn plan(&self, key: &Key) -> Result<PlanText, String> {
+        self.0.preview(key).and_then(text)
+    }
+
+    async fn plan_object(&self, deployment: Value) -> Result<PlanText, String> {
+        let object = serde_json::from_value(deployment).map_err(|error| error.to_string())?;
+        self.0.preview_object(&object).and_then(text)
+    }
+}
+
+fn text(preview: Preview) -> Result<PlanText, String> {
+    let json = serde_json::to_value(&preview).map_err(|error| error.to_string())?;
+    Ok(PlanText { text: preview.text, json })
 }

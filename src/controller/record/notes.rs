@@ -35,8 +35,7 @@ fn keep(note: &Note, history: &mut History, memory: &mut Memory) -> Told {
     match note {
         Note::Stable(replica) => {
             let record = replica_mut(history, replica);
-            *record =
-                ReplicaHistory { was_running: record.was_running, was_ours: record.was_ours, ..ReplicaHistory::default() };
+            *record = ReplicaHistory { was_running: record.was_running, was_ours: record.was_ours, ..ReplicaHistory::default() };
             Some((
                 Reason::Recovered,
                 Severity::Normal,
@@ -75,8 +74,7 @@ fn keep(note: &Note, history: &mut History, memory: &mut Memory) -> Told {
         }
         Note::StartedOver(replica) => {
             let record = replica_mut(history, replica);
-            *record =
-                ReplicaHistory { was_running: record.was_running, was_ours: record.was_ours, ..ReplicaHistory::default() };
+            *record = ReplicaHistory { was_running: record.was_running, was_ours: record.was_ours, ..ReplicaHistory::default() };
             None
         }
         Note::IntentUnknown(replica) => {
