@@ -22,7 +22,7 @@ impl Intent {
         let Some(episode) = self.episodes.get_mut(id) else { return effects };
         episode.settle_start(id, started_at, &mut effects);
         if !container.is_up() {
-            let gap = self.gap.filter(|(_, subscribed_at)| container.finished_at.is_none_or(|end| end < *subscribed_at));
+            let gap = self.gap.filter(|(_, subscribed_at)| container.finished_at.is_none_or(|end| end <= *subscribed_at));
             episode.seen_down(container, gap.map(|(gap, _)| gap), now, &mut effects);
         }
         effects

@@ -27,6 +27,8 @@ mod properties;
 mod story;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use story::container as story_container;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

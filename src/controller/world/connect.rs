@@ -13,6 +13,8 @@ use super::World;
 
 /// How long the daemon may take to begin with what its buffer holds. It does so in the moment it subscribes us.
 const REPLAY: Duration = Duration::from_secs(1);
+/// The daemon hands out its buffer in one go: after a pause of this length it has.
+const QUIET: Duration = Duration::from_millis(100);
 
 /// A connection to the engine.
 pub(super) struct Link {
@@ -23,6 +25,8 @@ pub(super) struct Link {
     pub(super) gap: Gap,
     /// Whether the host was booted, where this is another run than the last one seen.
     pub(super) restarted: Option<bool>,
+    /// An event from before, by which the buffer is known again although none has been processed yet.
+    pub(super) anchor: Option<EventCursor>,
     pub(super) subscribed_at: Timestamp,
 }
 
@@ -54,11 +58,12 @@ impl World {
         };
         let run = self.engine.run().await?;
         let kinship = before.as_ref().map_or(Kinship::Unknown, |before| compare(before, &run));
-        let subscribed_at = self.clock.now();
         let replay = match cursor {
             Some(cursor) if !matches!(kinship, Kinship::Other { .. }) => self.replay(cursor).await?,
             _ => None,
         };
+        let anchor = if replay.is_none() { self.anchor().await? } else { None };
+        let subscribed_at = self.clock.now();
         let (gap, (events, read)) = match replay {
             Some(replay) => (Gap::Replayed, replay),
             None => (gap(kinship), (self.engine.events(None).await?, Vec::new())),
@@ -71,7 +76,22 @@ impl World {
             Kinship::Other { host } => Some(host),
             Kinship::Same | Kinship::Unknown => None,
         };
-        Ok(Link { events, read, run, gap, restarted, subscribed_at })
+        Ok(Link { events, read, run, gap, restarted, anchor, subscribed_at })
+    }
+
+    /// The newest event that the daemon's buffer holds.
+    async fn anchor(&self) -> docker::Result<Option<EventCursor>> {
+        let everything = EventCursor { time_nanos: 1, id: String::new(), action: String::new() };
+        let mut events = self.engine.events(Some(everything)).await?;
+        let mut newest = None;
+        let read = async {
+            while let Ok(Some(Ok(event))) = tokio::time::timeout(QUIET, events.next()).await {
+                newest = Some(event.cursor());
+            }
+        };
+        // A daemon that never pauses has newer events than this one, and they will be processed.
+        let _ = tokio::time::timeout(REPLAY, read).await;
+        Ok(newest)
     }
 
     /// The stream of events from `cursor` on, if the daemon's buffer still holds that very event; what was read to find out.

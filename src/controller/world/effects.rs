@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
 use crate::clock::Timestamp;
 use crate::controller::intent::Effect;
 use crate::model::{End, Verdict};
-use crate::store;
 
-use super::scribe::Note;
+use super::scribe::{Done, Note};
 use super::{State, World, WorldChange};
 
 /// How long a write takes at most, for all who wait for it.
@@ -53,6 +50,7 @@ impl World {
     fn decided(&self, state: &mut State, container_id: &str, mut end: End) {
         if let Verdict::Pending { until } = &mut end.verdict {
             *until = self.on_the_wall(*until);
+            say(state, container_id);
             return state.picture.set_end(container_id, Some(end));
         }
         let known = state.picture.end(container_id).is_some_and(|known| known.verdict == end.verdict);
@@ -62,31 +60,31 @@ impl World {
     }
 
     fn forget(&self, state: &mut State, container_id: &str) {
-        if state.picture.end(container_id).is_some() || state.writing.contains_key(container_id) {
+        if state.picture.end(container_id).is_some() || state.said.contains_key(container_id) {
             state.picture.set_end(container_id, None);
             self.queue_end(state, container_id, None, None);
         }
     }
 
-    pub(super) fn write_end_note(&self, container_id: &str, end: Option<End>, done: Option<oneshot::Sender<store::Result<()>>>) {
+    pub(super) fn write_end_note(&self, container_id: &str, end: Option<End>, done: Option<Done>) {
         let state = &mut *self.state();
         self.queue_end(state, container_id, end, done);
     }
 
-    fn queue_end(&self, state: &mut State, id: &str, end: Option<End>, done: Option<oneshot::Sender<store::Result<()>>>) {
-        *state.writing.entry(id.to_owned()).or_default() += 1;
-        self.note(Note::End { container_id: id.to_owned(), end, done });
+    fn queue_end(&self, state: &mut State, id: &str, end: Option<End>, done: Option<Done>) {
+        let said = say(state, id);
+        self.note(Note::End { container_id: id.to_owned(), end, said, done });
     }
 
-    /// An end is on disk: it is shown, unless a newer one is on its way there.
-    pub(super) fn show_end(&self, container_id: &str, end: Option<End>) {
+    /// An end is on disk: it is shown, unless something else was said since.
+    pub(super) fn show_end(&self, container_id: &str, end: Option<End>, said: u64) {
         let state = &mut *self.state();
-        let left = state.writing.get(container_id).map_or(0, |left| left.saturating_sub(1));
-        if left > 0 {
-            state.writing.insert(container_id.to_owned(), left);
+        if state.said.get(container_id) != Some(&said) {
             return;
         }
-        state.writing.remove(container_id);
+        if end.is_none() {
+            state.said.remove(container_id);
+        }
         state.picture.set_end(container_id, end);
         if let Some(container) = state.picture.container(container_id) {
             self.touched(&container.labels);
@@ -116,4 +114,11 @@ impl World {
     fn soon(&self) -> Timestamp {
         self.clock.now().saturating_add(WRITTEN_BY).unwrap_or(Timestamp::MAX)
     }
+}
+
+/// Something is said about the end of a container: what was said before no longer counts.
+fn say(state: &mut State, container_id: &str) -> u64 {
+    state.sayings += 1;
+    state.said.insert(container_id.to_owned(), state.sayings);
+    state.sayings
 }

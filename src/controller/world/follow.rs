@@ -18,7 +18,8 @@ use super::ask::Answer;
 use super::connect::Link;
 use super::look::Trust;
 use super::picture;
-use super::{State, World, WorldChange};
+use super::scribe::Note;
+use super::{Seen, State, World, WorldChange};
 
 /// Pause before a full look that failed is repeated.
 pub(super) const RETRY: Duration = Duration::from_secs(2);
@@ -111,8 +112,12 @@ impl World {
             info!(gap = ?link.gap, run = ?link.run, "following the engine's events");
             state.streams += 1;
             state.stream = Some(state.streams);
+            state.seen.below_floor = link.gap == Gap::Replayed;
             if link.gap != Gap::Replayed {
-                (state.seen.latest, state.seen.settled, state.seen.written) = (None, None, None);
+                let floor = link.subscribed_at.as_nanosecond().try_into().unwrap_or(i64::MAX);
+                let (latest, settled) = (link.anchor.clone(), link.anchor);
+                state.seen = Seen { latest, settled, floor, ..Seen::default() };
+                self.note(Note::Floor(floor));
             }
             if link.restarted.is_some() {
                 state.restarted = link.restarted;
@@ -231,6 +236,10 @@ impl World {
         let owner = self.owner(&event.attributes);
         let state = &mut *self.state();
         state.picture.touch(&event.id);
+        state.seen.below_floor &= event.time_nanos < state.seen.floor;
+        if state.seen.below_floor {
+            return;
+        }
         // The decision first: a container is never shown as ended without its end.
         let effects = state.intent.event(event, owner, self.steady_now());
         self.carry_out(state, effects);

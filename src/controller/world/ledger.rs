@@ -3,18 +3,21 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use serde::de::DeserializeOwned;
 
 use crate::clock::Timestamp;
 use crate::controller::intent::{Owner, Signals};
 use crate::model::{About, End, EngineRun, EventCursor, Happening, Key, Reason, Severity};
 use crate::registry::{self, Registry};
-use crate::store::{self, StoreError};
+use crate::store::{self, Store, StoreError};
 
 /// Signals of running containers, by container id.
 pub(super) type Signalled = BTreeMap<String, Signals>;
 
 /// Where [`Signalled`] is kept.
 const SIGNALS: &str = "intent/signals";
+/// Where the moment is kept before which events were not for us.
+const FLOOR: &str = "intent/floor";
 
 /// What was written down before.
 #[derive(Debug, Default, Clone)]
@@ -23,6 +26,7 @@ pub(super) struct Recorded {
     pub(super) signals: Signalled,
     pub(super) cursor: Option<EventCursor>,
     pub(super) run: Option<EngineRun>,
+    pub(super) floor: i64,
 }
 
 /// The door to the disk, as far as the world needs it. A seam, so that its tests can let writes fail.
@@ -34,6 +38,7 @@ pub(super) trait Ledger: Send + Sync + 'static {
     async fn put_end(&self, container_id: &str, end: Option<End>) -> store::Result<()>;
     async fn put_signals(&self, signals: &Signalled) -> store::Result<()>;
     async fn put_seen(&self, cursor: Option<EventCursor>, run: EngineRun) -> store::Result<()>;
+    async fn put_floor(&self, floor: i64) -> store::Result<()>;
     async fn hold(&self, owner: &Owner, at: Timestamp) -> registry::Result<()>;
     async fn lift(&self, owner: &Owner, at: Timestamp) -> registry::Result<()>;
 }
@@ -43,12 +48,9 @@ impl Ledger for Registry {
     fn recorded(&self) -> store::Result<Recorded> {
         let store = self.store();
         let (cursor, run) = store.engine_seen()?;
-        let signals = match store.note(SIGNALS)? {
-            Some(note) => serde_json::from_value(note)
-                .map_err(|error| StoreError::Corrupt(format!("read the note {SIGNALS:?}: {error}")))?,
-            None => Signalled::new(),
-        };
-        Ok(Recorded { ends: store.ends()?, signals, cursor, run })
+        let signals = note(store, SIGNALS)?.unwrap_or_default();
+        let floor = note(store, FLOOR)?.unwrap_or_default();
+        Ok(Recorded { ends: store.ends()?, signals, cursor, run, floor })
     }
 
     fn claimant(&self, project: &str) -> Option<Key> {
@@ -72,6 +74,10 @@ impl Ledger for Registry {
         self.store().put_engine_seen(cursor, run).await
     }
 
+    async fn put_floor(&self, floor: i64) -> store::Result<()> {
+        self.store().put_note(FLOOR, Some(floor.into())).await
+    }
+
     async fn hold(&self, owner: &Owner, at: Timestamp) -> registry::Result<()> {
         if self.hold_external_stop(&owner.key, &owner.replica, at).await? {
             let Owner { key, replica } = owner;
@@ -92,6 +98,11 @@ impl Ledger for Registry {
         }
         Ok(())
     }
+}
+
+fn note<T: DeserializeOwned>(store: &Store, name: &str) -> store::Result<Option<T>> {
+    let read = |value| serde_json::from_value(value);
+    store.note(name)?.map(read).transpose().map_err(|error| StoreError::Corrupt(format!("read the note {name:?}: {error}")))
 }
 
 fn happening(owner: &Owner, reason: Reason, message: String) -> Happening {

@@ -75,8 +75,9 @@ struct State {
     picture: Picture,
     intent: Intent,
     contact: Contact,
-    /// Ends on their way to disk, by container.
-    writing: BTreeMap<String, u32>,
+    /// What was said last about each container's end, by number: only that is shown when it is on disk.
+    said: BTreeMap<String, u64>,
+    sayings: u64,
     signalled: Signalled,
     /// Containers about which it is to be asked whether the daemon lives on.
     asking: Vec<String>,
@@ -103,6 +104,10 @@ struct Seen {
     latest: Option<EventCursor>,
     /// The last event before the first undecided sequence.
     settled: Option<EventCursor>,
+    /// The moment, in the daemon's nanoseconds, before which its events were not for us: the run was new to us then.
+    floor: i64,
+    /// A replay has not come to `floor` yet.
+    below_floor: bool,
     /// What was written of this run last, if anything was.
     written: Option<Option<EventCursor>>,
 }
@@ -127,11 +132,18 @@ impl World {
             picture,
             intent: Intent::restore(recorded.ends, recorded.signals.clone()),
             contact: Contact::never(now),
-            writing: BTreeMap::new(),
+            said: BTreeMap::new(),
+            sayings: 0,
             signalled: recorded.signals,
             asking: Vec::new(),
             asked: false,
-            seen: Seen { run: recorded.run, latest: recorded.cursor.clone(), settled: recorded.cursor, written: None },
+            seen: Seen {
+                run: recorded.run,
+                latest: recorded.cursor.clone(),
+                settled: recorded.cursor,
+                floor: recorded.floor,
+                ..Seen::default()
+            },
             stream: None,
             streams: 0,
             going_down: false,

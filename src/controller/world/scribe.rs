@@ -18,10 +18,13 @@ use super::ledger::Signalled;
 /// Pause before a Hold that could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 
+/// Where to tell what became of a write.
+pub(super) type Done = oneshot::Sender<store::Result<()>>;
+
 /// Something to write down.
 pub(super) enum Note {
-    /// How a container's run ended; `done` is told what became of it.
-    End { container_id: String, end: Option<End>, done: Option<oneshot::Sender<store::Result<()>>> },
+    /// How a container's run ended: the `said`-th thing said of an end; `done` is told what became of it.
+    End { container_id: String, end: Option<End>, said: u64, done: Option<Done> },
     /// A person stopped a container.
     Hold { container_id: String, owner: Owner, at: Timestamp },
     /// A person started one.
@@ -30,6 +33,8 @@ pub(super) enum Note {
     Signals(Signalled),
     /// How far the events have been read.
     Seen { cursor: Option<EventCursor>, run: EngineRun },
+    /// Events before this moment were not for us.
+    Floor(i64),
     /// Nothing more follows.
     Close,
 }
@@ -39,25 +44,26 @@ impl World {
     pub(super) async fn scribe(self: Arc<Self>, mut notes: mpsc::UnboundedReceiver<Note>) {
         while let Some(note) = notes.recv().await {
             match note {
-                Note::End { container_id, end, done } => self.write_end(container_id, end, done).await,
+                Note::End { container_id, end, said, done } => self.write_end(&container_id, end, said, done).await,
                 Note::Hold { container_id, owner, at } => self.write_hold(container_id, owner, at).await,
                 Note::Lift { owner, at } => self.write_lift(owner, at).await,
                 Note::Signals(signals) => warn_of(self.ledger.put_signals(&signals).await, "the signals that containers got"),
                 Note::Seen { cursor, run } => warn_of(self.ledger.put_seen(cursor, run).await, "how far events have been read"),
+                Note::Floor(floor) => warn_of(self.ledger.put_floor(floor).await, "since when events are read"),
                 Note::Close => return,
             }
         }
     }
 
-    async fn write_end(&self, container_id: String, end: Option<End>, done: Option<oneshot::Sender<store::Result<()>>>) {
-        let written = self.ledger.put_end(&container_id, end.clone()).await;
+    async fn write_end(&self, container_id: &str, end: Option<End>, said: u64, done: Option<Done>) {
+        let written = self.ledger.put_end(container_id, end.clone()).await;
         match done {
             // Whoever asked has gone: nothing relies on it.
             Some(done) => drop(done.send(written)),
             // Only a Hold must not be lost, and that has a record of its own: at worst this end is read as unknown after a crash.
             None => warn_of(written, "how a container's run ended"),
         }
-        self.show_end(&container_id, end);
+        self.show_end(container_id, end, said);
     }
 
     async fn write_hold(&self, container_id: String, owner: Owner, at: Timestamp) {
