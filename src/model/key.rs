@@ -53,6 +53,8 @@ pub mod annotations {
     pub const RETRIED_AT: &str = "evenkeel.dev/retriedAt";
     /// `"true"`: when the Deployment is deleted its volumes go with it.
     pub const DELETE_VOLUMES: &str = "evenkeel.dev/delete-volumes";
+    /// `"true"`: the Deployment is deleted because its manifest is gone; its Holds outlive it.
+    pub const PRUNED: &str = "evenkeel.dev/pruned";
     /// The manifest file an object came from, relative to the watched folder, with the line its document starts at: `web.yaml:1`.
     pub const SOURCE: &str = "evenkeel.dev/source";
     /// `"true"`: the manifest file this object came from no longer holds it, and pruning is off.

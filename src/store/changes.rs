@@ -70,7 +70,12 @@ impl Feed {
         feed.tip.send_replace(change.revision);
     }
 
-    /// Changes of a kind after `since`.
+    /// The next changes of a kind after `since` that are there already.
+    pub fn after(&self, kind: Kind, since: u64) -> Result<Vec<Change>> {
+        lock(&self.of(kind).ring).after(since).map(Vec::from)
+    }
+
+    /// Changes of a kind after `since`, as they come.
     pub fn follow(&self, kind: Kind, since: u64) -> Result<BoxStream<'static, Result<Change>>> {
         let feed = self.of(kind);
         lock(&feed.ring).check(since)?;

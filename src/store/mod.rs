@@ -36,6 +36,8 @@ use futures::stream::BoxStream;
 use serde_json::Value;
 
 pub use self::lock::{Lock, lock_engine};
+pub use self::objects::merged;
+pub use self::state::revision_of;
 use self::writer::{Batch, Inner};
 use crate::clock::SharedClock;
 use crate::model::{Happening, Key};
@@ -237,6 +239,11 @@ impl Store {
             return Err(StoreError::Expired { wanted: since, oldest: revision });
         }
         self.inner.feed.follow(kind, since)
+    }
+
+    /// The next changes of a kind after revision `since`, oldest first, without waiting; none: it is up to date.
+    pub fn changes_after(&self, kind: Kind, since: u64) -> Result<Vec<Change>> {
+        self.inner.feed.after(kind, since)
     }
 
     /// The newest revision handed out.

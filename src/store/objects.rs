@@ -41,7 +41,7 @@ pub(super) fn create(batch: &mut Batch<'_>, kind: Kind, mut object: Value) -> Re
     }
     metadata.insert("name".into(), key.name.clone().into());
     metadata.insert("namespace".into(), key.namespace.clone().into());
-    metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
+    metadata.insert("uid".into(), batch.next_uid().into());
     metadata.insert("creationTimestamp".into(), seconds(batch.now()).into());
     metadata.insert("generation".into(), 1.into());
     Ok(batch.put(kind, &key, Part::Main, ChangeKind::Added, object))
@@ -63,10 +63,7 @@ pub(super) fn modify<E: From<StoreError>>(
     }
     let mut new = Value::clone(&old);
     change(&mut new)?;
-    let mut new = match part {
-        Part::Main => with_owned_of(&old, new),
-        Part::Status => with_status(&old, new.get_mut("status").map(Value::take)),
-    };
+    let mut new = merged(part, &old, new);
     if new == *old {
         return Ok(old);
     }
@@ -78,6 +75,14 @@ pub(super) fn modify<E: From<StoreError>>(
         bump_generation(&mut new);
     }
     Ok(batch.put(kind, key, part, ChangeKind::Modified, new))
+}
+
+/// What comes of writing a part of `new` over `old`: the other part and what the store owns stay.
+pub fn merged(part: Part, old: &Value, mut new: Value) -> Value {
+    match part {
+        Part::Main => with_owned_of(old, new),
+        Part::Status => with_status(old, new.get_mut("status").map(Value::take)),
+    }
 }
 
 /// See [`Store::delete`](super::Store::delete).

@@ -144,6 +144,6 @@ struct StatusRow {
 }
 
 /// An object's resourceVersion.
-pub(super) fn revision_of(object: &Value) -> u64 {
+pub fn revision_of(object: &Value) -> u64 {
     object["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0)
 }

@@ -269,6 +269,17 @@ impl Batch<'_> {
         all
     }
 
+    /// A uid for the object that is put next. uids sort in the order of creation, also within a millisecond.
+    pub fn next_uid(&self) -> String {
+        let millis = u64::try_from(self.now().as_millisecond()).unwrap_or_default();
+        let [_, _, _, _, _, _, first, second] = (self.revision + 1).to_be_bytes();
+        let random = uuid::Uuid::new_v4().into_bytes();
+        let mut rest = [0; 10];
+        rest.copy_from_slice(&random[..10]);
+        rest[..2].copy_from_slice(&[first, second]);
+        uuid::Builder::from_unix_timestamp_millis(millis, &rest).into_uuid().to_string()
+    }
+
     /// Stages an object that is new or different in `part`; gives it a new resourceVersion.
     pub fn put(&mut self, kind: Kind, key: &Key, part: Part, change: ChangeKind, object: Value) -> Object {
         let before = self.versioned(kind, key);

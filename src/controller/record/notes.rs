@@ -3,10 +3,9 @@
 use tracing::debug;
 
 use crate::model::{
-    Adopted, Completion, Desired, FINALIZER, FINALIZER_ORPHAN, Failure as Failed, History, Memory, Note, Plan, Reason,
-    ReplicaHistory, Severity,
+    Adopted, Completion, Desired, Failure as Failed, History, Memory, Note, Plan, Reason, ReplicaHistory, Severity,
 };
-use crate::store::{Kind, Part, StoreError};
+use crate::store::StoreError;
 
 use super::replica_mut;
 use crate::controller::Controller;
@@ -99,16 +98,6 @@ fn keep(note: &Note, history: &mut History, memory: &mut Memory) -> Told {
 pub(super) async fn clean_up(controller: &Controller, desired: &Desired, plan: &Plan) -> Result<(), Failure> {
     if !plan.notes.contains(&Note::Cleaned) {
         return Ok(());
-    }
-    let drop_finalizers = |object: &mut serde_json::Value| {
-        if let Some(finalizers) = object.pointer_mut("/metadata/finalizers").and_then(serde_json::Value::as_array_mut) {
-            finalizers.retain(|finalizer| finalizer != FINALIZER && finalizer != FINALIZER_ORPHAN);
-        }
-        Ok::<_, StoreError>(())
-    };
-    match controller.store.modify(Kind::Deployment, &desired.key, Part::Main, None, drop_finalizers).await {
-        Ok(_) | Err(StoreError::NotFound { .. }) => {}
-        Err(error) => return Err(error.into()),
     }
     debug!(deployment = %desired.key, "all it made is gone");
     controller.registry.gone(&desired.key).await.map_err(|error| match error {

@@ -1,0 +1,228 @@
+//! What people command: stop, suspend, start, resume, release, restart, retry.
+//!
+//! *Guarantees.* A stop is on disk before it is answered, and no start is made afterwards, but for one that was being made
+//! and outlasted the gate's patience; that one is undone at the controller's next turn.
+//!
+//! *How a part of a held whole is started.* A Hold covers a Deployment, a service or a replica, and the most specific one
+//! wins. `start SERVICE` while the whole Deployment is held therefore cuts that Hold: the other services get one of their own
+//! with the same state, reason, author and time, then the wide one is removed. At no moment is anything free but what
+//! was to be started. A service that is declared later is not held by the pieces.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::holds::{NewHold, described, laid_message, laid_reason, services, view};
+use super::target::{Services, Target};
+use super::{Registry, RegistryError, Result, Scope};
+use crate::model::{
+    HoldState, HoldView, Key, REASON_EXTERNAL_STOP, REASON_RELEASED, REASON_STOPPED, REASON_SUSPENDED, Reason, annotations,
+};
+use crate::store::{Kind, Object, Part, StoreError};
+
+impl Registry {
+    /// `evenkeel stop`: lays Holds `Stopped`. On disk when this returns; nothing is started afterwards.
+    ///
+    /// What is held that way already is returned as it is. Outside stops that the new Hold covers are replaced by it, so
+    /// that a `docker start` by hand no longer lifts them. A Suspended Hold on a smaller part stays and wins there.
+    pub async fn stop(&self, key: &Key, scope: &Scope, reason: Option<String>, by: &str) -> Result<Vec<Object>> {
+        self.lay_all(key, scope, HoldState::Stopped, None, reason, by).await
+    }
+
+    /// `evenkeel suspend`: lays Holds `Suspended`, until a time or until lifted.
+    pub async fn suspend(
+        &self,
+        key: &Key,
+        scope: &Scope,
+        until: Option<Timestamp>,
+        reason: Option<String>,
+        by: &str,
+    ) -> Result<Vec<Object>> {
+        let now = self.clock.now();
+        if let Some(until) = until.filter(|until| *until <= now) {
+            return Err(RegistryError::Refused(format!("cannot suspend until {until}: that is over, it is {now}")));
+        }
+        self.lay_all(key, scope, HoldState::Suspended, until, reason, by).await
+    }
+
+    /// `evenkeel release`: lays a Hold `Suspended`, reason `Released`; the controller gives the declared policies back to Docker.
+    pub async fn release(&self, key: &Key, by: &str) -> Result<Object> {
+        self.deployment(key)?;
+        let _gate = self.gates.stop(key).await;
+        self.lay_one(key, Target::All, HoldState::Suspended, None, Some(REASON_RELEASED.into()), by).await
+    }
+
+    /// `evenkeel start`: lifts all Holds of the scope (of the whole Deployment: all). Refused on `spec.state: Stopped`,
+    /// naming the file and line that says so. Returns the lifted Holds.
+    pub async fn start(&self, key: &Key, scope: &Scope, by: &str) -> Result<Vec<Object>> {
+        let deployment = self.deployment(key)?;
+        if deployment["spec"]["state"] == "Stopped" {
+            let source = deployment["metadata"]["annotations"][annotations::SOURCE].as_str();
+            let place = source.map_or_else(|| "the stored object".to_owned(), |source| format!("the manifest {source}"));
+            return Err(RegistryError::Refused(format!(
+                "Deployment {key} is stopped by its own spec.state: Stopped, in {place}; change it there to Running"
+            )));
+        }
+        self.lift_all(key, &deployment, scope, |_| true, by).await
+    }
+
+    /// `evenkeel resume`: lifts Holds `Suspended` of the scope.
+    pub async fn resume(&self, key: &Key, scope: &Scope, by: &str) -> Result<Vec<Object>> {
+        let deployment = self.deployment(key)?;
+        self.lift_all(key, &deployment, scope, |hold| hold.state == HoldState::Suspended, by).await
+    }
+
+    /// `evenkeel restart`: annotates restartedAt, of the Deployment or of each service.
+    pub async fn restart(&self, key: &Key, scope: &Scope) -> Result<Object> {
+        self.annotate(key, scope, "restart", annotations::RESTARTED_AT).await
+    }
+
+    /// `evenkeel retry`: annotates retriedAt, of the Deployment or of each service.
+    pub async fn retry(&self, key: &Key, scope: &Scope) -> Result<Object> {
+        self.annotate(key, scope, "retry", annotations::RETRIED_AT).await
+    }
+
+    pub(super) fn deployment(&self, key: &Key) -> Result<Object> {
+        let found = self.store.get(Kind::Deployment, key)?;
+        found.ok_or_else(|| StoreError::NotFound { kind: Kind::Deployment, key: key.clone() }.into())
+    }
+
+    async fn lay_all(
+        &self,
+        key: &Key,
+        scope: &Scope,
+        state: HoldState,
+        until: Option<Timestamp>,
+        reason: Option<String>,
+        by: &str,
+    ) -> Result<Vec<Object>> {
+        let targets = known_targets(key, self.deployment(key)?.as_ref(), scope)?;
+        let _gate = self.gates.stop(key).await;
+        let mut laid = Vec::with_capacity(targets.len());
+        for target in targets {
+            laid.push(self.lay_one(key, target, state, until, reason.clone(), by).await?);
+        }
+        Ok(laid)
+    }
+
+    async fn lay_one(
+        &self,
+        key: &Key,
+        target: Target,
+        state: HoldState,
+        until: Option<Timestamp>,
+        reason: Option<String>,
+        by: &str,
+    ) -> Result<Object> {
+        let now = self.clock.now();
+        let holds = self.holds_of(key)?;
+        let same = |hold: &&HoldView| {
+            let reason_fits = reason.as_ref().map_or(hold.reason != REASON_EXTERNAL_STOP, |reason| *reason == hold.reason);
+            target_of(hold) == target && hold.state == state && hold.until == until && reason_fits && hold.in_force(now)
+        };
+        if let Some(name) = holds.iter().find(same).map(|hold| &hold.name)
+            && let Some(object) = self.store.get(Kind::Hold, &Key::new(&key.namespace, name))?
+        {
+            return Ok(object);
+        }
+        let default = match state {
+            HoldState::Stopped => REASON_STOPPED,
+            HoldState::Suspended => REASON_SUSPENDED,
+        };
+        let reason = reason.unwrap_or_else(|| default.to_owned());
+        let new = NewHold { target, state, reason, until, by: by.to_owned(), since: now };
+        let object = self.lay(key, &new).await?;
+        let outdated = |hold: &&HoldView| {
+            let outside = state == HoldState::Stopped && hold.reason == REASON_EXTERNAL_STOP;
+            (target_of(hold) == new.target && hold.state == state) || (outside && new.target.contains(&target_of(hold)))
+        };
+        for hold in holds.iter().filter(outdated) {
+            self.remove_hold(key, &hold.name).await?;
+        }
+        let hold = view(&object)?;
+        self.tell(key, laid_reason(&hold), laid_message(&hold, by)).await;
+        Ok(object)
+    }
+
+    async fn lift_all(
+        &self,
+        key: &Key,
+        deployment: &Value,
+        scope: &Scope,
+        wanted: impl Fn(&HoldView) -> bool,
+        by: &str,
+    ) -> Result<Vec<Object>> {
+        let targets = known_targets(key, deployment, scope)?;
+        let _gate = self.gates.stop(key).await;
+        let mut lifted = Vec::new();
+        for target in targets {
+            let holds = self.holds_of(key)?;
+            for hold in holds.iter().filter(|hold| wanted(hold)) {
+                let covered = target_of(hold);
+                if !target.contains(&covered) && !covered.contains(&target) {
+                    continue;
+                }
+                if !target.contains(&covered) {
+                    self.cut(key, hold, &holds, &covered.without(&target, &services(deployment)?)).await?;
+                }
+                lifted.extend(self.remove_hold(key, &hold.name).await?);
+                let what = if target.contains(&covered) { String::new() } else { format!(" for {target}") };
+                self.tell(key, Reason::HoldLifted, format!("{} was lifted{what} by {by}", described(hold))).await;
+            }
+        }
+        Ok(lifted)
+    }
+
+    /// Lays the pieces of a wide Hold, each just older than what that piece has of its own, so that the latter still wins.
+    async fn cut(&self, key: &Key, hold: &HoldView, holds: &[HoldView], pieces: &[Target]) -> Result<()> {
+        let object = self.store.get(Kind::Hold, &Key::new(&key.namespace, &hold.name))?;
+        let by = object.as_ref().and_then(|object| object["spec"]["by"].as_str()).unwrap_or_default();
+        for piece in pieces {
+            let own = holds.iter().filter(|own| target_of(own) == *piece).map(|own| own.since).min();
+            let before_own = own.map(|own| own.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(own));
+            let since = before_own.map_or(hold.since, |own| own.min(hold.since));
+            let HoldView { state, reason, until, .. } = hold.clone();
+            self.lay(key, &NewHold { target: piece.clone(), state, reason, until, by: by.to_owned(), since }).await?;
+        }
+        Ok(())
+    }
+
+    async fn annotate(&self, key: &Key, scope: &Scope, command: &str, annotation: &str) -> Result<Object> {
+        if let Some(replica) = scope.replicas.first() {
+            return Err(RegistryError::Refused(format!(
+                "cannot {command} replica {replica} alone: name its service, {}",
+                replica.service
+            )));
+        }
+        let targets = known_targets(key, self.deployment(key)?.as_ref(), scope)?;
+        let names = targets.iter().map(|target| match target.fields() {
+            (Some(service), _) => format!("{annotation}.{service}"),
+            (None, _) => annotation.to_owned(),
+        });
+        let names: Vec<String> = names.collect();
+        let now = self.clock.now().to_string();
+        let change = move |object: &mut Value| {
+            for name in names {
+                object["metadata"]["annotations"][name] = now.as_str().into();
+            }
+            Ok::<_, RegistryError>(())
+        };
+        self.store.modify(Kind::Deployment, key, Part::Main, None, change).await
+    }
+}
+
+fn target_of(hold: &HoldView) -> Target {
+    Target::new(hold.service.as_deref(), hold.replica)
+}
+
+/// What a command is about; refused if it is not there.
+fn known_targets(key: &Key, deployment: &Value, scope: &Scope) -> Result<Vec<Target>> {
+    let targets = Target::of(scope);
+    if targets == [Target::All] {
+        return Ok(targets);
+    }
+    let services: Services = services(deployment)?;
+    match targets.iter().find_map(|target| target.unknown_in(&services)) {
+        Some(unknown) => Err(RegistryError::Refused(format!("Deployment {key}: {unknown}"))),
+        None => Ok(targets),
+    }
+}

@@ -1,0 +1,283 @@
+//! Objects coming in: admitted, claimed, written.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::claims::{self, project};
+use super::holds::{covered, described, laid_message, laid_reason, made_up_name, view};
+use super::{DeleteOptions, Registry, RegistryError, Result, WriteOptions, Written};
+use crate::crd::{self, Admitted};
+use crate::model::{FINALIZER, FINALIZER_ORPHAN, Key, Reason, annotations};
+use crate::store::{self, Kind, Object, Part, StoreError};
+
+impl Registry {
+    /// Admits and writes a new object.
+    pub async fn create(&self, kind: Kind, object: Value, options: &WriteOptions) -> Result<Written> {
+        match kind {
+            Kind::Deployment => self.create_deployment(object, options).await,
+            Kind::Hold => self.create_hold(object, options).await,
+            Kind::Event => Err(events_are_ours()),
+        }
+    }
+
+    /// Admits and writes an object in place of the one of its name; one that is not there is made if `create_missing`.
+    ///
+    /// An object without `metadata.finalizers` keeps those it has: manifests do not carry them.
+    pub async fn replace(
+        &self,
+        kind: Kind,
+        key: &Key,
+        mut object: Value,
+        part: Part,
+        create_missing: bool,
+        options: &WriteOptions,
+    ) -> Result<Written> {
+        if create_missing && self.store.get(kind, key)?.is_none() {
+            object["metadata"]["name"] = key.name.clone().into();
+            object["metadata"]["namespace"] = key.namespace.clone().into();
+            match self.create(kind, object.clone(), options).await {
+                Err(RegistryError::Store(StoreError::AlreadyExists { .. })) => {}
+                done => return done,
+            }
+        }
+        let compute = move |old: &Value| {
+            let mut new = object.clone();
+            if new["metadata"].get("finalizers").is_none() && !old["metadata"]["finalizers"].is_null() {
+                new["metadata"]["finalizers"] = old["metadata"]["finalizers"].clone();
+            }
+            new
+        };
+        self.change(kind, key, part, options, compute).await
+    }
+
+    /// Merges an RFC 7386 patch into the object and admits what comes out.
+    pub async fn patch(&self, kind: Kind, key: &Key, patch: Value, part: Part, options: &WriteOptions) -> Result<Written> {
+        let compute = move |old: &Value| {
+            let mut new = old.clone();
+            json_patch::merge(&mut new, &patch);
+            new
+        };
+        self.change(kind, key, part, options, compute).await
+    }
+
+    /// Deletes. Returns the object's last state and whether it is gone. Deleting a Deployment removes its Holds once it is
+    /// gone, unless it is pruned.
+    pub async fn delete(&self, kind: Kind, key: &Key, options: &DeleteOptions) -> Result<(Object, bool)> {
+        let found = self.store.get(kind, key)?.ok_or_else(|| StoreError::NotFound { kind, key: key.clone() })?;
+        if options.dry_run {
+            let finalized = found["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty);
+            return Ok((found, finalized));
+        }
+        if kind == Kind::Deployment && (options.orphan || options.volumes || options.pruned) {
+            self.mark_deletion(key, options).await?;
+        }
+        let (last, gone) = self.store.delete(kind, key, options.expected_uid.clone()).await?;
+        match kind {
+            Kind::Deployment if gone => self.clear_after(key, &last).await?,
+            Kind::Hold if gone => self.tell_lifted(&last).await?,
+            _ => {}
+        }
+        Ok((last, gone))
+    }
+
+    /// Takes evenkeel's finalizers off a deleted Deployment of which nothing is left on the engine, after its Holds have been
+    /// removed (unless it was pruned), and forgets its history and memory. On one that is gone already, forgets what is left.
+    /// Does nothing to one that is not being deleted.
+    pub async fn gone(&self, key: &Key) -> Result<()> {
+        let Some(object) = self.store.get(Kind::Deployment, key)? else {
+            return Ok(self.store.forget(key).await?);
+        };
+        if object["metadata"]["deletionTimestamp"].is_null() {
+            return Ok(());
+        }
+        // Holds first: were they removed after the object, a crash in between would leave them to a namesake.
+        self.drop_unless_pruned(key, &object).await?;
+        let take_off = |object: &mut Value| {
+            if let Some(finalizers) = object.pointer_mut("/metadata/finalizers").and_then(Value::as_array_mut) {
+                finalizers.retain(|finalizer| finalizer != FINALIZER && finalizer != FINALIZER_ORPHAN);
+            }
+            Ok::<_, StoreError>(())
+        };
+        match self.store.modify(Kind::Deployment, key, Part::Main, None, take_off).await {
+            Ok(_) | Err(StoreError::NotFound { .. }) => Ok(self.store.forget(key).await?),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn create_deployment(&self, object: Value, options: &WriteOptions) -> Result<Written> {
+        let Admitted { mut object, mut warnings } = admit(Kind::Deployment, object, None, options)?;
+        ensure_finalizer(&mut object);
+        let key = key_of(&object);
+        let project = project(&object);
+        let reserved = self.claims.reserve(&self.store, &key, &project)?;
+        if let Err(holder) = &reserved {
+            if *holder == key {
+                return Err(StoreError::AlreadyExists { kind: Kind::Deployment, key }.into());
+            }
+            let refusal = claims::refusal(&self.store, &project, holder);
+            if !options.allow_claimed {
+                return Err(RegistryError::Refused(refusal));
+            }
+            warnings.push(refusal);
+        }
+        let object = if options.dry_run { Arc::new(object) } else { self.store.create(Kind::Deployment, object).await? };
+        Ok(Written { object, warnings })
+    }
+
+    async fn create_hold(&self, object: Value, options: &WriteOptions) -> Result<Written> {
+        let Admitted { mut object, warnings } = admit(Kind::Hold, object, None, options)?;
+        let (key, target) = covered(&object)?;
+        if object["metadata"]["name"].as_str().is_none_or(str::is_empty) {
+            object["metadata"]["name"] = made_up_name(&key.name, &target).into();
+        }
+        self.complete_hold(&mut object, None, &options.by)?;
+        if options.dry_run {
+            return Ok(Written { object: Arc::new(object), warnings });
+        }
+        let _gate = self.gates.stop(&key).await;
+        let object = self.store.create(Kind::Hold, object).await?;
+        let hold = view(&object)?;
+        self.tell(&key, laid_reason(&hold), laid_message(&hold, &options.by)).await;
+        Ok(Written { object, warnings })
+    }
+
+    /// Replaces an object by what `compute` makes of the stored one. That is asked again at the moment of the write.
+    async fn change(
+        &self,
+        kind: Kind,
+        key: &Key,
+        part: Part,
+        options: &WriteOptions,
+        compute: impl Fn(&Value) -> Value + Send + 'static,
+    ) -> Result<Written> {
+        if kind == Kind::Event {
+            return Err(events_are_ours());
+        }
+        let current = self.store.get(kind, key)?.ok_or_else(|| StoreError::NotFound { kind, key: key.clone() })?;
+        if options.dry_run {
+            return self.try_change(kind, key, part, options, &current, compute(&current));
+        }
+        let _gate = match self.held_by(kind, key, &current, &compute(&current)) {
+            Some(gated) => self.gates.stop(&gated).await,
+            None => None,
+        };
+        let warnings = Arc::new(Mutex::new(Vec::new()));
+        let (registry, asked, found) = (self.clone(), options.clone(), warnings.clone());
+        let write = move |object: &mut Value| {
+            let Admitted { object: new, warnings } = registry.admit_change(kind, part, &asked, object, compute(object))?;
+            *object = new;
+            *found.lock().unwrap_or_else(PoisonError::into_inner) = warnings;
+            Ok::<_, RegistryError>(())
+        };
+        let object = self.store.modify(kind, key, part, options.expected, write).await?;
+        if kind == Kind::Deployment && self.store.get(kind, key)?.is_none() {
+            self.clear_after(key, &object).await?;
+        }
+        let warnings = std::mem::take(&mut *warnings.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(Written { object, warnings })
+    }
+
+    fn try_change(&self, kind: Kind, key: &Key, part: Part, options: &WriteOptions, old: &Value, new: Value) -> Result<Written> {
+        let found = store::revision_of(old);
+        if let Some(wanted) = options.expected.filter(|wanted| *wanted != found) {
+            return Err(StoreError::Conflict { kind, key: key.clone(), wanted: wanted.to_string(), found }.into());
+        }
+        let Admitted { object, warnings } = self.admit_change(kind, part, options, old, new)?;
+        Ok(Written { object: Arc::new(store::merged(part, old, object)), warnings })
+    }
+
+    fn admit_change(&self, kind: Kind, part: Part, options: &WriteOptions, old: &Value, new: Value) -> Result<Admitted> {
+        if part == Part::Status {
+            return Ok(Admitted { object: new, warnings: Vec::new() });
+        }
+        let mut admitted = admit(kind, new, Some(old), options)?;
+        match kind {
+            Kind::Deployment if old["metadata"]["deletionTimestamp"].is_null() => ensure_finalizer(&mut admitted.object),
+            Kind::Hold => self.complete_hold(&mut admitted.object, Some(old), &options.by)?,
+            _ => {}
+        }
+        Ok(admitted)
+    }
+
+    /// Whose gate a write must take: it may forbid starts.
+    fn held_by(&self, kind: Kind, key: &Key, old: &Value, new: &Value) -> Option<Key> {
+        match kind {
+            Kind::Hold => covered(old).ok().map(|(deployment, _)| deployment),
+            Kind::Deployment => (old["spec"]["state"] != new["spec"]["state"]).then(|| key.clone()),
+            Kind::Event => None,
+        }
+    }
+
+    async fn mark_deletion(&self, key: &Key, options: &DeleteOptions) -> Result<()> {
+        let DeleteOptions { orphan, volumes, pruned, expected_uid, .. } = options.clone();
+        let mark = move |object: &mut Value| {
+            let found = object["metadata"]["uid"].as_str().unwrap_or_default();
+            if let Some(wanted) = expected_uid.filter(|wanted| wanted != found) {
+                return Err(RegistryError::Refused(format!(
+                    "it is another object of that name: its uid is {found}, not {wanted}"
+                )));
+            }
+            if orphan {
+                add_finalizer(object, FINALIZER_ORPHAN);
+            }
+            for (asked, annotation) in [(volumes, annotations::DELETE_VOLUMES), (pruned, annotations::PRUNED)] {
+                if asked {
+                    object["metadata"]["annotations"][annotation] = "true".into();
+                }
+            }
+            Ok(())
+        };
+        self.store.modify(Kind::Deployment, key, Part::Main, None, mark).await.map(drop)
+    }
+
+    async fn clear_after(&self, key: &Key, last: &Value) -> Result<()> {
+        self.drop_unless_pruned(key, last).await?;
+        Ok(self.store.forget(key).await?)
+    }
+
+    async fn drop_unless_pruned(&self, key: &Key, object: &Value) -> Result<()> {
+        if object["metadata"]["annotations"][annotations::PRUNED] == "true" {
+            return Ok(());
+        }
+        self.drop_holds(key).await
+    }
+
+    async fn tell_lifted(&self, last: &Value) -> Result<()> {
+        let (key, _) = covered(last)?;
+        self.tell(&key, Reason::HoldLifted, format!("{} was deleted", described(&view(last)?))).await;
+        Ok(())
+    }
+}
+
+fn admit(kind: Kind, object: Value, old: Option<&Value>, options: &WriteOptions) -> Result<Admitted> {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let crd_kind = match kind {
+        Kind::Deployment => crd::Kind::Deployment,
+        Kind::Hold => crd::Kind::Hold,
+        Kind::Event => return Err(events_are_ours()),
+    };
+    crd::admit(crd_kind, object, old, options.lenient).map_err(|errors| RegistryError::Invalid { kind, name, errors })
+}
+
+fn events_are_ours() -> RegistryError {
+    RegistryError::Refused("Events are written by evenkeel alone".into())
+}
+
+fn ensure_finalizer(object: &mut Value) {
+    add_finalizer(object, FINALIZER);
+}
+
+fn add_finalizer(object: &mut Value, finalizer: &str) {
+    let finalizers = &mut object["metadata"]["finalizers"];
+    match finalizers.as_array_mut() {
+        Some(present) if present.iter().any(|present| present == finalizer) => {}
+        Some(present) => present.push(finalizer.into()),
+        None => *finalizers = json!([finalizer]),
+    }
+}
+
+fn key_of(object: &Value) -> Key {
+    let metadata = &object["metadata"];
+    Key::new(metadata["namespace"].as_str().unwrap_or("default"), metadata["name"].as_str().unwrap_or_default())
+}
