@@ -1,5 +1,7 @@
 //! Kind `Deployment`: services that belong together, and how they are kept running.
 
+#![expect(clippy::duplicated_attributes, reason = "the columns of kubectl repeat their types")]
+
 use std::collections::BTreeMap;
 
 use kube::CustomResource;
@@ -9,10 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::{DeploymentStatus, Duration};
 use crate::model::{ExternalStop, RecoveryMode};
 
-/// What should run.
-///
-/// Services, networks, volumes, secrets and configs keep the words their author used (short and long forms);
-/// [`super::compose`] reads them into one typed form.
+/// What should run: Compose services, networks, volumes and secrets in the words of the Compose Specification, short and
+/// long forms alike. Values are literal: nothing is interpolated, a `$` stays a `$`. Paths of the host are absolute.
 #[derive(CustomResource, Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "evenkeel.dev",
@@ -40,15 +40,15 @@ pub struct DeploymentSpec {
     /// `Running` (default): keep it running. `Stopped`: keep it stopped.
     #[serde(default)]
     pub state: DeclaredState,
-    /// Compose services by name.
+    /// Compose services by name. At least one.
     pub services: BTreeMap<String, serde_json::Value>,
-    /// Compose networks by key.
+    /// Compose networks by key. The network `default` need not be declared.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub networks: BTreeMap<String, serde_json::Value>,
     /// Compose volumes by key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub volumes: BTreeMap<String, serde_json::Value>,
-    /// Compose secrets by key.
+    /// Compose secrets by key: files of the host.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, serde_json::Value>,
     /// Active Compose profiles: services with other profiles only are not run.
@@ -77,20 +77,22 @@ pub enum DeclaredState {
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Recovery {
     /// `Auto` (default): do it. `Suggest`: record what would be done. `Observe`: report only.
-    #[schemars(with = "Option<RecoveryModeWord>")]
+    #[schemars(with = "RecoveryModeWord")]
     pub mode: RecoveryMode,
     /// Delay between attempts. The first is made at once.
     pub backoff: Backoff,
     /// Attempts before giving up. Default 10.
+    #[schemars(range(min = 1))]
     pub max_attempts: u32,
     /// Attempt at which people are told. Default 3.
+    #[schemars(range(min = 1))]
     pub alert_after: u32,
     /// Uptime after which attempts start over. Default 10m.
     pub stable_window: Duration,
     /// How long `Ready` must hold for a recovery to count as a success. Default 60s.
     pub verify_window: Duration,
     /// `Respect` (default): a stop from outside evenkeel becomes a Hold. `Revert`: it is undone.
-    #[schemars(with = "Option<ExternalStopWord>")]
+    #[schemars(with = "ExternalStopWord")]
     pub external_stop: ExternalStop,
     /// What recovery may do, in order. Default: all.
     pub actions: Vec<RecoveryAction>,
@@ -103,6 +105,7 @@ pub struct Backoff {
     /// Delay before the second attempt. Default 5s.
     pub initial: Duration,
     /// Growth, at least 1. Default 2.
+    #[schemars(range(min = 1))]
     pub factor: f64,
     /// Largest delay. Default 300s (reads back as `5m`).
     pub max: Duration,

@@ -1,5 +1,7 @@
 //! Kind `Hold`: what people lay on top of a Deployment, or what was understood from outside.
 
+#![expect(clippy::duplicated_attributes, reason = "the columns of kubectl repeat their types")]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -33,13 +35,14 @@ pub struct HoldSpec {
     /// Only this service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
-    /// Only this replica of it; needs `service`.
+    /// Only this replica of it, numbered from 1; needs `service`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub replica: Option<u32>,
     /// `Stopped`: not running, and nothing starts it. `Suspended`: hands off.
     #[schemars(with = "HoldStateWord")]
     pub state: crate::model::HoldState,
-    /// Why. `ExternalStop` on those that were understood from outside.
+    /// Why, for people. `ExternalStop` on those that were understood from outside. Default: the state.
     #[serde(default)]
     pub reason: String,
     /// When it ends by itself (RFC 3339).

@@ -32,7 +32,8 @@ pub(super) fn check(kind: Kind, object: &Value, old: Option<&Value>, sink: &Sink
         }
         Kind::Deployment => {
             let spec = fields.required("spec", spec::read);
-            if let (Some(metadata), Some(spec)) = (metadata, spec) {
+            if let Some(spec) = spec {
+                let metadata = metadata.unwrap_or_default();
                 deployment(&Deployment { metadata, spec, status: None }, object, old, sink);
             }
         }
@@ -41,7 +42,10 @@ pub(super) fn check(kind: Kind, object: &Value, old: Option<&Value>, sink: &Sink
 }
 
 fn deployment(deployment: &Deployment, object: &Value, old: Option<&Value>, sink: &Sink) {
-    let name = project_of(deployment);
+    let mut name = project_of(deployment);
+    if name.is_empty() {
+        name.push_str("app");
+    }
     names::project(deployment, &name, sink);
     if let Some(Ok(old)) = old.map(|old| serde_json::from_value::<Deployment>(old.clone())) {
         let before = project_of(&old);

@@ -35,9 +35,12 @@ impl Document {
         Some(Location { file: self.file.clone(), line, column })
     }
 
-    /// Gives errors their places.
+    /// Gives errors their places, and sorts them by these.
     pub fn place(&self, errors: Vec<FieldError>) -> Vec<FieldError> {
-        errors.into_iter().map(|error| FieldError { location: self.locate(&error.path), ..error }).collect()
+        let placed = errors.into_iter().map(|error| FieldError { location: self.locate(&error.path), ..error });
+        let mut placed: Vec<FieldError> = placed.collect();
+        placed.sort_by_key(|error| error.location.as_ref().map(|location| (location.line, location.column)));
+        placed
     }
 
     fn text(&self, path: &str) -> String {

@@ -1,6 +1,7 @@
 //! `metadata`.
 
 use kube::api::ObjectMeta;
+use serde_json::json;
 
 use crate::crd::compose::read::{each, text, word};
 use crate::crd::decode::Node;
@@ -18,7 +19,7 @@ const OTHERS: [&str; 9] = [
     "uid",
 ];
 
-/// Checks `metadata`; what is read back is only what identifies the object.
+/// Checks `metadata`; what is read back is only what identifies the object, without what is wrong.
 pub(super) fn read(node: &Node) -> Option<ObjectMeta> {
     let mut fields = node.fields()?;
     let name = fields.required("name", |node| {
@@ -37,15 +38,13 @@ pub(super) fn read(node: &Node) -> Option<ObjectMeta> {
     fields.read("finalizers", |node| each(node, text));
     fields.refuse("generateName", "write metadata.name");
     for key in OTHERS {
-        fields.get(key);
+        fields.read(key, |node| match serde_json::from_value::<ObjectMeta>(json!({ key: node.value })) {
+            Ok(_) => Some(()),
+            Err(error) => node.fail(format!("is not what Kubernetes has there: {error}")),
+        });
     }
-    let whole = serde_json::from_value::<ObjectMeta>(node.value.clone());
     fields.finish();
-    match (whole, name) {
-        (Ok(_), Some(name)) if right => Some(ObjectMeta { name: Some(name), namespace: wanted, ..ObjectMeta::default() }),
-        (Err(error), Some(_)) if right => node.fail(format!("is not Kubernetes' metadata: {error}")),
-        _ => None,
-    }
+    Some(ObjectMeta { name, namespace: wanted.filter(|_| right), ..ObjectMeta::default() })
 }
 
 /// Whether it is a name as RFC 1123 has them: a subdomain with dots, or a single label.

@@ -33,6 +33,8 @@ impl Tree {
     /// Reads the shape of a document whose first line is `offset` lines into its file. `None` if this parser disagrees
     /// with the one that reads values.
     pub fn read(text: &str, offset: usize) -> Option<Self> {
+        // JSON's surrogate pairs are none of YAML's; what stands for them is as long.
+        let text = &text.replace("\\ud", "\\u0").replace("\\uD", "\\u0");
         let mut builder = Builder {
             parser: Parser::new_from_str(text),
             offset,

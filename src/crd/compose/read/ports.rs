@@ -67,12 +67,13 @@ pub(in crate::crd) fn short(spec: &str) -> Result<Vec<Port>, String> {
     }
     let (host, container) = rest.rsplit_once(':').unwrap_or(("", rest));
     let (address, host) = host.rsplit_once(':').unwrap_or(("", host));
-    let host_ip = host_ip(address).map_err(|error| format!("{spec:?}: {error}"))?;
-    let targets = range(container).map_err(|error| format!("{spec:?}: {error}"))?;
+    let within = |error: String| if spec == container { error } else { format!("{spec:?}: {error}") };
+    let host_ip = host_ip(address).map_err(within)?;
+    let targets = range(container).map_err(within)?;
     if *targets.start() == 0 {
         return Err(format!("{spec:?}: a container's ports are 1 to 65535"));
     }
-    let hosts = if host.is_empty() { None } else { Some(range(host).map_err(|error| format!("{spec:?}: {error}"))?) };
+    let hosts = if host.is_empty() { None } else { Some(range(host).map_err(within)?) };
     let single = targets.start() == targets.end();
     if let Some(hosts) = &hosts
         && hosts.len() != targets.len()
