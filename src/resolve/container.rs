@@ -16,7 +16,6 @@ pub(super) fn template(scope: &Scope, name: &str, service: &Service, problems: &
     let volumes_from = mounts::volumes_from(scope, name, service, problems);
     let mut namespace = |field, word: &Option<String>| namespace(scope, name, field, word.as_deref()?, problems);
     let (ipc, pid) = (namespace("ipc", &service.ipc), namespace("pid", &service.pid));
-    check_security(name, service, problems);
     let Service {
         // How the container is kept, not how it is made.
         profiles: _,
@@ -194,18 +193,4 @@ fn namespace(scope: &Scope, name: &str, field: &str, word: &str, problems: &mut 
         Some(container) => NamespaceMode::Container(container.to_owned()),
         None => NamespaceMode::Plain(word.to_owned()),
     })
-}
-
-/// What Compose's client would read from a file, or turn into other settings, before Docker sees it.
-fn check_security(name: &str, service: &Service, problems: &mut Problems) {
-    for (index, option) in service.security_opt.iter().enumerate() {
-        let profile = option.strip_prefix("seccomp=").or_else(|| option.strip_prefix("seccomp:"));
-        let message = match profile {
-            Some("unconfined" | "builtin") => continue,
-            Some(_) => "a seccomp profile in a file is not supported: write seccomp=unconfined or leave it out",
-            None if option.starts_with("systempaths=") => "systempaths is not supported",
-            None => continue,
-        };
-        problems.add(name, format_args!("security_opt[{index}]"), message);
-    }
 }

@@ -12,15 +12,17 @@ use crate::crd::yaml::parse_manifests;
 use crate::crd::{Deployment, FieldError, Kind, admit};
 
 /// One file of the corpus.
-struct Sample {
-    id: String,
+pub(crate) struct Sample {
+    /// Where it comes from.
+    pub(crate) id: String,
     text: String,
     env: Value,
-    config: Value,
+    /// Compose's normalised form, with literal dollars.
+    pub(crate) config: Value,
 }
 
 /// The files that docker compose accepts; `None` when there is no corpus.
-fn accepted() -> Option<Vec<Sample>> {
+pub(crate) fn accepted() -> Option<Vec<Sample>> {
     let Some(path) = std::env::var_os("EVENKEEL_CORPUS") else {
         eprintln!("skipped: EVENKEEL_CORPUS is not set");
         return None;

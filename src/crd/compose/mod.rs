@@ -5,7 +5,7 @@
 //! nothing is interpolated here, a `$` stays a `$`.
 
 #[cfg(test)]
-mod corpus;
+pub(crate) mod corpus;
 mod hash;
 pub mod keys;
 mod normalise;

@@ -13,6 +13,7 @@ pub(super) fn check(checked: &Checked) {
         resources(checked, name, service);
         namespaces(checked, name, service);
         dependencies(checked, name, service);
+        security(checked, name, service);
     }
     cycles(checked);
 }
@@ -85,6 +86,21 @@ fn dependencies(checked: &Checked, name: &str, service: &Service) {
         if dependency.condition == DependencyCondition::ServiceHealthy && other.healthcheck_disabled() {
             sink.error(&path, format!("service {wanted:?} can never be healthy: its health check is disabled"));
         }
+    }
+}
+
+/// `security_opt`: what Compose's client would read from a file or turn into other settings before the engine sees it.
+fn security(checked: &Checked, name: &str, service: &Service) {
+    for option in &service.security_opt {
+        let profile = option.strip_prefix("seccomp=").or_else(|| option.strip_prefix("seccomp:"));
+        let message = match profile {
+            Some("unconfined" | "builtin") => continue,
+            Some(_) => "a seccomp profile in a file is not supported yet by evenkeel: write seccomp=unconfined, or leave it out",
+            None if option.starts_with("systempaths=") => "systempaths is not supported yet by evenkeel",
+            None => continue,
+        };
+        let paths = checked.places.items(name, "security_opt", |item| item.as_str() == Some(option));
+        paths.iter().for_each(|path| checked.sink.error(path, message));
     }
 }
 

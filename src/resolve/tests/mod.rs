@@ -1,3 +1,4 @@
+mod admitted;
 mod hash;
 mod policy;
 mod template;

@@ -217,25 +217,3 @@ fn a_bind_makes_its_path_only_in_the_short_form() {
     assert!(creates("volumes: ['/a:/b']"));
     assert!(!creates("volumes: [{type: bind, source: /a, target: /b, bind: {create_host_path: false}}]"));
 }
-
-#[test]
-fn all_that_cannot_be_done_is_said_at_once() {
-    let text = errors(
-        "
-services:
-  app:
-    image: i
-    ports: ['3000-3005:80']
-    security_opt: ['seccomp=profile.json']
-    depends_on: [hidden]
-    network_mode: service:hidden
-  hidden: {image: i, profiles: [dev]}
-",
-    );
-    insta::assert_snapshot!(text.replace("; ", "\n"), @r#"
-    spec.services.app.network_mode: service "hidden" is not enabled: add one of its profiles (dev) to spec.profiles
-    spec.services.app.security_opt[0]: a seccomp profile in a file is not supported: write seccomp=unconfined or leave it out
-    spec.services.app.ports[0]: a range of host ports (3000-3005) for one container port is not supported: write one port, or none to let Docker choose
-    spec.services.app.depends_on.hidden: service "hidden" is not enabled: add one of its profiles (dev) to spec.profiles
-    "#);
-}
