@@ -56,6 +56,11 @@ impl Client {
         Self { wire, docker, stream: Mutex::new(None) }
     }
 
+    #[cfg(test)]
+    pub(super) fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
     /// Where the engine is, for people.
     pub fn address(&self) -> String {
         self.wire.endpoint().to_string()
@@ -82,21 +87,17 @@ impl Client {
     }
 
     async fn create(&self, attempt: &Attempt, spec: &ContainerSpec, networks: &BTreeMap<String, String>) -> Result<String> {
-        #[derive(Deserialize)]
-        struct Created {
-            #[serde(rename = "Id")]
-            id: String,
-        }
         let span = span!("docker.create_container", container = %spec.name, image = %spec.image, id = field::Empty);
         let work = async {
             let api = self.wire.version().await?;
-            let body = convert::create_body(spec, networks, api).map_err(|message| refusal(&message))?;
-            let platform = spec.platform.as_deref().map(|platform| ("platform", platform));
-            let pairs: Vec<_> = [("name", spec.name.as_str())].into_iter().chain(platform).collect();
-            let created: Created = self.wire.post(&format!("/containers/create?{}", wire::query(&pairs)), &body).await?;
-            Ok(created.id)
+            let body = convert::container(spec, networks, api).map_err(|why| refusal(&why))?;
+            let options = query::CreateContainerOptions {
+                name: Some(spec.name.clone()),
+                platform: spec.platform.clone().unwrap_or_default(),
+            };
+            self.docker.create_container(Some(options), body).await
         };
-        let id = self.call(attempt.clone(), limits::CREATE, span.clone(), work).await?;
+        let id = self.call(attempt.clone(), limits::CREATE, span.clone(), work).await?.id;
         span.record("id", &id);
         Ok(id)
     }

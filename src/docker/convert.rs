@@ -3,59 +3,48 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use bollard::models;
-use serde::Serialize;
-
+use super::mounts;
 use super::version::{ApiVersion, MAC_PER_ENDPOINT};
 use crate::model::{
     ContainerSpec, DeviceRequestSpec, DockerRestart, HealthcheckSpec, IpamSpec, NamespaceMode, NetworkAttachment, NetworkMode,
     NetworkSpec, VolumeSpec,
 };
+use bollard::models;
 
 /// Why a specification cannot be said to this engine.
 pub(super) type Refusal = String;
 
-/// The body of `POST /containers/create`.
-#[derive(Debug, Serialize)]
-pub(super) struct CreateBody {
-    #[serde(flatten)]
-    body: models::ContainerCreateBody,
-    /// Where engines before API 1.44 look for it; bollard's model has it no more.
-    #[serde(rename = "MacAddress", skip_serializing_if = "Option::is_none")]
-    mac_address: Option<String>,
-}
-
 /// The request for `spec`, with the first of its networks; see [`further_networks`] for the others.
-pub(super) fn create_body(
+pub(super) fn container(
     spec: &ContainerSpec,
     networks: &BTreeMap<String, String>,
     api: ApiVersion,
-) -> Result<CreateBody, Refusal> {
-    let first = match spec.networks.first() {
-        Some(attachment) if spec.network == NetworkMode::Networks => Some((network_id(attachment, networks)?, attachment)),
+) -> Result<models::ContainerCreateBody, Refusal> {
+    let wants_mac = spec.mac_address.is_some() || spec.networks.iter().any(|at| at.mac_address.is_some());
+    if wants_mac && api < MAC_PER_ENDPOINT {
+        return Err(format!("mac_address needs Docker 25 (API {MAC_PER_ENDPOINT}) or newer; this engine speaks API {api}"));
+    }
+    let first = match (&spec.network, spec.networks.first()) {
+        (NetworkMode::Networks, Some(attachment)) => Some((network_id(attachment, networks)?, endpoint(attachment))),
+        (NetworkMode::Bridge, _) if wants_mac => Some(("bridge".to_owned(), models::EndpointSettings::default())),
         _ => None,
     };
-    let mut mounts = super::mounts::convert(&spec.mounts)?;
+    let first = first.map(|(id, endpoint)| {
+        let mac_address = endpoint.mac_address.or(spec.mac_address.clone());
+        (id, models::EndpointSettings { mac_address, ..endpoint })
+    });
+    let mounts = mounts::convert(&spec.mounts)?;
     let host_config = models::HostConfig {
-        mounts: filled(std::mem::take(&mut mounts.mounts)),
-        binds: filled(std::mem::take(&mut mounts.binds)),
-        network_mode: network_mode(spec, first.as_ref().map(|(id, _)| id.as_str()))?,
+        mounts: filled(mounts.mounts),
+        binds: filled(mounts.binds),
+        network_mode: Some(network_mode(spec, first.as_ref().map(|(id, _)| id.as_str()))?),
         ..host_config(spec)?
     };
-    let per_endpoint = api >= MAC_PER_ENDPOINT;
-    let endpoint = first.map(|(id, attachment)| {
-        let mut settings = endpoint(attachment);
-        settings.mac_address = settings.mac_address.or(spec.mac_address.clone()).filter(|_| per_endpoint);
-        (id, settings)
-    });
-    let mac_address = spec.networks.first().and_then(|first| first.mac_address.clone()).or(spec.mac_address.clone());
-    let body = models::ContainerCreateBody {
+    Ok(models::ContainerCreateBody {
         host_config: Some(host_config),
-        networking_config: endpoint
-            .map(|endpoint| models::NetworkingConfig { endpoints_config: Some(HashMap::from([endpoint])) }),
+        networking_config: first.map(|endpoint| models::NetworkingConfig { endpoints_config: Some(HashMap::from([endpoint])) }),
         ..config(spec)
-    };
-    Ok(CreateBody { body, mac_address: mac_address.filter(|_| !per_endpoint) })
+    })
 }
 
 /// The networks that are connected after the container was made, with their ids.
@@ -157,13 +146,13 @@ fn host_config(spec: &ContainerSpec) -> Result<models::HostConfig, Refusal> {
     })
 }
 
-fn network_mode(spec: &ContainerSpec, first: Option<&str>) -> Result<Option<String>, Refusal> {
+fn network_mode(spec: &ContainerSpec, first: Option<&str>) -> Result<String, Refusal> {
     Ok(match &spec.network {
-        NetworkMode::Networks => Some(first.unwrap_or("none").to_owned()),
-        NetworkMode::Bridge => Some("bridge".to_owned()),
-        NetworkMode::Host => Some("host".to_owned()),
-        NetworkMode::None => Some("none".to_owned()),
-        NetworkMode::Container(container) => Some(format!("container:{container}")),
+        NetworkMode::Networks => first.unwrap_or("none").to_owned(),
+        NetworkMode::Bridge => "bridge".to_owned(),
+        NetworkMode::Host => "host".to_owned(),
+        NetworkMode::None => "none".to_owned(),
+        NetworkMode::Container(container) => format!("container:{container}"),
         NetworkMode::Service(service) => return Err(no_container_of(service)),
     })
 }

@@ -56,13 +56,17 @@ impl Keeper {
 
     /// Refuses to connect where that would wake a daemon that has stopped: whoever stopped it meant it.
     pub(super) fn let_sleep(self) -> io::Result<()> {
-        match self {
-            Self::Activator { daemon: Some(daemon), .. } if !daemon.lives() && daemons().next().is_none() => Err(io::Error::new(
-                io::ErrorKind::NotConnected,
-                "the daemon has stopped; systemd holds its socket, and evenkeel does not wake it (systemctl start docker)",
-            )),
-            _ => Ok(()),
+        if self.is_asleep(|| daemons().next().is_some()) {
+            let says = "the daemon has stopped; systemd holds its socket, and evenkeel does not wake it (systemctl start docker)";
+            return Err(io::Error::new(io::ErrorKind::NotConnected, says));
         }
+        Ok(())
+    }
+
+    /// The daemon that was seen has ended, and none has come in its place. One that was never seen may be woken: at boot
+    /// nobody else may do it.
+    pub(super) fn is_asleep(self, another_lives: impl FnOnce() -> bool) -> bool {
+        matches!(self, Self::Activator { daemon: Some(daemon), .. } if !daemon.lives() && !another_lives())
     }
 }
 

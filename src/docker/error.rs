@@ -90,6 +90,8 @@ fn by_status(call: Call, status: u16, message: &str) -> FailureKind {
         (Call::Name, 409) => FailureKind::NameHeld,
         (Call::Name, 404) if text.contains("no such image") => FailureKind::ImageMissing,
         (Call::Name | Call::Start | Call::Connect, 404 | 500) if names_missing_network(&text) => FailureKind::NetworkMissing,
+        // Two networks of one name: even by id the engine starts nothing in either (20.10), until one of them is gone.
+        (Call::Name | Call::Start | Call::Connect, 400 | 500) if text.contains("is ambiguous") => FailureKind::Conflict,
         (Call::Start, 400) => FailureKind::StartFailed,
         (Call::Start | Call::Connect, 500..) => start(&text),
         (_, 404) => FailureKind::NotFound,
@@ -108,7 +110,7 @@ fn names_missing_network(text: &str) -> bool {
 /// A start that the engine answers with 500: a port, the container's own fault, or the engine's.
 fn start(text: &str) -> FailureKind {
     /// What OCI runtime and engine say of a container that cannot run as it is declared.
-    const OWN_FAULT: [&str; 14] = [
+    const OWN_FAULT: [&str; 18] = [
         "oci runtime",
         "failed to create shim",
         "failed to create task",
@@ -121,6 +123,10 @@ fn start(text: &str) -> FailureKind {
         "error while mounting volume",
         "error while creating mount source path",
         "linux spec",
+        "unable to find user",
+        "unable to find group",
+        "not a shared mount",
+        "logging driver",
         "error gathering device information",
         "could not select device driver",
     ];
@@ -179,20 +185,23 @@ fn in_stream(call: Call, error: &str) -> FailureKind {
     }
 }
 
-/// What the engine passes on from a registry. The statuses say little (bad credentials come as 500), so the text goes first.
+/// What the engine passes on from a registry. The statuses say little (bad credentials come as 500), so the text goes first; it
+/// also holds the image's name and the registry's port, so that only whole phrases count.
 fn pull(status: u16, text: &str) -> FailureKind {
-    let says = |words: &[&str]| words.iter().any(|words| text.contains(words));
-    if says(&["toomanyrequests", "too many requests", "429", "rate limit"]) {
-        FailureKind::RateLimited
-    } else if says(&["unauthorized", "no basic auth credentials", "denied", "authentication required", "401", "403 forbidden"]) {
-        FailureKind::ImageDenied
-    } else if says(&["manifest unknown", "name unknown", "no matching manifest", "repository name not known"])
-        || (says(&["not found"]) && !says(&["lookup ", "no such host"]))
-    {
-        FailureKind::ImageNotFound
-    } else if status == 400 {
-        FailureKind::Refused
-    } else if says(&[
+    const LIMITED: &[&str] = &["toomanyrequests", "too many requests", "rate limit exceeded"];
+    const DENIED: &[&str] = &[
+        "unauthorized: ",
+        "401 unauthorized",
+        "403 forbidden",
+        "no basic auth credentials",
+        "authentication required",
+        "access denied",
+        "access to the resource is denied",
+        "denied: ",
+    ];
+    const UNKNOWN: &[&str] =
+        &["manifest unknown", "name unknown", "no matching manifest", "repository name not known", ": not found"];
+    const DOWN: &[&str] = &[
         "dial tcp",
         "connection refused",
         "connection reset",
@@ -200,19 +209,26 @@ fn pull(status: u16, text: &str) -> FailureKind {
         "i/o timeout",
         "timeout exceeded",
         "deadline exceeded",
-        "tls",
-        "x509",
-        "eof",
+        "request canceled",
+        "tls: ",
+        "tls handshake",
+        "x509: ",
+        ": eof",
         "unexpected http status",
-        "received unexpected",
+        "unexpected status",
         "server gave http response",
         "bad gateway",
         "service unavailable",
-        "request canceled",
-    ]) {
-        FailureKind::RegistryUnavailable
-    } else {
-        FailureKind::Transient
+    ];
+    let says = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
+    match status {
+        _ if says(LIMITED) => FailureKind::RateLimited,
+        _ if says(DENIED) => FailureKind::ImageDenied,
+        _ if says(UNKNOWN) => FailureKind::ImageNotFound,
+        _ if says(DOWN) => FailureKind::RegistryUnavailable,
+        400 => FailureKind::Refused,
+        404 => FailureKind::ImageNotFound,
+        _ => FailureKind::Transient,
     }
 }
 

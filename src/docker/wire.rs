@@ -13,13 +13,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bollard::errors::Error;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Full};
+use http::header::{HOST, HeaderName, HeaderValue};
+use http::{Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -93,7 +92,7 @@ impl Wire {
 
     /// Asks the daemon for its versions and agrees on one.
     pub(super) async fn negotiate(&self) -> Result<ApiVersion, Error> {
-        let response = self.send(request(Method::GET, "/version", Bytes::new())?).await?;
+        let response = self.send(get("/version")?).await?;
         let reply: VersionReply = decode(accept(response).await?).await?;
         let version = reply.agree()?;
         *self.shared.version.lock().unwrap_or_else(PoisonError::into_inner) = Some(version);
@@ -102,7 +101,7 @@ impl Wire {
 
     /// Whether the daemon answers on a connection opened now.
     pub(super) async fn ping(&self) -> Result<(), Error> {
-        let response = self.send(request(Method::GET, "/_ping", Bytes::new())?).await?;
+        let response = self.send(get("/_ping")?).await?;
         accept(response).await.map(drop)
     }
 
@@ -111,15 +110,9 @@ impl Wire {
         decode(self.open(path).await?).await
     }
 
-    /// Posts a JSON document and reads the one that comes back.
-    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Error> {
-        let body = serde_json::to_vec(body)?;
-        decode(accept(self.exchange(request(Method::POST, path, body.into())?).await?).await?).await
-    }
-
     /// Fetches, and returns as soon as the response's headers are here.
     pub(super) async fn open(&self, path: &str) -> Result<Response<Incoming>, Error> {
-        accept(self.exchange(request(Method::GET, path, Bytes::new())?).await?).await
+        accept(self.exchange(get(path)?).await?).await
     }
 
     /// Sends a request whose path does not name the API version yet.
@@ -178,8 +171,8 @@ impl Wire {
     }
 }
 
-fn request(method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, Error> {
-    Ok(Request::builder().method(method).uri(path).header(CONTENT_TYPE, "application/json").body(Full::new(body))?)
+fn get(path: &str) -> Result<Request<Empty<Bytes>>, Error> {
+    Ok(Request::builder().uri(path).body(Empty::new())?)
 }
 
 /// The response if it is a success, else the engine's own message as an error.

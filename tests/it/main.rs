@@ -8,8 +8,10 @@
 mod support;
 
 mod converge;
+mod daemon_engine;
 mod daemon_harness;
 mod daemon_order;
+mod engine;
 mod harness;
 mod heal;
 mod jobs;

@@ -53,6 +53,12 @@ impl Machine {
         if let Some((name, _)) = unit.endpoints.iter().find(|(_, (network, _))| !self.networks.contains_key(network)) {
             return Some(failure(FailureKind::NetworkMissing, format!("network {name} not found")));
         }
+        if let Some(name) =
+            unit.endpoints.keys().find(|name| self.networks.values().filter(|known| known.name == **name).count() > 1)
+        {
+            let says = format!("network {name} is ambiguous (2 matches found on name)");
+            return Some(failure(FailureKind::Conflict, says));
+        }
         if let Some(parent) = unit.seen.network_mode.strip_prefix("container:") {
             let runs =
                 self.find(parent).is_ok_and(|parent| self.containers.get(&parent).is_some_and(|parent| parent.seen.is_up()));

@@ -248,7 +248,7 @@ async fn names_and_ports_can_be_held_only_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_networks_may_have_one_name_and_a_missing_one_fails_the_start() {
+async fn two_networks_may_have_one_name_and_then_nothing_starts_in_them_nor_in_a_missing_one() {
     let engine = engine();
     let net = NetworkSpec { name: "net".to_owned(), ..Default::default() };
     let (one, two) = (engine.create_network(&net).await.unwrap(), engine.create_network(&net).await.unwrap());
@@ -257,6 +257,8 @@ async fn two_networks_may_have_one_name_and_a_missing_one_fails_the_start() {
     let spec = ContainerSpec { network: NetworkMode::Networks, networks: vec![attachment], ..spec("a") };
     let id = engine.create_container(&spec, &BTreeMap::from([("default".to_owned(), one.clone())])).await.unwrap();
     assert_eq!(engine.container("a").unwrap().networks["net"].network_id, "", "not before it was started");
+    assert_eq!(kind(engine.start_container(&id).await), FailureKind::Conflict, "the name is ambiguous");
+    engine.remove_network(&two).await.unwrap();
     engine.start_container(&id).await.unwrap();
     assert_eq!(engine.container("a").unwrap().networks["net"].network_id, one);
     assert_eq!(kind(engine.remove_network(&one).await), FailureKind::Conflict);
