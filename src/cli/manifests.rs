@@ -12,7 +12,8 @@ use super::output::tell;
 use crate::crd::FieldError;
 use crate::crd::yaml::{Document, parse_manifests};
 use crate::model::Key;
-use crate::sources::{files, merge};
+use crate::sources::files;
+use crate::sources::merge::{self, Checked};
 
 /// Files of manifests.
 #[derive(Debug, Clone, Args)]
@@ -49,7 +50,7 @@ impl Files {
         let (mut manifests, mut errors, total) = (vec![], vec![], documents.len());
         for document in documents {
             match check(&document, namespace) {
-                Ok((key, object)) => manifests.push(Manifest { key, object, document }),
+                Ok(checked) => manifests.push(Manifest { key: checked.key, object: checked.manifest, document }),
                 Err(wrong) => errors.extend(wrong),
             }
         }
@@ -87,27 +88,27 @@ impl Files {
 
 fn folder(path: &Path) -> Result<Vec<(String, String)>, Failure> {
     let scan = files::scan(path).with_context(|| format!("cannot read the folder {}", path.display()))?;
-    if let Some(unseen) = scan.unseen.first() {
-        return Err(Failure::Other(anyhow::anyhow!("cannot read all of the folder {}: {unseen}", path.display())));
+    if let Some(unseen) = scan.unseen.values().next() {
+        return Err(Failure::Other(anyhow::anyhow!("cannot read all of {}: {unseen}", path.display())));
     }
     let name = |relative: String| path.join(relative).display().to_string();
     let texts = scan.files.into_iter().map(|(relative, text)| match text {
         Ok(text) => Ok((name(relative), text)),
-        Err(why) => Err(Failure::Other(anyhow::anyhow!("{} {why}", name(relative)))),
+        Err(why) => Err(Failure::Other(anyhow::anyhow!("{}: {why}", name(relative)))),
     });
     texts.collect()
 }
 
-fn check(document: &Document, namespace: Option<&str>) -> Result<(Key, Value), Vec<FieldError>> {
-    let (key, object, warnings) = merge::check(document, namespace.unwrap_or("default"))?;
-    if let Some(asked) = namespace.filter(|asked| *asked != key.namespace) {
-        let message = format!("the manifest is for namespace {}, the command for {asked}", key.namespace);
+fn check(document: &Document, namespace: Option<&str>) -> Result<Checked, Vec<FieldError>> {
+    let checked = merge::check(document, namespace.unwrap_or("default"))?;
+    if let Some(asked) = namespace.filter(|asked| *asked != checked.key.namespace) {
+        let message = format!("the manifest is for namespace {}, the command for {asked}", checked.key.namespace);
         return Err(document.place(vec![FieldError { path: "metadata.namespace".to_owned(), message, location: None }]));
     }
-    for warning in warnings {
+    for warning in &checked.warnings {
         tell(&format!("{}:{}: warning: {warning}", document.file, document.line));
     }
-    Ok((key, object))
+    Ok(checked)
 }
 
 impl Manifest {

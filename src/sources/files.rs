@@ -13,8 +13,9 @@ const LARGEST: u64 = 4 * 1024 * 1024;
 pub struct Scan {
     /// Manifest files by path relative to the folder: their text, or why it could not be read.
     pub files: BTreeMap<String, Result<String, String>>,
-    /// Subfolders that could not be looked into, and why: what they hold is not known, which is not to say it is gone.
-    pub unseen: Vec<String>,
+    /// Subfolders that could not be looked into, by relative path (the folder itself: empty), and why: what they hold is
+    /// not known, which is not to say it is gone.
+    pub unseen: BTreeMap<String, String>,
 }
 
 /// Reads all `*.yaml`, `*.yml` and `*.json` of a folder and its subfolders, hidden ones left out. Symbolic links are followed.
@@ -32,7 +33,8 @@ pub fn scan(root: &Path) -> io::Result<Scan> {
 fn walk(folder: &Path, prefix: &str, entries: fs::ReadDir, visited: &mut Vec<PathBuf>, scan: &mut Scan) {
     for entry in entries {
         let Ok(name) = entry.as_ref().map(|entry| entry.file_name().to_string_lossy().into_owned()) else {
-            scan.unseen.push(format!("{}: reading it ended early", folder.display()));
+            let why = format!("{}: reading it ended early", folder.display());
+            scan.unseen.insert(prefix.trim_end_matches('/').to_owned(), why);
             return;
         };
         if name.starts_with('.') {
@@ -67,7 +69,7 @@ fn descend(path: &Path, relative: &str, visited: &mut Vec<PathBuf>, scan: &mut S
             visited.pop();
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => scan.unseen.push(format!("{relative}: {error}")),
+        Err(error) => drop(scan.unseen.insert(relative.to_owned(), format!("{}: {error}", path.display()))),
     }
 }
 

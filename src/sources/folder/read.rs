@@ -1,0 +1,163 @@
+//! What the files of a folder declare. Pure: texts in, declarations out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use serde_json::Value;
+
+use crate::crd::yaml::{Document, parse_manifests};
+use crate::crd::{FieldError, list_errors};
+use crate::model::Key;
+use crate::sources::files::Scan;
+use crate::sources::merge;
+
+/// All that a folder declares, and what cannot be said about it.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// Deployments that are right, by name.
+    pub declared: BTreeMap<Key, Declared>,
+    /// Manifests that cannot be used, in order of file and line.
+    pub broken: Vec<Broken>,
+    /// Folders that could not be looked into, relative, and why.
+    pub unseen: BTreeMap<String, String>,
+}
+
+/// A Deployment as a manifest declares it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Declared {
+    /// `path:line` of its document.
+    pub source: String,
+    /// The object, defaults filled in.
+    pub object: Value,
+    /// Its document, to find the place of what is found wrong later.
+    pub document: Document,
+    /// Things worth a word.
+    pub warnings: Vec<String>,
+}
+
+/// A manifest that cannot be used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Broken {
+    /// File, relative to the folder.
+    pub file: String,
+    /// What it would have declared.
+    pub about: About,
+    /// What is wrong, with places, in one line.
+    pub message: String,
+    /// Tells contents apart: the same trouble in another version of the file is told again.
+    pub content: u64,
+}
+
+/// What a broken manifest would have declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum About {
+    /// This deployment: what is stored of it is the last good version.
+    Deployment(Key),
+    /// No deployment that could be missed: a Hold, or one that is declared elsewhere too.
+    Nobody,
+    /// That cannot be read: it may be any deployment that is missed.
+    Unknown,
+}
+
+/// Documents of files that were read before: what did not change is not parsed again.
+#[derive(Debug, Default)]
+pub struct Cache {
+    files: HashMap<String, (u64, Vec<Checked>)>,
+}
+
+/// A document, checked.
+#[derive(Debug, Clone)]
+enum Checked {
+    Right(Key, Box<Declared>),
+    Wrong(Broken),
+}
+
+/// Reads what a scan found.
+pub fn read(scan: &Scan, cache: &mut Cache) -> Reading {
+    let mut reading = Reading { unseen: scan.unseen.clone(), ..Reading::default() };
+    cache.files.retain(|name, _| scan.files.contains_key(name));
+    for (file, text) in &scan.files {
+        match text {
+            Ok(text) => cache.documents(file, text).iter().cloned().for_each(|document| reading.add(document)),
+            Err(why) => {
+                let message = format!("{file}: {why}");
+                reading.broken.push(Broken { file: file.clone(), about: About::Unknown, message, content: 0 });
+            }
+        }
+    }
+    reading
+}
+
+impl Cache {
+    fn documents(&mut self, file: &str, text: &str) -> &[Checked] {
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        let content = hasher.finish();
+        let (known, documents) = self.files.entry(file.to_owned()).or_insert_with(|| (content, check_all(file, text, content)));
+        if *known != content {
+            (*known, *documents) = (content, check_all(file, text, content));
+        }
+        documents
+    }
+}
+
+fn check_all(file: &str, text: &str, content: u64) -> Vec<Checked> {
+    parse_manifests(file, text).into_iter().map(|document| check(document, content)).collect()
+}
+
+fn check(document: Document, content: u64) -> Checked {
+    match merge::check(&document, "default") {
+        Ok(checked) => {
+            let source = format!("{}:{}", document.file, document.line);
+            let declared = Declared { source, object: checked.object, document, warnings: checked.warnings };
+            Checked::Right(checked.key, Box::new(declared))
+        }
+        Err(errors) => {
+            let about = match document.kind.as_str() {
+                "Hold" => About::Nobody,
+                _ if document.name.is_empty() => About::Unknown,
+                _ => About::Deployment(Key::new(&document.namespace, &document.name)),
+            };
+            Checked::Wrong(Broken { file: document.file, about, message: list_errors(&errors), content })
+        }
+    }
+}
+
+impl Reading {
+    /// The first by path and line keeps a name, broken or not: which one it is must not depend on who came when.
+    fn add(&mut self, document: Checked) {
+        match document {
+            Checked::Right(key, declared) => match self.holder(&key) {
+                None => drop(self.declared.insert(key, *declared)),
+                Some(first) => self.broken.push(second(&key, &declared, &first)),
+            },
+            Checked::Wrong(broken) => self.broken.push(broken),
+        }
+    }
+
+    /// Where a name was declared before.
+    fn holder(&self, key: &Key) -> Option<String> {
+        let broken = self.broken.iter().find(|broken| broken.about == About::Deployment(key.clone()));
+        self.declared.get(key).map(|declared| declared.source.clone()).or_else(|| broken.map(|broken| broken.file.clone()))
+    }
+
+    /// Why a deployment that came from this file may still be declared there, if it may.
+    pub fn may_hold(&self, file: &str) -> Option<&str> {
+        let unread = self.broken.iter().find(|broken| broken.about == About::Unknown && broken.file == file);
+        let unseen =
+            self.unseen.iter().find(|(folder, _)| file.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/')));
+        unread.map(|broken| broken.message.as_str()).or_else(|| unseen.map(|(_, why)| why.as_str()))
+    }
+
+    /// Why it is not known what all of the folder declares, if it is not: nothing is pruned then.
+    pub fn unknown(&self) -> Option<&str> {
+        let unread = self.broken.iter().find(|broken| broken.about == About::Unknown);
+        unread.map(|broken| broken.message.as_str()).or_else(|| self.unseen.values().next().map(String::as_str))
+    }
+}
+
+fn second(key: &Key, declared: &Declared, first: &str) -> Broken {
+    let message = format!("deployment {key} is declared in {first} already: this one is not used");
+    let errors = declared.document.place(vec![FieldError { path: "metadata.name".to_owned(), message, location: None }]);
+    Broken { file: declared.document.file.clone(), about: About::Nobody, message: list_errors(&errors), content: 0 }
+}
