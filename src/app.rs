@@ -19,6 +19,7 @@ use crate::controller::{Controller, Options};
 use crate::docker::{self, Engine};
 use crate::model::{About, Happening, Key, Reason, Severity};
 use crate::registry::Registry;
+use crate::sources::folder::Folder;
 use crate::store::{self, Store};
 use crate::{systemd, telemetry};
 
@@ -70,6 +71,9 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     let mut work = tokio::task::JoinSet::new();
     work.spawn(Arc::clone(&controller).run(stopping.clone()));
     work.spawn(quietly(Arc::clone(&world).run(stopping.clone())));
+    if let Some(manifests) = settings.manifests.clone() {
+        work.spawn(quietly(Folder::new(manifests, settings.prune, registry.clone()).run(stopping.clone())));
+    }
     work.spawn(quietly(watch_engine(Arc::clone(&world), readiness, stopping.clone())));
     tokio::spawn(systemd::watchdog());
     systemd::ready();

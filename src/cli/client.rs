@@ -124,19 +124,9 @@ impl Api {
         self.send("GET", path, None).await
     }
 
-    /// GET of a text.
-    pub async fn get_text(&self, path: &str, accept: &str) -> Result<String, Failure> {
-        self.text("GET", path, None, accept).await
-    }
-
-    /// POST of an object; the answer may be empty.
+    /// POST of an object.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.send("POST", path, Some(body)).await
-    }
-
-    /// POST of an object, answered with a text.
-    pub async fn post_text(&self, path: &str, body: &Value, accept: &str) -> Result<String, Failure> {
-        self.text("POST", path, Some(body), accept).await
     }
 
     /// PUT of an object in place of the one that is there.
@@ -150,26 +140,19 @@ impl Api {
     }
 
     async fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
-        let text = self.text(method, path, body, "application/json").await?;
-        if text.trim().is_empty() {
-            return Ok(Value::Null);
-        }
-        let attempt = || format!("the answer of {} to {method} {path} is no JSON", self.server);
-        Ok(serde_json::from_str(&text).with_context(attempt)?)
-    }
-
-    async fn text(&self, method: &str, path: &str, body: Option<&Value>, accept: &str) -> Result<String, Failure> {
         let request = Request::builder()
             .method(method)
             .uri(path)
-            .header(header::ACCEPT, accept)
+            .header(header::ACCEPT, "application/json")
             .header(header::CONTENT_TYPE, "application/json")
             .body(body.map(|body| body.to_string().into_bytes()).unwrap_or_default())
             .with_context(|| format!("cannot ask for {path:?}"))?;
-        match tokio::time::timeout(TIMEOUT, self.client.request_text(request)).await {
-            Ok(answer) => answer.map_err(|error| unreachable(&self.server, error)),
-            Err(_) => Err(Failure::Other(anyhow::anyhow!("no answer from the operator at {} within 30s", self.server))),
-        }
+        let text = match tokio::time::timeout(TIMEOUT, self.client.request_text(request)).await {
+            Ok(answer) => answer.map_err(|error| unreachable(&self.server, error))?,
+            Err(_) => return Err(Failure::Other(anyhow::anyhow!("no answer from the operator at {} within 30s", self.server))),
+        };
+        let attempt = || format!("the answer of {} to {method} {path} is no JSON", self.server);
+        Ok(serde_json::from_str(&text).with_context(attempt)?)
     }
 }
 

@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::client::{Api, Connection, deployment_path, name};
+use super::client::{Connection, deployment_path, name};
 use super::failure::{Failure, exit};
 use super::help;
 use super::manifests::Files;
@@ -60,13 +60,14 @@ pub async fn plan(args: PlanArgs) -> Result<u8, Failure> {
     let api = args.connection.open().await?;
     let mut plans = vec![];
     for question in &questions {
+        let plan = match question {
+            Question::Stored(path) => api.get(path).await?,
+            Question::Manifest(object) => api.post(&format!("/apis/{API_VERSION}/plan"), object).await?,
+        };
         if args.output == Output::Text {
-            print(&(ask(&api, question, "text/plain").await?.trim_end().to_owned() + "\n"))?;
+            print(&format!("{}\n", plan["text"].as_str().unwrap_or_default().trim_end()))?;
         }
-        if args.output == Output::Json || args.detailed_exitcode {
-            let text = ask(&api, question, "application/json").await?;
-            plans.push(serde_json::from_str::<Value>(&text).context("the operator's plan is no JSON")?);
-        }
+        plans.push(plan);
     }
     let busy = plans.iter().any(|plan| plan["actions"].as_array().is_some_and(|actions| !actions.is_empty()));
     if args.output == Output::Json {
@@ -74,11 +75,4 @@ pub async fn plan(args: PlanArgs) -> Result<u8, Failure> {
         print(&(serde_json::to_string_pretty(&whole).context("cannot print the plan")? + "\n"))?;
     }
     Ok(if args.detailed_exitcode && busy { exit::CHANGES } else { 0 })
-}
-
-async fn ask(api: &Api, question: &Question, accept: &str) -> Result<String, Failure> {
-    match question {
-        Question::Stored(path) => api.get_text(path, accept).await,
-        Question::Manifest(object) => api.post_text(&format!("/apis/{API_VERSION}/plan"), object, accept).await,
-    }
 }
