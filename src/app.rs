@@ -75,10 +75,6 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
         work.spawn(quietly(Folder::new(manifests, settings.prune, registry.clone()).run(stopping.clone())));
     }
     work.spawn(quietly(watch_engine(Arc::clone(&world), readiness, stopping.clone())));
-    if let Some(folder) = settings.manifests.clone() {
-        let folder = Folder::new(folder, settings.prune, registry.clone());
-        work.spawn(quietly(folder.run(stopping.clone())));
-    }
     tokio::spawn(systemd::watchdog());
     systemd::ready();
     announce(&settings);
