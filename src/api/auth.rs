@@ -58,7 +58,6 @@ pub enum Peer {
 }
 
 /// What is checked of every request.
-#[derive(Debug, Clone)]
 pub struct Access {
     token_hash: [u8; 32],
     hosts: BTreeSet<String>,
@@ -76,8 +75,11 @@ impl Access {
     /// Who calls. `None`: nobody known, who may ask for health only.
     fn admit(&self, peer: Peer, request: &Request) -> Result<Option<Caller>> {
         let headers = request.headers();
-        if headers.contains_key(header::ORIGIN) {
-            return Err(ApiError::forbidden("requests with an Origin header are refused: this API is not for web pages"));
+        // The second is what browsers add where they leave the first out.
+        if headers.contains_key(header::ORIGIN) || headers.get("sec-fetch-site").is_some_and(|site| site != "none") {
+            return Err(ApiError::forbidden(
+                "requests that a web page makes are refused (Origin header): this API is not for them",
+            ));
         }
         if !matches!(peer, Peer::Unix { .. }) {
             self.check_host(request)?;
@@ -211,5 +213,6 @@ mod tests {
         let unix = Peer::Unix { uid: 0 };
         assert_eq!(access(false).admit(unix, &request(&[("host", "2f72756e")])).unwrap().unwrap().by, "unix:uid=0");
         assert_eq!(code(&access(false).admit(unix, &request(&[("origin", "http://localhost")]))), 403);
+        assert_eq!(code(&access(true).admit(unix, &request(&[("sec-fetch-site", "cross-site")]))), 403);
     }
 }

@@ -9,6 +9,8 @@ use serde_json::Value;
 
 use super::auth::Caller;
 use super::errors::{ApiError, Result};
+use crate::crd::list_errors;
+use crate::crd::yaml::parse_manifests;
 
 /// Largest body. Kubernetes' own limit; the largest real Compose file known is a tenth of it.
 pub const MAX_BODY: usize = 3 * 1024 * 1024;
@@ -96,8 +98,20 @@ fn json(bytes: &[u8]) -> Result<Value> {
     serde_json::from_slice(bytes).map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))
 }
 
+/// Reads one document the way manifests are read: merge keys resolved, duplicate keys of an object refused.
 fn yaml(bytes: &[u8]) -> Result<Value> {
-    serde_yaml::from_slice(bytes).map_err(|error| ApiError::bad_request(format!("the body is not one YAML document: {error}")))
+    let refused = |why: String| ApiError::bad_request(format!("the body is not one YAML document: {why}"));
+    let text = std::str::from_utf8(bytes).map_err(|error| refused(error.to_string()))?;
+    let mut documents = parse_manifests("body", text);
+    match (documents.pop(), documents.is_empty()) {
+        (Some(document), true) => {
+            // What has no kind, such as a command or a patch, is no manifest; all else that was found wrong counts.
+            let wrong = document.value.is_null() || !document.kind.is_empty();
+            if wrong && !document.errors.is_empty() { Err(refused(list_errors(&document.errors))) } else { Ok(document.value) }
+        }
+        (None, _) => Ok(Value::Null),
+        (Some(_), false) => Err(refused("it holds several".into())),
+    }
 }
 
 #[cfg(test)]
@@ -115,9 +129,11 @@ mod tests {
     }
 
     #[test]
-    fn yaml_is_read_and_two_documents_are_refused() {
+    fn yaml_is_read_and_two_documents_or_keys_are_refused() {
         let read = |text: &str| value(&Media::Yaml, text.as_bytes(), &caller(true));
         assert_eq!(read("a:\n  b: [1, x]").unwrap(), serde_json::json!({"a": {"b": [1, "x"]}}));
-        assert_eq!(read("a: 1\n---\nb: 2").unwrap_err().status()["code"], 400);
+        for wrong in ["a: 1\n---\nb: 2", "a: [b", "kind: Deployment\nspec: {}\nspec: {}"] {
+            assert_eq!(read(wrong).unwrap_err().status()["code"], 400, "{wrong}");
+        }
     }
 }

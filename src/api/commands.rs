@@ -17,7 +17,7 @@ use super::kinds::{DEPLOYMENTS, HOLDS, Resource};
 use super::objects::{Call, Place, fit, get};
 use super::view::answer;
 use crate::model::{Key, ReplicaId};
-use crate::registry::{RegistryError, Scope};
+use crate::registry::Scope;
 use crate::store::{Kind, Object, Part};
 
 /// Body of a command.
@@ -53,7 +53,9 @@ pub async fn run(call: Call, resource: &'static Resource, key: &Key, name: &str)
         "resume" => registry.resume(key, &scope, by).await.map(holds),
         "restart" => registry.restart(key, &scope).await.map(one),
         "retry" => registry.retry(key, &scope).await.map(one),
-        "release" if narrow => Err(RegistryError::Refused("a Deployment is released as a whole".into())),
+        "release" if narrow => {
+            return Err(ApiError::bad_request("a Deployment is released as a whole, without services or replicas"));
+        }
         "release" => registry.release(key, by).await.map(one),
         _ => return Err(ApiError::not_found(resource, name)),
     };

@@ -40,7 +40,7 @@ fn list(call: &Call) -> Result<Response> {
     let selectors = call.params.selectors()?;
     let revision = call.state.registry.store().revision();
     let items = in_use(&call.state)?.into_values().filter(|item| selectors.matches(item)).collect::<Vec<_>>();
-    Ok(answer(StatusCode::OK, &call.view.list(&NAMESPACES, &items, revision, call.state.clock.now()), &[]))
+    Ok(call.view.list(&NAMESPACES, &items, revision, call.state.clock.now()))
 }
 
 /// Every namespace with something in it, as old as the oldest thing in it.

@@ -137,7 +137,7 @@ fn list(call: &Call, resource: &Resource, kind: Kind, namespace: Option<&str>) -
     let selectors = call.params.selectors()?;
     let listing = call.state.registry.store().list(kind, namespace).map_err(|error| ApiError::from_store(resource, error))?;
     let items = listing.items.into_iter().filter(|item| selectors.matches(item)).collect::<Vec<_>>();
-    Ok(answer(StatusCode::OK, &call.view.list(resource, &items, listing.revision, call.state.clock.now()), &[]))
+    Ok(call.view.list(resource, &items, listing.revision, call.state.clock.now()))
 }
 
 async fn create(call: Call, resource: &'static Resource, kind: Kind, namespace: &str) -> Result<Response> {

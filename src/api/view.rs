@@ -1,8 +1,10 @@
 //! The shape that the Accept header asks for: the object itself, its metadata only, or a table.
 
+use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::kinds::Resource;
@@ -58,22 +60,34 @@ impl View {
         }
     }
 
-    /// A list, at `revision`.
-    pub fn list(self, resource: &Resource, items: &[Object], revision: u64, now: Timestamp) -> Value {
+    /// A list, at `revision`, as the body of an answer: ten thousand objects are not copied first.
+    pub fn list(self, resource: &Resource, items: &[Object], revision: u64, now: Timestamp) -> Response {
         let revision = revision.to_string();
-        let (kind, api_version, items): (_, _, Vec<Value>) = match self {
+        let metadata = json!({"resourceVersion": revision});
+        match self {
             Self::Table(include) => {
-                return table::table(resource, items.iter().map(AsRef::as_ref), &revision, include, now);
+                Json(table::table(resource, items.iter().map(AsRef::as_ref), &revision, include, now)).into_response()
             }
             Self::Object => {
-                (resource.list_kind(), resource.api_version(), items.iter().map(|item| item.as_ref().clone()).collect())
+                let items = items.iter().map(AsRef::as_ref).collect();
+                Json(List { kind: &resource.list_kind(), api_version: &resource.api_version(), metadata, items }).into_response()
             }
             Self::Metadata => {
-                ("PartialObjectMetadataList".into(), "meta.k8s.io/v1".into(), items.iter().map(|item| partial(item)).collect())
+                let partials = items.iter().map(|item| partial(item)).collect::<Vec<_>>();
+                let items = partials.iter().collect();
+                Json(List { kind: "PartialObjectMetadataList", api_version: "meta.k8s.io/v1", metadata, items }).into_response()
             }
-        };
-        json!({"kind": kind, "apiVersion": api_version, "metadata": {"resourceVersion": revision}, "items": items})
+        }
     }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct List<'a> {
+    kind: &'a str,
+    api_version: &'a str,
+    metadata: Value,
+    items: Vec<&'a Value>,
 }
 
 /// Only what names an object and says whose it is.
@@ -88,7 +102,7 @@ pub fn version(object: &Value) -> &str {
 
 /// A JSON answer with Kubernetes' Warning headers.
 pub fn answer(code: StatusCode, body: &Value, warnings: &[String]) -> Response {
-    let mut response = (code, axum::Json(body)).into_response();
+    let mut response = (code, Json(body)).into_response();
     for value in warnings.iter().filter_map(|text| warning(text)) {
         response.headers_mut().append(header::WARNING, value);
     }

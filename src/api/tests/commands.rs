@@ -43,7 +43,7 @@ async fn restart_and_retry_annotate_and_release_holds() {
         assert_eq!(web["metadata"]["generation"], 1);
     }
     assert_eq!(api.post(&path("web/release"), &json!({})).await.expect(200)["spec"]["reason"], "Released");
-    api.post(&path("web/release"), &json!({"services": ["app"]})).await.refused(409, "Conflict");
+    api.post(&path("web/release"), &json!({"services": ["app"]})).await.refused(400, "BadRequest");
 }
 
 #[tokio::test]
