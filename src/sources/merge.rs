@@ -8,8 +8,8 @@ use crate::crd::{FieldError, Kind, admit};
 use crate::model::{Key, annotations};
 
 /// Annotations that say where an object came from: a manifest that was exported from the store may carry old ones.
-const BOOKKEEPING: [&str; 4] =
-    [annotations::SOURCE, annotations::SOURCE_ERROR, annotations::ORPHANED, annotations::DELETE_VOLUMES];
+const BOOKKEEPING: [&str; 5] =
+    [annotations::SOURCE, annotations::SOURCE_ERROR, annotations::ORPHANED, annotations::DELETE_VOLUMES, annotations::PRUNED];
 
 /// Annotations with a time: the later one is the newer wish.
 const WISHES: [&str; 2] = [annotations::RESTARTED_AT, annotations::RETRIED_AT];

@@ -5,18 +5,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::diff::{Circumstances, Diff, Step, diff, in_force};
-use super::read::{About, Cache, Reading, read};
-use crate::model::{Key, annotations};
+use super::super::diff::{Circumstances, Diff, Step, diff, in_force};
+use super::super::read::{About, Cache, Reading, read};
+use super::{key, manifest};
+use crate::model::annotations;
 use crate::sources::files::Scan;
 use crate::sources::merge::{annotate, annotation};
 use crate::store::Object;
-
-fn manifest(name: &str, image: &str) -> String {
-    format!(
-        "apiVersion: evenkeel.dev/v1alpha1\nkind: Deployment\nmetadata:\n  name: {name}\nspec:\n  services:\n    web:\n      image: {image}\n"
-    )
-}
 
 fn reading(files: &[(&str, &str)]) -> Reading {
     let files = files.iter().map(|(name, text)| ((*name).to_owned(), Ok((*text).to_owned()))).collect();
@@ -42,10 +37,6 @@ fn changed(object: &Object, change: impl FnOnce(&mut Value)) -> Object {
 
 fn steps(files: &[(&str, &str)], stored: &[Object]) -> Vec<Step> {
     diff(&reading(files), stored, &Circumstances::default()).steps
-}
-
-fn key(name: &str) -> Key {
-    Key::new("default", name)
 }
 
 fn long_gone(prune: bool, names: &[&str]) -> Circumstances {
