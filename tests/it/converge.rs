@@ -85,7 +85,7 @@ fn a_deployment_that_is_deleted_takes_its_containers_and_networks_along_and_leav
     operator.api().apply(&web);
     operator.wait_ready("web");
 
-    operator.evenkeel(&["delete", "deployment", "web"]);
+    operator.evenkeel(&["delete", "web"]);
     eventually(secs(15), "it is gone", || {
         let listed = |what| sandbox.docker().run(&[what, "ls", "--quiet", "--filter", &format!("name={}", sandbox.prefix())]);
         same(
