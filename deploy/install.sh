@@ -18,7 +18,7 @@ if [[ -z $root && -d /run/systemd/system ]]; then
     systemctl daemon-reload
     systemctl enable --quiet evenkeel
     systemctl restart evenkeel
-    echo "evenkeel runs. Put manifests into /etc/evenkeel/manifests, then: evenkeel get deployments"
+    echo "evenkeel runs. Put manifests into /etc/evenkeel/manifests, then: evenkeel get"
 elif [[ -z $root ]]; then
     echo "evenkeel is installed. There is no systemd here to start it: run 'evenkeel run' under your own supervisor"
 fi

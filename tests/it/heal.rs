@@ -136,7 +136,11 @@ fn a_network_removed_while_the_deployment_is_stopped_is_made_again_with_all_name
 
     operator.evenkeel(&["stop", "web"]);
     eventually(secs(10), "it is stopped", || operator.api().phase("web", "Stopped"));
-    docker.run(&["network", "rm", &format!("{}_default", sandbox.project("web"))]);
+    for service in ["app", "friend"] {
+        docker.in_state(&sandbox.container("web", service, 1), "exited").expect("Stopped is said when nothing runs any more");
+    }
+    let network = format!("{}_default", sandbox.project("web"));
+    eventually(secs(3), "Docker lets go of the network", || docker.attempt(&["network", "rm", &network]));
     operator.evenkeel(&["start", "web"]);
     operator.wait_ready("web");
     eventually(secs(5), "its friend reaches it by name", || {
