@@ -7,6 +7,7 @@
 
 mod support;
 
+mod compose;
 mod converge;
 mod daemon_engine;
 mod daemon_harness;
