@@ -6,6 +6,7 @@ mod deployment;
 mod duration;
 mod errors;
 mod hold;
+mod schema;
 mod status;
 mod validate;
 
@@ -17,6 +18,7 @@ pub use deployment::*;
 pub use duration::Duration;
 pub use errors::{FieldError, Location, list_errors};
 pub use hold::*;
+pub use schema::{crds_yaml, deployment_crd, fields_reference, hold_crd, json_schema};
 pub use status::*;
 
 /// API group of all kinds.

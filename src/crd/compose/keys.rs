@@ -17,6 +17,13 @@ pub struct Key {
     pub text: &'static str,
 }
 
+impl Key {
+    /// Whether it must be there: its text says so at its end.
+    pub fn required(&self) -> bool {
+        self.text.ends_with("Required.")
+    }
+}
+
 /// What may be written for a key.
 #[derive(Debug, Clone, Copy)]
 pub enum Form {

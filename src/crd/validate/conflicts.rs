@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::Checked;
 use crate::crd::compose::read::{port_range, short_ports};
 use crate::crd::compose::{Cpus, Port, Service};
+use crate::crd::decode::unsupported;
 
 /// Checks all conflicts.
 pub(super) fn check(checked: &Checked) {
@@ -19,41 +20,52 @@ pub(super) fn check(checked: &Checked) {
     }
 }
 
+/// A port that a service wants of the host.
+struct Wanted<'a> {
+    service: &'a str,
+    port: &'a Port,
+    host: u16,
+    path: String,
+}
+
 /// Host ports, over all services that run.
 fn ports(checked: &Checked) {
-    let Checked { project, profiles, sink, .. } = checked;
-    let mut taken: BTreeMap<(String, u16), Vec<(Option<String>, &str)>> = BTreeMap::new();
-    let publishing = project.services.iter().filter(|(_, service)| service.enabled(profiles) && service.network_mode.is_none());
-    for (name, service) in publishing {
+    let mut taken: BTreeMap<(&str, u16), Vec<Wanted>> = BTreeMap::new();
+    for wanted in published(checked) {
+        let holders = taken.entry((&wanted.port.protocol, wanted.host)).or_default();
+        let ip = wanted.port.host_ip.as_deref();
+        let Some(holder) = holders.iter().find(|holder| overlap(holder.port.host_ip.as_deref(), ip)) else {
+            holders.push(wanted);
+            continue;
+        };
+        let same = holder.service == wanted.service;
+        let by = if same { "twice by this service".to_owned() } else { format!("by service {:?} too", holder.service) };
+        checked.sink.error(&wanted.path, format!("host port {}/{} is published {by}", wanted.host, wanted.port.protocol));
+    }
+}
+
+/// The host ports that are named, and what is wrong with each in itself.
+fn published<'a>(checked: &Checked<'a>) -> Vec<Wanted<'a>> {
+    let mut wanted = Vec::new();
+    let running = checked.project.services.iter().filter(|(_, service)| service.enabled(checked.profiles));
+    for (name, service) in running.filter(|(_, service)| service.network_mode.is_none()) {
         for port in &service.ports {
-            let Some(published) = &port.published else { continue };
-            let Ok(range) = port_range(published) else { continue };
-            let path = path_of(checked, name, port);
+            let Some(Ok(range)) = port.published.as_deref().map(port_range) else { continue };
+            let (host, path) = (*range.start(), path_of(checked, name, port));
             if range.len() > 1 {
-                let message = format!(
-                    "a range of host ports ({published}) for one container port is not supported yet by evenkeel: name one port"
-                );
-                sink.error(&path, message);
-                continue;
-            }
-            let host = *range.start();
-            if host == 0 {
-                continue;
-            }
-            if service.replicas() > 1 {
-                let message =
-                    format!("host port {host} cannot be had by {} replicas: leave it to Docker to choose", service.replicas());
-                sink.error(&path, message);
-            }
-            let holders = taken.entry((port.protocol.clone(), host)).or_default();
-            if let Some((_, holder)) = holders.iter().find(|(ip, _)| overlap(ip.as_deref(), port.host_ip.as_deref())) {
-                let by = if *holder == name { "twice by this service".to_owned() } else { format!("by service {holder:?} too") };
-                sink.error(&path, format!("host port {host}/{} is published {by}", port.protocol));
-            } else {
-                holders.push((port.host_ip.clone(), name));
+                let what = format!("a range of host ports ({}-{}) for one container port", host, range.end());
+                checked.sink.error(&path, unsupported(&what, "name one port"));
+            } else if host > 0 {
+                if service.replicas() > 1 {
+                    let replicas = service.replicas();
+                    let message = format!("host port {host} cannot be had by {replicas} replicas: leave it to Docker to choose");
+                    checked.sink.error(&path, message);
+                }
+                wanted.push(Wanted { service: name, port, host, path });
             }
         }
     }
+    wanted
 }
 
 /// Whether two host addresses stand in each other's way: the same, or one of them is all.

@@ -45,24 +45,22 @@ fn resources(checked: &Checked, name: &str, service: &Service) {
 
 /// `network_mode`, `ipc`, `pid`, `uts`, `userns_mode`.
 fn namespaces(checked: &Checked, name: &str, service: &Service) {
-    let shared = ["service:", "container:"];
-    let fields: [(&str, &Option<String>, &[&str], &[&str]); 5] = [
-        ("network_mode", &service.network_mode, &["bridge", "default", "host", "none"], &shared),
-        ("ipc", &service.ipc, &["host", "private", "shareable", "none"], &shared),
-        ("pid", &service.pid, &["host"], &shared),
-        ("uts", &service.uts, &["host"], &[]),
-        ("userns_mode", &service.userns_mode, &["host"], &[]),
-    ];
-    for (key, mode, words, prefixes) in fields {
-        let Some(mode) = mode else { continue };
-        let named = prefixes.iter().any(|prefix| mode.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty()));
-        if !named && !words.contains(&mode.as_str()) {
-            let prefixes: String = prefixes.iter().map(|prefix| format!(", {prefix}NAME")).collect();
-            let hint = if key == "network_mode" { "; to join a network list it under networks" } else { "" };
-            let message = format!("must be {}{prefixes}, not {mode:?}{hint}", words.join(", "));
-            checked.sink.error(&checked.places.key(name, key), message);
+    let check = |key: &str, mode: Option<&String>, words: &[&str], shared: &[&str]| {
+        let Some(mode) = mode else { return };
+        let of_another = shared.iter().any(|prefix| mode.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty()));
+        if of_another || words.contains(&mode.as_str()) {
+            return;
         }
-    }
+        let shared: String = shared.iter().map(|prefix| format!(", {prefix}NAME")).collect();
+        let hint = if key == "network_mode" { "; to join a network list it under networks" } else { "" };
+        checked.sink.error(&checked.places.key(name, key), format!("must be {}{shared}, not {mode:?}{hint}", words.join(", ")));
+    };
+    let shared = ["service:", "container:"];
+    check("network_mode", service.network_mode.as_ref(), &["bridge", "default", "host", "none"], &shared);
+    check("ipc", service.ipc.as_ref(), &["host", "private", "shareable", "none"], &shared);
+    check("pid", service.pid.as_ref(), &["host"], &shared);
+    check("uts", service.uts.as_ref(), &["host"], &[]);
+    check("userns_mode", service.userns_mode.as_ref(), &["host"], &[]);
 }
 
 fn dependencies(checked: &Checked, name: &str, service: &Service) {
