@@ -3,7 +3,6 @@
 use std::sync::LazyLock;
 
 use axum::Json;
-use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -84,8 +83,8 @@ fn schema_name(resource: &Resource) -> String {
 /// The CRD's schema with what every object has; core kinds are shown without their fields.
 fn schema(resource: &Resource) -> Value {
     let crd = match resource.kind {
-        "Deployment" => Some(crd::Deployment::crd()),
-        "Hold" => Some(crd::Hold::crd()),
+        "Deployment" => Some(crd::deployment_crd()),
+        "Hold" => Some(crd::hold_crd()),
         _ => None,
     };
     let written = crd.and_then(|crd| crd.spec.versions.into_iter().next()?.schema?.open_api_v3_schema);

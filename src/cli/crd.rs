@@ -2,11 +2,10 @@
 
 use anyhow::Context;
 use clap::Args;
-use kube::CustomResourceExt;
 
 use super::failure::Failure;
 use super::output::print;
-use crate::crd::{Deployment, Hold};
+use crate::crd::crds_yaml;
 
 /// Prints the definitions of all kinds as YAML, for editors and tools.
 #[derive(Debug, Args)]
@@ -14,10 +13,5 @@ pub struct CrdArgs {}
 
 /// `evenkeel crd`.
 pub fn crd(_: &CrdArgs) -> Result<(), Failure> {
-    let mut text = String::new();
-    for definition in [Deployment::crd(), Hold::crd()] {
-        text.push_str("---\n");
-        text.push_str(&serde_yaml::to_string(&definition).context("cannot print a kind as YAML")?);
-    }
-    print(&text)
+    print(&crds_yaml().context("cannot print the kinds as YAML")?)
 }

@@ -89,18 +89,11 @@ fn type_of(schema: &Value) -> String {
     }
 }
 
-/// A table of Compose keys, then one for each map within it, then what is refused.
+/// A table of Compose keys, what is refused beside them, then the same for each map within.
 fn compose(text: &mut String, path: &str, table: &'static [Key]) {
     head(text, "Key", "Written as");
     for key in table.iter().filter(|key| !matches!(key.form, Form::Refused)) {
         let _ = writeln!(text, "| `{path}{}` | {} | {} |", key.name, written(key.form), one_line(key.text));
-    }
-    for key in table {
-        if let Some((suffix, inner)) = inner_map(key.form) {
-            let path = format!("{path}{}{suffix}.", key.name);
-            let _ = write!(text, "\n`{}`:\n\n", path.trim_end_matches('.'));
-            compose(text, &path, inner);
-        }
     }
     let refused: Vec<&Key> = table.iter().filter(|key| matches!(key.form, Form::Refused)).collect();
     if !refused.is_empty() {
@@ -109,6 +102,13 @@ fn compose(text: &mut String, path: &str, table: &'static [Key]) {
     for key in refused {
         let why = if key.text.is_empty() { String::new() } else { format!(": {}", key.text) };
         let _ = writeln!(text, "- `{path}{}`{why}", key.name);
+    }
+    for key in table {
+        if let Some((suffix, inner)) = inner_map(key.form) {
+            let path = format!("{path}{}{suffix}.", key.name);
+            let _ = write!(text, "\n`{}`:\n\n", path.trim_end_matches('.'));
+            compose(text, &path, inner);
+        }
     }
 }
 
