@@ -35,7 +35,7 @@ pub(super) fn container_spec(
             attachment.aliases.push(spec.name.clone());
         }
     }
-    resolve_parents(planner, slots, &mut spec)?;
+    resolve_parents(slots, &mut spec)?;
     carry_over(planner, replica, &mut spec, old);
     Ok(spec)
 }
@@ -69,7 +69,7 @@ pub(super) fn stale_parent(slots: &Slots<'_>, service: &DesiredService, containe
     network.or_else(|| other(&service.template.ipc)).or_else(|| other(&service.template.pid))
 }
 
-fn resolve_parents(planner: &Planner<'_>, slots: &Slots<'_>, spec: &mut ContainerSpec) -> Result<(), WaitReason> {
+fn resolve_parents(slots: &Slots<'_>, spec: &mut ContainerSpec) -> Result<(), WaitReason> {
     let parent =
         |name: &str| {
             slots.get(&ReplicaId::new(name, 1)).current.map(|container| container.id.clone()).ok_or_else(|| {
@@ -84,28 +84,7 @@ fn resolve_parents(planner: &Planner<'_>, slots: &Slots<'_>, spec: &mut Containe
             *mode = NamespaceMode::Container(parent(name)?);
         }
     }
-    let named = |entry: &String| by_container_name(planner, entry);
-    spec.links = spec.links.iter().map(named).collect();
-    spec.volumes_from = spec.volumes_from.iter().map(named).collect();
-    for attachment in &mut spec.networks {
-        attachment.links = attachment.links.iter().map(named).collect();
-    }
     Ok(())
-}
-
-/// `service[:rest]` and `container:name[:rest]` become `name[:rest]`.
-fn by_container_name(planner: &Planner<'_>, entry: &str) -> String {
-    if let Some(outside) = entry.strip_prefix("container:") {
-        return outside.to_owned();
-    }
-    let (name, rest) = entry.split_once(':').map_or((entry, None), |(name, rest)| (name, Some(rest)));
-    match planner.desired.services.get(name) {
-        Some(service) => {
-            let container = container_name(planner.desired, service, 1);
-            rest.map_or_else(|| container.clone(), |rest| format!("{container}:{rest}"))
-        }
-        None => entry.to_owned(),
-    }
 }
 
 /// Gives a new container the anonymous volumes of the one it replaces, or of the one that was removed.

@@ -1,0 +1,101 @@
+//! What is not done now, and what it waits for.
+
+use jiff::Timestamp;
+
+use super::{DependencyCondition, Reason, ReplicaId, Subject};
+
+/// Something not done now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// What waits.
+    pub subject: Subject,
+    /// For what.
+    pub reason: WaitReason,
+    /// Until when, if that is known.
+    pub until: Option<Timestamp>,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WaitReason {
+    /// The next attempt is not due yet.
+    BackOff {
+        /// The attempt that comes next.
+        attempt: u32,
+        /// Of how many.
+        max: u32,
+        /// What failed.
+        failure: String,
+    },
+    /// All attempts are spent.
+    BackOffExhausted {
+        /// How many were made.
+        attempts: u32,
+        /// What failed last.
+        failure: String,
+    },
+    /// A run-once service ended with a failure; it is not run again for this spec.
+    JobFailed {
+        /// What failed.
+        failure: String,
+    },
+    /// Who stopped it is not known yet.
+    IntentPending,
+    /// Another service is not where it must be.
+    Dependency {
+        /// That service.
+        service: String,
+        /// What is asked of it.
+        condition: DependencyCondition,
+        /// It will not get there by itself.
+        failed: bool,
+    },
+    /// It ran to its end; that counts until the spec changes.
+    Completed,
+    /// A replica before it is still being replaced.
+    RollingUpdate {
+        /// That replica.
+        replica: ReplicaId,
+    },
+    /// A job is under way.
+    Pulling,
+    /// A job is under way.
+    Stopping,
+    /// It is within its health check's start period or has not become healthy yet.
+    HealthStarting,
+    /// Its health check fails.
+    Unhealthy {
+        /// Last output of the probe.
+        output: String,
+    },
+    /// A person paused it.
+    Paused,
+    /// Docker is removing it.
+    Removing,
+    /// Docker's own restart policy is at work; it is being taken off.
+    Restarting,
+    /// Stopped by a Hold or by the manifest.
+    Stopped {
+        /// Why.
+        reason: String,
+    },
+    /// Hands off.
+    Suspended {
+        /// Why.
+        reason: String,
+    },
+    /// A name, network, volume or the project belongs to somebody else.
+    NotOwned {
+        /// Who holds it.
+        holder: String,
+    },
+    /// Something of the engine's or a registry's is in the way; tried again at the cap for ever.
+    Obstacle {
+        /// Machine-readable reason.
+        reason: Reason,
+        /// What is wrong, and what to do.
+        message: String,
+    },
+    /// `recovery.mode` or `--mode` keeps evenkeel from doing it.
+    Withheld,
+}
