@@ -10,6 +10,9 @@ use crate::crd::decode::{Sink, field_path};
 /// Names beyond this length do not resolve.
 const LONGEST: usize = 63;
 
+/// More replicas than this on one engine are a slip of the keyboard.
+const MOST_REPLICAS: u32 = 1000;
+
 /// The Compose project's name.
 pub(super) fn project(deployment: &Deployment, name: &str, sink: &Sink) {
     let allowed = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '-' || char == '_';
@@ -71,6 +74,11 @@ fn containers(checked: &Checked) {
         }
         if own.is_some() && service.replicas() > 1 {
             sink.error(&path, format!("one name cannot be had by {} replicas: leave it out", service.replicas()));
+        }
+        if service.replicas() > MOST_REPLICAS {
+            let key = if service.scale.is_some() { "scale" } else { "deploy" };
+            sink.error(&places.key(name, key), format!("asks for {} replicas: {MOST_REPLICAS} are the most", service.replicas()));
+            continue;
         }
         for container in container_names(project, name) {
             if container.len() > LONGEST {

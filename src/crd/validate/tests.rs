@@ -1,4 +1,5 @@
-use serde_json::{Value, json};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
 
 use crate::crd::yaml::parse_manifests;
 use crate::crd::{Admitted, FieldError, Kind, admit};
@@ -274,6 +275,21 @@ fn names_are_right_and_had_once() {
 }
 
 #[test]
+fn replicas_are_bounded() {
+    check(&[
+        (
+            "{services: {a: {image: x, scale: 4000000000}}}",
+            &["spec.services.a.scale: asks for 4000000000 replicas: 1000 are the most"],
+        ),
+        (
+            "{services: {a: {image: x, deploy: {replicas: 1001}}}}",
+            &["spec.services.a.deploy: asks for 1001 replicas: 1000 are the most"],
+        ),
+        ("{services: {a: {image: x, scale: 1000}}}", &[]),
+    ]);
+}
+
+#[test]
 fn what_cannot_be_together_is_told() {
     check(&[
         (
@@ -375,4 +391,56 @@ fn what_has_no_effect_is_warned_of() {
             "spec.services.a.secrets[0]: uid, gid and mode have no effect, as with Compose: the file keeps what it has on the host",
         ]
     );
+}
+
+/// Any JSON, with keys that mean something here.
+fn any_json() -> impl Strategy<Value = Value> {
+    let keys = [
+        "spec",
+        "metadata",
+        "name",
+        "services",
+        "recovery",
+        "backoff",
+        "scale",
+        "ports",
+        "volumes",
+        "depends_on",
+        "image",
+        "a",
+        "b",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "[a-b0-9:/.\\-]{0,6}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 48, 5, move |inner| {
+        let entry = (proptest::sample::select(keys.to_vec()), inner.clone()).prop_map(|(key, value)| (key.to_owned(), value));
+        prop_oneof![
+            proptest::collection::vec(inner, 0..5).prop_map(Value::from),
+            proptest::collection::vec(entry, 0..5).prop_map(|entries| Value::Object(Map::from_iter(entries))),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+
+    #[test]
+    fn no_object_makes_admission_panic(part in any_json(), whole in any_json(), lenient in any::<bool>()) {
+        for kind in Kind::ALL {
+            drop(admit(kind, whole.clone(), Some(&part), lenient));
+            for key in ["metadata", "spec"] {
+                let mut object = object(kind.name(), "app", "{services: {web: {image: a}}}");
+                object[key] = part.clone();
+                drop(admit(kind, object, Some(&whole), lenient));
+            }
+            let mut object = object(kind.name(), "app", "{services: {web: {image: a}}}");
+            object["spec"]["services"] = part.clone();
+            drop(admit(kind, object, None, lenient));
+        }
+    }
 }
