@@ -153,6 +153,10 @@ impl Controller {
             Ok(guard) => guard,
             Err(why) => return ActionResult::Skipped { why },
         };
+        // Earlier actions of this plan may have taken long: somebody may have started and stopped it meanwhile.
+        if let Err(why) = self.world.may_start(&id) {
+            return ActionResult::Skipped { why };
+        }
         let started = self.engine.start_container(&id).await;
         drop(guard);
         let seen = self.world.refresh_container(&id).await;

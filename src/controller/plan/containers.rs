@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{
-    Cause, Completion, Container, ContainerSpec, ContainerState, DesiredService, DockerRestart, NetworkRef, Note, Op,
-    ReplicaHistory, ReplicaId, Subject, Target, WaitReason,
+    Cause, Completion, Container, ContainerSpec, ContainerState, DesiredService, DockerRestart, NetworkRef, Note, Op, Reason,
+    ReplicaHistory, ReplicaId, Subject, Target, Vacated, WaitReason,
 };
 
 use super::holds::{Standing, existing, keep_stopped, leave_alone, standing};
@@ -21,9 +21,27 @@ pub(super) fn service(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &De
         match standing(planner, &replica) {
             Standing::Suspended { reason } => leave_alone(planner, service, &replica, slot, reason),
             Standing::Stopped { cause, reason } => keep_stopped(planner, service, &replica, slot, cause, reason),
+            Standing::Free if undecided(planner, &replica, slot) => {}
             Standing::Free => keep_running(planner, slots, service, &replica, slot),
         }
     }
+}
+
+/// Nothing is made in a place that was emptied a moment ago, and nothing done to a container that does not answer. Says so.
+fn undecided(planner: &mut Planner<'_>, replica: &ReplicaId, slot: Slot<'_>) -> bool {
+    let silent = [slot.current, slot.successor].into_iter().flatten().find(|found| planner.snapshot.unread.contains(&found.id));
+    if let Some(container) = silent {
+        let message =
+            format!("the engine does not tell the state of container {}; it is asked again at every resync", container.name);
+        planner.wait_replica(replica, WaitReason::Obstacle { reason: Reason::EngineError, message }, None);
+        return true;
+    }
+    let left = |place: &&Vacated| place.key == planner.desired.key && place.replica == *replica;
+    let until = planner.snapshot.vacated.iter().filter(|_| slot.current.is_none()).find(left).map(|place| place.until);
+    if until.is_some() {
+        planner.wait_replica(replica, WaitReason::IntentPending, until);
+    }
+    until.is_some()
 }
 
 fn keep_running(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredService, replica: &ReplicaId, slot: Slot<'_>) {

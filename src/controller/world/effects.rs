@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tracing::info;
+
 use crate::clock::Timestamp;
 use crate::controller::intent::Effect;
 use crate::model::{End, Verdict};
@@ -85,8 +87,12 @@ impl World {
         if end.is_none() {
             state.said.remove(container_id);
         }
+        let verdict = end.as_ref().map(|end| end.verdict.clone());
         state.picture.set_end(container_id, end);
         if let Some(container) = state.picture.container(container_id) {
+            if let Some(verdict) = verdict.filter(|_| !container.is_up()) {
+                info!(container = %container.name, ?verdict, exit_code = container.exit_code, "a container's run has ended");
+            }
             self.touched(&container.labels);
         }
     }

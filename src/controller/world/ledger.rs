@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::Timestamp;
 use crate::controller::intent::{Owner, Signals};
-use crate::model::{About, End, EngineRun, EventCursor, Happening, Key, Reason, Severity};
+use crate::model::{End, EngineRun, EventCursor, Key};
 use crate::registry::{self, Registry};
 use crate::store::{self, Store, StoreError};
 
@@ -79,33 +79,15 @@ impl Ledger for Registry {
     }
 
     async fn hold(&self, owner: &Owner, at: Timestamp) -> registry::Result<()> {
-        if self.hold_external_stop(&owner.key, &owner.replica, at).await? {
-            let Owner { key, replica } = owner;
-            let message = format!(
-                "replica {replica} was stopped through Docker by somebody else: it stays stopped until it is started there, or by \
-                 evenkeel start {} {}",
-                key.name, replica.service
-            );
-            self.store().tell(happening(owner, Reason::ExternalStop, message)).await?;
-        }
-        Ok(())
+        self.hold_external_stop(&owner.key, &owner.replica, at).await.map(drop)
     }
 
     async fn lift(&self, owner: &Owner, at: Timestamp) -> registry::Result<()> {
-        if self.lift_external_stop(&owner.key, &owner.replica, at).await? {
-            let message = format!("replica {} was started through Docker: its Hold ExternalStop is lifted", owner.replica);
-            self.store().tell(happening(owner, Reason::HoldLifted, message)).await?;
-        }
-        Ok(())
+        self.lift_external_stop(&owner.key, &owner.replica, at).await.map(drop)
     }
 }
 
 fn note<T: DeserializeOwned>(store: &Store, name: &str) -> store::Result<Option<T>> {
     let read = |value| serde_json::from_value(value);
     store.note(name)?.map(read).transpose().map_err(|error| StoreError::Corrupt(format!("read the note {name:?}: {error}")))
-}
-
-fn happening(owner: &Owner, reason: Reason, message: String) -> Happening {
-    let about = About::Deployment(owner.key.clone(), None);
-    Happening { about, reason, severity: Severity::Normal, message, trace_id: None }
 }

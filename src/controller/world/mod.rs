@@ -37,7 +37,7 @@ use tracing::warn;
 use crate::clock::{SharedClock, Timestamp, TokioClock};
 use crate::controller::intent::{Intent, Owner};
 use crate::docker::{self, Engine};
-use crate::model::{End, EngineRun, EventCursor, Key, ReplicaId, StopReason, labels};
+use crate::model::{End, EngineRun, EventCursor, Key, ReplicaId, StopReason, Verdict, labels};
 use crate::registry::Registry;
 use crate::store::{self, StoreError};
 
@@ -264,6 +264,23 @@ impl World {
             return Ok(());
         }
         self.write_mark(container_id, None).await
+    }
+
+    /// The last look before a start: a plan may be older than what was seen since. `Err` says what forbids it.
+    ///
+    /// # Errors
+    /// When the container runs by now, or has ended and it is not decided who ended it.
+    pub fn may_start(&self, container_id: &str) -> Result<(), String> {
+        let state = self.state();
+        let snapshot = state.picture.snapshot();
+        let Some(container) = snapshot.containers.get(container_id) else { return Ok(()) };
+        let undecided = snapshot.ends.get(container_id).is_some_and(|end| matches!(end.verdict, Verdict::Pending { .. }));
+        match () {
+            () if snapshot.unread.contains(container_id) => Err("the engine has not answered what state it is in".to_owned()),
+            () if container.is_up() => Err("it runs already".to_owned()),
+            () if undecided => Err("it ended since, and who stopped it is not decided yet".to_owned()),
+            () => Ok(()),
+        }
     }
 
     async fn write_mark(&self, container_id: &str, end: Option<End>) -> store::Result<()> {

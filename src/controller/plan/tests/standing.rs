@@ -139,3 +139,29 @@ fn drift_is_mended_without_touching_processes_where_that_can_be() {
         ]
     );
 }
+
+#[test]
+fn a_place_that_was_emptied_stays_empty_until_it_is_decided_who_emptied_it() {
+    let place =
+        |name: &str, number| Vacated { key: Key::new("default", name), replica: ReplicaId::new("app", number), until: ago(-4) };
+    let empty = app().change(|s| s.snapshot.vacated = vec![place("web", 1)]).plan();
+    assert_eq!(empty.actions, []);
+    assert_eq!(empty.wake_at, Some(ago(-4)));
+    assert!(matches!(&empty.waiting[..], [Waiting { reason: WaitReason::IntentPending, .. }]), "{empty}");
+    for others in [place("another", 1), place("web", 2)] {
+        let plan = app().change(|s| s.snapshot.vacated = vec![others]).plan();
+        assert!(!plan.actions.is_empty(), "another's place is none of ours");
+    }
+}
+
+#[test]
+fn nothing_is_done_to_a_container_that_does_not_tell_its_state_and_its_siblings_are_healed() {
+    let mut silent = container("app-1");
+    (silent.started_at, silent.networks) = (None, Default::default());
+    let id = silent.id.clone();
+    let scene = Scene::declares([service("app"), service("db")]).with(silent).change(|s| drop(s.snapshot.unread.insert(id)));
+    let plan = scene.plan();
+    assert!(plan.actions.iter().all(|action| action.subject == Subject::Replica(ReplicaId::new("db", 1))), "{plan}");
+    assert!(!plan.actions.is_empty());
+    assert!(plan.to_string().contains("web-app-1"), "it says which does not answer: {plan}");
+}

@@ -294,3 +294,19 @@ async fn a_host_that_was_booted_is_told_and_what_it_took_down_is_recovered() {
     assert_eq!(scene.verdict("web").await, Verdict::Shutdown);
     assert!(scene.heard().contains(&WorldChange::EngineRestarted { host: true }));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_is_older_than_a_stop_by_hand_starts_nothing() {
+    let scene = Scene::with(&["web"]).await;
+    scene.daemon.die("web", 1);
+    assert_eq!(scene.verdict("web").await, Verdict::OwnAccord);
+    scene.world.may_start("web").unwrap();
+    // Somebody starts it and stops it again before the plan comes to it.
+    scene.daemon.emit("web", "start", &[]);
+    millis(20).await;
+    scene.world.may_start("web").unwrap_err();
+    scene.daemon.stop("web").await;
+    millis(20).await;
+    scene.world.may_start("web").unwrap_err();
+    scene.world.may_start("never seen").unwrap();
+}
