@@ -56,17 +56,18 @@ impl Keeper {
 
     /// Refuses to connect where that would wake a daemon that has stopped: whoever stopped it meant it.
     pub(super) fn let_sleep(self) -> io::Result<()> {
-        if self.is_asleep(|| daemons().next().is_some()) {
+        // One that may not be looked into is given the benefit of the doubt.
+        if self.is_asleep(|inode| daemons().any(|process| process.holds(inode) != Some(false))) {
             let says = "the daemon has stopped; systemd holds its socket, and evenkeel does not wake it (systemctl start docker)";
             return Err(io::Error::new(io::ErrorKind::NotConnected, says));
         }
         Ok(())
     }
 
-    /// The daemon that was seen has ended, and none has come in its place. One that was never seen may be woken: at boot
-    /// nobody else may do it.
-    pub(super) fn is_asleep(self, another_lives: impl FnOnce() -> bool) -> bool {
-        matches!(self, Self::Activator { daemon: Some(daemon), .. } if !daemon.lives() && !another_lives())
+    /// The daemon that was seen has ended, and none serves the socket in its place. One that was never seen may be woken: at
+    /// boot nobody else may do it.
+    pub(super) fn is_asleep(self, is_served: impl FnOnce(u64) -> bool) -> bool {
+        matches!(self, Self::Activator { inode, daemon: Some(daemon) } if !daemon.lives() && !is_served(inode))
     }
 }
 

@@ -88,3 +88,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> TlsError {
     TlsError::File { path: path.to_owned(), why: error.to_string() }
 }
+
+#[cfg(test)]
+#[path = "tls_tests.rs"]
+mod tests;
