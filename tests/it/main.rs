@@ -13,6 +13,7 @@ mod daemon_engine;
 mod daemon_harness;
 mod daemon_intent;
 mod daemon_order;
+mod documents;
 mod engine;
 mod harness;
 mod heal;
