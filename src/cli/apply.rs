@@ -70,9 +70,7 @@ async fn apply_one(api: &Api, manifest: &Manifest, dry_run: bool) -> Result<&'st
             Err(failure) => return Err(failure),
         };
         match api.put(&format!("{path}{query}"), &merge::desired(&manifest.object, Some(&stored))).await {
-            Ok(written) if written["metadata"]["resourceVersion"] == stored["metadata"]["resourceVersion"] => {
-                return Ok("unchanged");
-            }
+            Ok(written) if declares_the_same(&written, &stored) => return Ok("unchanged"),
             Ok(_) => {
                 warn_of_source(manifest, &stored);
                 return Ok("configured");
@@ -81,6 +79,15 @@ async fn apply_one(api: &Api, manifest: &Manifest, dry_run: bool) -> Result<&'st
             Err(failure) => return Err(failure),
         }
     }
+}
+
+/// Versions do not tell: a dry run has that of the stored object.
+fn declares_the_same(one: &Value, other: &Value) -> bool {
+    let declared = |object: &Value| {
+        let metadata = &object["metadata"];
+        (object["spec"].clone(), metadata["labels"].clone(), metadata["annotations"].clone())
+    };
+    declared(one) == declared(other)
 }
 
 /// Says that a change will not last, if the object belongs to the operator's own folder.

@@ -109,10 +109,13 @@ pub fn unreachable(server: &str, error: kube::Error) -> Failure {
                 Some(io::ErrorKind::NotFound) => "there is no such socket".to_owned(),
                 _ => cause,
             };
-            Failure::Other(anyhow::anyhow!("no answer from the operator at {server}: {cause}{}", hint(kind, server)))
+            let hint = if cause.contains("certificate") { OWN_CERTIFICATE.to_owned() } else { hint(kind, server) };
+            Failure::Other(anyhow::anyhow!("no answer from the operator at {server}: {cause}{hint}"))
         }
     }
 }
+
+const OWN_CERTIFICATE: &str = "\nThe operator makes its own: name tls/ca.crt of its data folder with --ca, or use a --kubeconfig made by `evenkeel kubeconfig`";
 
 /// What the system said, and the innermost cause in words.
 fn io_error(error: &kube::Error) -> (Option<io::ErrorKind>, String) {
@@ -134,9 +137,6 @@ fn hint(kind: Option<io::ErrorKind>, server: &str) -> String {
         Some(io::ErrorKind::PermissionDenied) => {
             let path = server.trim_start_matches("unix:");
             format!("\nOnly the socket's owner and group may use it (see `ls -l {path}`): try sudo, or join the group")
-        }
-        Some(io::ErrorKind::InvalidData) => {
-            "\nIf its certificate is its own, name it with --ca, or use a --kubeconfig made by `evenkeel kubeconfig`".to_owned()
         }
         _ => String::new(),
     }
@@ -178,6 +178,9 @@ mod tests {
         let error = kube::Error::Service(Box::new(io::Error::from(io::ErrorKind::ConnectionRefused)));
         let lines = unreachable("unix:/run/x.sock", error).lines().join("\n");
         assert!(lines.contains("unix:/run/x.sock") && lines.contains("evenkeel run") && lines.contains("--server"), "{lines}");
+
+        let error = kube::Error::Service(Box::new(io::Error::other("invalid peer certificate: UnknownIssuer")));
+        assert!(unreachable("https://127.0.0.1:6440", error).lines().join("\n").contains("--ca"));
 
         let error = kube::Error::Service(Box::new(io::Error::from(io::ErrorKind::PermissionDenied)));
         let lines = unreachable("unix:/run/x.sock", error).lines().join("\n");

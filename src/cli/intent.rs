@@ -262,7 +262,10 @@ fn sort_parts(deployment: &str, parts: &[String], services: &[&str]) -> Result<(
 fn until(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     let time = match (text.parse::<Timestamp>(), text.parse::<crd::Duration>()) {
         (Ok(time), _) => Ok(time),
-        (_, Ok(duration)) => now.saturating_add(duration.0).map_err(|error| format!("--until {text}: {error}")),
+        (_, Ok(duration)) => now
+            .saturating_add(duration.0)
+            .and_then(|time| time.round(jiff::Unit::Second))
+            .map_err(|error| format!("--until {text}: {error}")),
         _ => Err(format!("--until {text:?} is neither a duration (2h, 30m) nor a time (2026-09-01T06:00:00Z)")),
     }?;
     if time > now { Ok(time) } else { Err(format!("--until {text} has passed already: it is {now} now")) }
@@ -287,6 +290,8 @@ mod tests {
     #[test]
     fn until_takes_a_duration_or_a_time_to_come() {
         let now: Timestamp = "2026-08-21T10:00:00Z".parse().unwrap();
+        let uneven = "2026-08-21T10:00:00.123456Z".parse().unwrap();
+        assert_eq!(until("2h", uneven).unwrap().to_string(), "2026-08-21T12:00:00Z");
         assert_eq!(until("2h", now).unwrap().to_string(), "2026-08-21T12:00:00Z");
         assert_eq!(until("2026-09-01T06:00:00+02:00", now).unwrap().to_string(), "2026-09-01T04:00:00Z");
         assert!(until("2020-01-01T00:00:00Z", now).unwrap_err().contains("has passed"));
