@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::objects::{self, seconds};
+use super::state::revision_of;
 use super::writer::Batch;
 use super::{ChangeKind, Kind, Part, Result};
 use crate::crd::API_VERSION;
@@ -12,7 +13,7 @@ use crate::model::{About, Happening, Key, Severity};
 /// How long an Event is kept after it last happened.
 const KEPT: SignedDuration = SignedDuration::from_hours(1);
 /// Events kept; beyond that the ones that are longest ago go.
-pub(super) const MOST: usize = 4000;
+pub(super) const MOST: usize = 2000;
 /// Annotation with the trace of the last time.
 pub(super) const TRACE_ID: &str = "evenkeel.dev/trace-id";
 const COMPONENT: &str = "evenkeel";
@@ -20,36 +21,65 @@ const COMPONENT: &str = "evenkeel";
 /// See [`Store::tell`](super::Store::tell).
 pub(super) fn tell(batch: &mut Batch<'_>, happening: &Happening) -> Result<()> {
     let now = batch.now();
+    let oldest = oldest_kept(now);
     let (namespace, involved) = involved(batch, &happening.about);
-    let told = batch.objects(Kind::Event);
-    let same = told
-        .iter()
-        .find(|(key, event)| key.namespace == namespace && is_current(event, now) && repeats(event, &involved, happening));
+    let (mut same, mut told, mut ended) = (None, 0, false);
+    batch.each(Kind::Event, |key, event| {
+        let current = is_after(event, &oldest);
+        told += 1;
+        ended |= !current;
+        if current && same.is_none() && key.namespace == namespace && repeats(event, &involved, happening) {
+            same = Some((key.clone(), event.clone()));
+        }
+    });
     match same {
         Some((key, event)) => {
-            let mut again = Value::clone(event);
+            let mut again = Value::clone(&event);
             again["count"] = (again["count"].as_u64().unwrap_or(1) + 1).into();
             again["lastTimestamp"] = seconds(now).into();
             if let Some(trace) = &happening.trace_id {
                 again["metadata"]["annotations"][TRACE_ID] = trace.as_str().into();
             }
-            batch.put(Kind::Event, key, Part::Main, ChangeKind::Modified, again);
+            batch.put(Kind::Event, &key, Part::Main, ChangeKind::Modified, again);
         }
-        None => drop(objects::create(batch, Kind::Event, event(&namespace, &involved, happening, now))?),
+        None => {
+            objects::create(batch, Kind::Event, event(&namespace, &involved, happening, now))?;
+            told += 1;
+        }
     }
-    let mut others: Vec<_> = told.iter().filter(|(key, _)| same.is_none_or(|(same, _)| same != *key)).collect();
-    others.sort_by_key(|(_, event)| std::cmp::Reverse(event["lastTimestamp"].as_str()));
-    let fresh = others.iter().take(MOST - 1).take_while(|(_, event)| is_current(event, now)).count();
-    for (key, event) in others.split_off(fresh) {
-        batch.remove(Kind::Event, key, Value::clone(event));
+    if ended || told > MOST {
+        clear(batch, &oldest);
     }
     Ok(())
 }
 
-/// Whether an Event is younger than what is kept. Times are compared as the fixed-width texts they are.
+/// Removes what is past its time and, where too many are left, those that are longest ago: a tenth more than must be, so
+/// that not each new one has to look for the oldest.
+fn clear(batch: &mut Batch<'_>, oldest: &str) {
+    let mut all = Vec::new();
+    batch.each(Kind::Event, |key, event| all.push((key.clone(), event.clone())));
+    all.sort_by(|(_, a), (_, b)| {
+        (b["lastTimestamp"].as_str(), revision_of(b)).cmp(&(a["lastTimestamp"].as_str(), revision_of(a)))
+    });
+    let most = if all.len() > MOST { MOST - MOST / 10 } else { MOST };
+    let kept = all.iter().take(most).take_while(|(_, event)| is_after(event, oldest)).count();
+    for (key, event) in all.split_off(kept) {
+        batch.remove(Kind::Event, &key, Value::clone(&event));
+    }
+}
+
+/// Whether an Event is younger than what is kept.
 pub(super) fn is_current(event: &Value, now: Timestamp) -> bool {
-    let oldest = now.checked_sub(KEPT).map(seconds).unwrap_or_default();
-    event["lastTimestamp"].as_str().is_some_and(|last| last > oldest.as_str())
+    is_after(event, &oldest_kept(now))
+}
+
+fn oldest_kept(now: Timestamp) -> String {
+    now.checked_sub(KEPT).map(seconds).unwrap_or_default()
+}
+
+/// Times are compared as the fixed-width texts they are.
+fn is_after(event: &Value, oldest: &str) -> bool {
+    event["lastTimestamp"].as_str().is_some_and(|last| last > oldest)
 }
 
 fn repeats(event: &Value, involved: &Value, happening: &Happening) -> bool {

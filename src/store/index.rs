@@ -65,8 +65,8 @@ impl Index {
             }
             match seal {
                 Some(seal) => index.check(seal)?,
-                None if existed => return Err(Unusable::Broken("it opened without its seal".into())),
-                None => index.write(&[], 0, true)?,
+                None if rows.is_empty() => index.write(&[], 0, true)?,
+                None => return Err(broken("it opened without its seal")),
             }
             Ok((index, rows))
         })

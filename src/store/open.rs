@@ -61,11 +61,15 @@ struct Found {
 
 fn find_rows(contents: &Contents, folder: &Path, clock: &SharedClock) -> Found {
     let existed = folder.exists();
-    let opened = Index::open(folder).and_then(|(index, rows)| match merge(contents, &rows, index.applied()) {
-        Ok(merged) => Ok((index, merged)),
-        Err(why) => {
-            index.close(false);
-            Err(Unusable::Broken(why))
+    let opened = Index::open(folder).and_then(|(index, rows)| {
+        let opened_empty = existed && rows.is_empty() && !contents.rows.is_empty();
+        let merged = if opened_empty { Err("it opened empty".into()) } else { merge(contents, &rows, index.applied()) };
+        match merged {
+            Ok(merged) => Ok((index, merged)),
+            Err(why) => {
+                index.close(false);
+                Err(Unusable::Broken(why))
+            }
         }
     });
     let from_journal = || -> Rows {
@@ -76,6 +80,9 @@ fn find_rows(contents: &Contents, folder: &Path, clock: &SharedClock) -> Found {
         Ok((index, rows)) => {
             let rebuilt = (!existed && !contents.rows.is_empty()).then(|| "sled's folder was not there".to_owned());
             let applied = index.applied();
+            if existed && applied < contents.last_seq {
+                tracing::warn!(applied, journal = contents.last_seq, "sled was behind the journal; it is brought up to it");
+            }
             Found { rows, index: Ok(index), applied, opened: Opened { rebuilt, repaired: None } }
         }
         Err(Unusable::Refused(error)) => {

@@ -207,8 +207,10 @@ fn publish(
     revision: u64,
 ) {
     let mut state = write(&inner.state);
-    for ((kind, key), object) in objects {
-        state.set_object(kind, key, object);
+    for (kind, objects) in objects {
+        for (key, object) in objects {
+            state.set_object(kind, key, object);
+        }
     }
     for (name, text) in rows.iter().filter(|(name, _)| row::is_text(name)) {
         state.set_text(name.clone(), text.clone());
@@ -219,7 +221,7 @@ fn publish(
     }
 }
 
-type Overlay = BTreeMap<(Kind, Key), Option<Versioned>>;
+type Overlay = BTreeMap<Kind, BTreeMap<Key, Option<Versioned>>>;
 
 /// What a batch has decided and not written yet.
 #[derive(Default)]
@@ -250,23 +252,22 @@ impl Batch<'_> {
     }
 
     fn versioned(&self, kind: Kind, key: &Key) -> Option<Versioned> {
-        match self.staged.objects.get(&(kind, key.clone())) {
+        match self.staged.objects.get(&kind).and_then(|objects| objects.get(key)) {
             Some(staged) => staged.clone(),
             None => read(&self.inner.state).object(kind, key).cloned(),
         }
     }
 
-    /// All objects of a kind.
-    pub fn objects(&self, kind: Kind) -> BTreeMap<Key, Object> {
-        let state = read(&self.inner.state);
-        let mut all: BTreeMap<_, _> = state.objects(kind, None).map(|(key, object)| (key.clone(), object.clone())).collect();
-        for ((_, key), object) in self.staged.objects.iter().filter(|((staged, _), _)| *staged == kind) {
-            match object {
-                Some(staged) => all.insert(key.clone(), staged.object.clone()),
-                None => all.remove(key),
-            };
+    /// Visits all objects of a kind, without copying them.
+    pub fn each(&self, kind: Kind, mut visit: impl FnMut(&Key, &Object)) {
+        let none = BTreeMap::new();
+        let staged = self.staged.objects.get(&kind).unwrap_or(&none);
+        for (key, object) in read(&self.inner.state).objects(kind, None).filter(|(key, _)| !staged.contains_key(key)) {
+            visit(key, object);
         }
-        all
+        for (key, versioned) in staged.iter().filter_map(|(key, staged)| Some((key, staged.as_ref()?))) {
+            visit(key, &versioned.object);
+        }
     }
 
     /// A uid for the object that is put next. uids sort in the order of creation, also within a millisecond.
@@ -294,7 +295,7 @@ impl Batch<'_> {
                 self.revision
             }
         };
-        self.staged.objects.insert((kind, key.clone()), Some(Versioned { object: object.clone(), main_revision }));
+        self.stage(kind, key, Some(Versioned { object: object.clone(), main_revision }));
         self.changed(kind, change, &object);
         object
     }
@@ -304,9 +305,13 @@ impl Batch<'_> {
         let object = self.stamped(last);
         self.staged.rows.insert(row::object(kind, key), None);
         self.staged.rows.insert(row::status(kind, key), None);
-        self.staged.objects.insert((kind, key.clone()), None);
+        self.stage(kind, key, None);
         self.changed(kind, ChangeKind::Deleted, &object);
         object
+    }
+
+    fn stage(&mut self, kind: Kind, key: &Key, versioned: Option<Versioned>) {
+        self.staged.objects.entry(kind).or_default().insert(key.clone(), versioned);
     }
 
     fn stamped(&mut self, mut object: Value) -> Object {

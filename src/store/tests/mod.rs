@@ -1,6 +1,10 @@
 //! The store as its users see it.
 
+mod crash;
+mod damage;
+mod feed;
 mod objects;
+mod remembered;
 
 use std::path::Path;
 use std::sync::Arc;
