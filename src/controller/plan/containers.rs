@@ -27,7 +27,8 @@ pub(super) fn service(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &De
     }
 }
 
-/// Nothing is made in a place that was emptied a moment ago, and nothing done to a container that does not answer. Says so.
+/// Nothing is made in a place that was emptied a moment ago, no container replaced of which it is not decided who ended it, and
+/// nothing done to one that does not answer. Says so.
 fn undecided(planner: &mut Planner<'_>, replica: &ReplicaId, slot: Slot<'_>) -> bool {
     let silent = [slot.current, slot.successor].into_iter().flatten().find(|found| planner.snapshot.unread.contains(&found.id));
     if let Some(container) = silent {
@@ -37,7 +38,8 @@ fn undecided(planner: &mut Planner<'_>, replica: &ReplicaId, slot: Slot<'_>) -> 
         return true;
     }
     let left = |place: &&Vacated| place.key == planner.desired.key && place.replica == *replica;
-    let until = planner.snapshot.vacated.iter().filter(|_| slot.current.is_none()).find(left).map(|place| place.until);
+    let emptied = planner.snapshot.vacated.iter().filter(|_| slot.current.is_none()).find(left).map(|place| place.until);
+    let until = emptied.or_else(|| slot.current.and_then(|container| ended::pending(planner, container)));
     if until.is_some() {
         planner.wait_replica(replica, WaitReason::IntentPending, until);
     }

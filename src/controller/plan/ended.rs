@@ -53,6 +53,15 @@ pub(super) fn decide(
     }
 }
 
+/// Until when it is open who ended a container, if that is being decided: a person may have stopped it.
+pub(super) fn pending(planner: &Planner<'_>, container: &Container) -> Option<Timestamp> {
+    let end = planner.snapshot.ends.get(&container.id).filter(|end| end.started_at == container.started_at)?;
+    match end.verdict {
+        Verdict::Pending { until } if !container.is_up() => Some(until),
+        _ => None,
+    }
+}
+
 /// The verdict, or that none is to be had: the event that brings it may still be on its way.
 fn verdict(planner: &Planner<'_>, end: Option<&End>, container: &Container) -> Verdict {
     if let Some(end) = end {
