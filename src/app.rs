@@ -82,6 +82,12 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     let result = tokio::select! {
         signal = ended() => { info!(signal, "stopping; containers are left running"); Ok(()) }
         lock = sole_operator(engine, settings.instance.clone()) => lock,
+        // Nobody would look after the containers any more: the service manager starts it anew.
+        Some(part) = work.join_next() => Err(match part {
+            Ok(Ok(())) => anyhow::anyhow!("a part of the operator ended before it was told to"),
+            Ok(Err(error)) => anyhow::Error::from(error).context("a part of the operator failed"),
+            Err(panic) => anyhow::Error::from(panic).context("a part of the operator panicked"),
+        }),
     };
     stopping.cancel();
     let finish = async { while work.join_next().await.is_some() {} };
