@@ -190,6 +190,9 @@ async fn follow_store_once(controller: &Controller, sender: &mpsc::Sender<Trigge
             first.extend(decode(object).map(|object| Trigger::Object(Box::new(Event::InitApply(object)))));
         }
         first.push(Trigger::Object(Box::new(Event::InitDone)));
+    } else {
+        // Which Holds came and went before is not told: any Deployment's may have.
+        first.push(Trigger::All);
     }
     for trigger in first {
         if sender.send(trigger).await.is_err() {
