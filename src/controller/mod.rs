@@ -102,6 +102,7 @@ impl Controller {
     /// Forgets what is kept in memory of a Deployment that is gone.
     fn forget(&self, key: &Key) {
         self.boot.forget(key);
+        drop(self.jobs.take_finished(key));
         self.repeats.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
     }
 
