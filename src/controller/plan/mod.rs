@@ -40,7 +40,8 @@ const TRANSIENT_CAP: std::time::Duration = std::time::Duration::from_secs(5);
 /// What is to be done for one Deployment, now.
 pub fn plan(desired: &Desired, observed: &Observed, history: &History, memory: &Memory, now: Timestamp) -> Plan {
     let mut planner = Planner::new(desired, observed, history, memory, now);
-    if let Some(holder) = &desired.claimed_by {
+    // One that is being deleted goes, whoever has its project: only what bears its own labels is removed.
+    if let Some(holder) = desired.claimed_by.as_ref().filter(|_| desired.deletion.is_none()) {
         let holder = format!("project {:?} belongs to Deployment {holder}, which claimed it first", desired.project);
         planner.wait(Subject::Deployment, WaitReason::NotOwned { holder }, None);
         return planner.finish();
