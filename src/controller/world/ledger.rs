@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::Timestamp;
 use crate::controller::intent::{Owner, Signals};
-use crate::model::{End, EngineRun, EventCursor, Key};
+use crate::model::{End, EngineRun, EventCursor, Key, ReplicaId};
 use crate::registry::{self, Registry};
 use crate::store::{self, Store, StoreError};
 
@@ -35,6 +35,11 @@ pub(super) trait Ledger: Send + Sync + 'static {
     fn recorded(&self) -> store::Result<Recorded>;
     /// The Deployment a Compose project belongs to.
     fn claimant(&self, project: &str) -> Option<Key>;
+    /// Whether a container of ours stood for this replica before. Only then does one that `docker compose` made stand in for it:
+    /// who takes down a project of his own stops nothing of ours.
+    fn stood_there(&self, _key: &Key, _replica: &ReplicaId) -> bool {
+        true
+    }
     async fn put_end(&self, container_id: &str, end: Option<End>) -> store::Result<()>;
     async fn put_signals(&self, signals: &Signalled) -> store::Result<()>;
     async fn put_seen(&self, cursor: Option<EventCursor>, run: EngineRun) -> store::Result<()>;
@@ -56,6 +61,11 @@ impl Ledger for Registry {
     fn claimant(&self, project: &str) -> Option<Key> {
         // Nobody has an empty name: whoever claims the project is another one.
         Self::claimant(self, &Key::new("", ""), project).ok().flatten()
+    }
+
+    fn stood_there(&self, key: &Key, replica: &ReplicaId) -> bool {
+        let ran = self.store().history(key).is_ok_and(|history| history.replica(replica).was_ours);
+        ran || self.store().memory(key).is_ok_and(|memory| memory.adopted.contains_key(&replica.to_string()))
     }
 
     async fn put_end(&self, container_id: &str, end: Option<End>) -> store::Result<()> {

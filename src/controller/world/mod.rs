@@ -332,14 +332,18 @@ impl World {
         labels.get(labels::INSTANCE).is_some_and(|instance| *instance == self.options.instance)
     }
 
-    /// Whose container this is: by our labels, or one that `docker compose` made in a project that a Deployment claims.
+    /// Whose container this is: by our labels, or one that `docker compose` made in the place of one of ours.
     fn owner(&self, labels: &Labels) -> Option<Owner> {
+        let replica = ReplicaId::from_labels(labels)?;
         let key = match labels.get(labels::INSTANCE) {
             Some(_) if self.is_ours(labels) => key_of(labels)?,
             Some(_) => return None,
-            None => self.ledger.claimant(labels.get(labels::COMPOSE_PROJECT)?)?,
+            None => {
+                let claimant = self.ledger.claimant(labels.get(labels::COMPOSE_PROJECT)?)?;
+                Some(claimant).filter(|key| self.ledger.stood_there(key, &replica))?
+            }
         };
-        Some(Owner { key, replica: ReplicaId::from_labels(labels)? })
+        Some(Owner { key, replica })
     }
 }
 
