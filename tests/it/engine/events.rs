@@ -6,7 +6,7 @@ use evenkeel::docker::{Engine, Events};
 use evenkeel::model::{EngineEvent, EventKind, FailureKind, VolumeSpec};
 use futures::StreamExt;
 
-use super::{client, in_runtime, run, sleeper};
+use super::{client, in_runtime, ready, run, sleeper};
 use crate::support::{FaultProxy, Sandbox};
 
 /// The next event about something of the sandbox.
@@ -31,6 +31,7 @@ async fn a_stop_is_kill_die_and_stop_with_signal_exit_code_and_labels() {
     let sandbox = Sandbox::new();
     let client = client(sandbox.docker());
     let id = run(&client, &sleeper(&sandbox, "a")).await;
+    ready(sandbox.docker(), &id);
     let mut events = client.events(None).await.unwrap();
     client.stop_container(&id, 5).await.unwrap();
     let mut seen = vec![];

@@ -9,7 +9,7 @@ use evenkeel::model::{
     PortBinding, Resources, UlimitSpec, VolumeSpec,
 };
 
-use super::{client, run, sleeper};
+use super::{client, ready, run, sleeper};
 use crate::support::{Sandbox, eventually, secs};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,6 +35,7 @@ async fn a_container_lives_from_create_to_remove_and_nothing_is_done_twice() {
     assert_eq!((renamed.id.as_str(), renamed.restart_policy), (id.as_str(), DockerRestart::OnFailure(3)));
     assert_eq!(renamed.started_at, running.started_at, "its process was not touched");
 
+    ready(sandbox.docker(), &id);
     client.stop_container(&id, 5).await.unwrap();
     client.stop_container(&id, 5).await.unwrap();
     let stopped = client.inspect_container(&id).await.unwrap().unwrap();

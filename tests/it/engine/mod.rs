@@ -12,7 +12,7 @@ use std::future::Future;
 use evenkeel::docker::{self, Client, Engine};
 use evenkeel::model::{ContainerSpec, EngineFailure, FailureKind, NetworkMode, NetworkSpec, labels};
 
-use crate::support::{Docker, Sandbox};
+use crate::support::{Docker, Sandbox, check, eventually, secs};
 
 /// A client of that daemon.
 pub fn client(docker: &Docker) -> Client {
@@ -43,6 +43,15 @@ pub async fn run(client: &Client, spec: &ContainerSpec) -> String {
     let id = client.create_container(spec, &BTreeMap::new()).await.unwrap();
     client.start_container(&id).await.unwrap();
     id
+}
+
+/// Waits until a sleeper's init has its child: a signal that comes before that is lost, as pid 1 has no default for it.
+#[track_caller]
+fn ready(docker: &Docker, id: &str) {
+    eventually(secs(30), "the init has started its child", || {
+        let processes = docker.attempt(&["exec", id, "ps"])?;
+        check(processes.lines().any(|line| line.ends_with("sleep 1000000") && !line.contains("init")), || processes.clone())
+    });
 }
 
 /// A network of the sandbox.
