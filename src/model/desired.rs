@@ -223,7 +223,13 @@ pub const REASON_RELEASED: &str = "Released";
 impl Desired {
     /// The Hold in force for a replica at `now`: the most specific scope wins, then the newest.
     pub fn hold(&self, replica: &ReplicaId, now: Timestamp) -> Option<&HoldView> {
-        self.holds.iter().filter(|hold| hold.covers(replica) && hold.in_force(now)).max_by_key(|hold| (hold.scope(), hold.since))
+        self.hold_of(replica, now, |_| true)
+    }
+
+    /// The same among those Holds that `counts`.
+    pub fn hold_of(&self, replica: &ReplicaId, now: Timestamp, counts: impl Fn(&HoldView) -> bool) -> Option<&HoldView> {
+        let covering = self.holds.iter().filter(|hold| hold.covers(replica) && hold.in_force(now) && counts(hold));
+        covering.max_by_key(|hold| (hold.scope(), hold.since))
     }
 }
 

@@ -1,12 +1,12 @@
 //! What people laid on top: whether a replica may run, must not, or is not to be touched.
 
 use crate::model::{
-    Cause, Container, DesiredService, HoldState, JobKind, Op, REASON_RELEASED, ReplicaId, RunState, StopReason, Subject, Target,
-    WaitReason,
+    Cause, Container, DesiredService, HoldState, HoldView, JobKind, Op, REASON_EXTERNAL_STOP, REASON_RELEASED, ReplicaId,
+    RunState, StopReason, Subject, Target, WaitReason, labels,
 };
 
 use super::Planner;
-use super::identity::Slot;
+use super::identity::{Slot, owns};
 
 /// What holds say of a replica.
 pub(super) enum Standing {
@@ -28,7 +28,7 @@ pub(super) enum Standing {
 
 /// What the manifest and the Holds say of a replica, the most specific Hold first.
 pub(super) fn standing(planner: &Planner<'_>, replica: &ReplicaId) -> Standing {
-    match planner.desired.hold(replica, planner.now) {
+    match planner.desired.hold_of(replica, planner.now, |hold| !is_outrun(planner, replica, hold)) {
         Some(hold) if hold.state == HoldState::Suspended => Standing::Suspended { reason: hold.reason.clone() },
         Some(hold) => Standing::Stopped { cause: Cause::Held { reason: hold.reason.clone() }, reason: hold.reason.clone() },
         None if planner.desired.state == RunState::Stopped => {
@@ -36,6 +36,21 @@ pub(super) fn standing(planner: &Planner<'_>, replica: &ReplicaId) -> Standing {
         }
         None => Standing::Free,
     }
+}
+
+/// Whether somebody started the replica again after the outside stop that a Hold stands for: the Hold is being lifted, and the
+/// picture may show the start before that is on disk.
+fn is_outrun(planner: &Planner<'_>, replica: &ReplicaId, hold: &HoldView) -> bool {
+    let desired = planner.desired;
+    let ours = |container: &Container| {
+        let project = container.labels.get(labels::COMPOSE_PROJECT);
+        owns(desired, &container.labels)
+            || (project == Some(&desired.project) && !container.labels.contains_key(labels::INSTANCE))
+    };
+    let runs_since = |container: &Container| container.is_up() && container.started_at.is_some_and(|start| start > hold.since);
+    let mut containers = planner.snapshot.containers.values();
+    hold.reason == REASON_EXTERNAL_STOP
+        && containers.any(|found| runs_since(found) && found.replica().as_ref() == Some(replica) && ours(found))
 }
 
 /// Whether any declared replica of a service may run.

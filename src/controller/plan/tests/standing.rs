@@ -165,3 +165,20 @@ fn nothing_is_done_to_a_container_that_does_not_tell_its_state_and_its_siblings_
     assert!(!plan.actions.is_empty());
     assert!(plan.to_string().contains("web-app-1"), "it says which does not answer: {plan}");
 }
+
+#[test]
+fn what_was_started_by_hand_after_an_outside_stop_is_not_stopped_while_its_hold_is_being_lifted() {
+    use HoldState::Stopped;
+    // Holds of these scenes were laid a minute before noon.
+    let started = |seconds| Container { started_at: Some(ago(seconds)), ..container("app-1") };
+    let by_hand = app().with(started(1)).hold("app-1", Stopped, REASON_EXTERNAL_STOP);
+    assert_eq!(by_hand.plan().actions, [], "{}", by_hand.text());
+    let stopped = |scene: Scene| matches!(&scene.plan().actions[..], [Action { op: Op::Stop { .. }, .. }]);
+    assert!(stopped(app().with(started(90)).hold("app-1", Stopped, REASON_EXTERNAL_STOP)), "a run from before the Hold");
+    assert!(
+        stopped(app().with(started(1)).hold("app-1", Stopped, "Stopped")),
+        "a Hold that a person laid is not lifted by a start"
+    );
+    let both = app().with(started(1)).hold("app", Stopped, "Stopped").hold("app-1", Stopped, REASON_EXTERNAL_STOP);
+    assert!(stopped(both), "the next Hold counts then");
+}
