@@ -86,9 +86,7 @@ impl Controller {
         record::before_acting(self, &desired, &observed, &plan, &mut loaded.history, &mut loaded.memory).await?;
         let outcomes = self.act(&desired, &plan).await;
         let told = self.sight_status(&loaded, &desired, &observed, &plan);
-        record::outcomes(self, &desired, &outcomes, &mut loaded.history).await?;
-        let last_actions = super::status::last_actions(&loaded.history);
-        self.write_status(key, DeploymentStatus { last_actions, ..told }).await?;
+        self.record(&desired, &outcomes, &mut loaded.history, told).instrument(info_span!("record")).await?;
         self.boot.report(&desired, &plan, &outcomes);
         Ok(self.requeue(key, &plan, !outcomes.is_empty()))
     }
@@ -143,6 +141,19 @@ impl Controller {
             memory: &loaded.memory,
             now: self.clock.now(),
         })
+    }
+
+    /// Writes down what came of the actions, and the status with it.
+    async fn record(
+        &self,
+        desired: &Desired,
+        outcomes: &[crate::model::Outcome],
+        history: &mut History,
+        told: DeploymentStatus,
+    ) -> Result<(), Failure> {
+        record::outcomes(self, desired, outcomes, history).await?;
+        let last_actions = super::status::last_actions(history);
+        self.write_status(&desired.key, DeploymentStatus { last_actions, ..told }).await
     }
 
     async fn finish(&self, key: &Key, status: DeploymentStatus) -> Result<Requeue, Failure> {

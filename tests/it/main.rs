@@ -7,18 +7,23 @@
 
 mod support;
 
+mod commands;
 mod compose;
 mod converge;
+mod daemon_boot;
 mod daemon_engine;
 mod daemon_harness;
 mod daemon_intent;
 mod daemon_order;
 mod documents;
 mod engine;
+mod faults;
 mod harness;
 mod heal;
+mod input;
 mod jobs;
 mod layering;
 mod order;
 mod outside;
 mod supervised;
+mod traces;
