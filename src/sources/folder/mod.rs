@@ -127,6 +127,7 @@ impl Folder {
         let Diff { steps, gone } = diff(&reading, &stored, &circumstances);
 
         self.missing.retain(|key, _| gone.contains(key));
+        let leaving = stored.iter().any(|object| is_leaving(object) && reading.declared.contains_key(&key_of(object)));
         let waiting = gone.iter().any(|key| !circumstances.long_gone.contains(key));
         for key in gone {
             self.missing.entry(key).or_insert(now);
@@ -138,7 +139,12 @@ impl Folder {
         for step in steps {
             self.take(step, &reading).await?;
         }
-        Ok(if waiting { GONE_AFTER } else { RESCAN })
+        Ok(match (waiting, leaving) {
+            (true, _) => GONE_AFTER,
+            // It is declared again while it is still being deleted: it is made anew once it is gone.
+            (false, true) => RETRY,
+            (false, false) => RESCAN,
+        })
     }
 
     async fn take(&mut self, step: Step, reading: &Reading) -> anyhow::Result<()> {
