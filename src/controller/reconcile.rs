@@ -19,6 +19,9 @@ use super::{Controller, record};
 /// Longest pause of a Deployment whose plan stays the same though it was carried out.
 const CIRCLING_CAP: Duration = Duration::from_secs(5);
 
+/// How long a Hold that ended by itself can still be read; twice what the decision table takes at most.
+const ENDED_HOLD_STAYS: Duration = Duration::from_secs(60);
+
 /// Why a turn could not be finished: the store failed. It is tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum TurnError {
@@ -77,6 +80,7 @@ impl Controller {
             Ok(observed) => observed,
             Err(why) => return self.finish(key, blind(&loaded.object, &why, self.clock.now())).await,
         };
+        self.remove_ended_holds(&desired).await?;
         record::finished_jobs(self, &desired, &mut loaded.history).await?;
         let plan = {
             let _span = info_span!("plan").entered();
@@ -106,13 +110,18 @@ impl Controller {
         let holds = self.registry.holds_of(key).map_err(read)?;
         let source = self.source_file(object);
         let desired = resolve(object, holds, &self.options.instance, self.options.bound, claimed_by, source.as_deref());
-        let mut desired = desired.map_err(|errors| crate::crd::list_errors(&errors))?;
-        if let Some(booted) = self.boot.host_booted_at() {
-            for service in desired.services.values_mut() {
-                service.retried_at = service.retried_at.max(Some(booted));
-            }
+        let desired = desired.map_err(|errors| crate::crd::list_errors(&errors))?;
+        Ok(Desired { host_booted_at: self.boot.host_booted_at(), ..desired })
+    }
+
+    /// Removes Holds that ended by themselves, a while later: an outside stop that fell into one is still being judged.
+    async fn remove_ended_holds(&self, desired: &Desired) -> Result<(), Failure> {
+        let now = self.clock.now();
+        let over = |until: jiff::Timestamp| until.saturating_add(ENDED_HOLD_STAYS).is_ok_and(|gone| gone <= now);
+        if desired.holds.iter().filter_map(|hold| hold.until).any(over) {
+            self.registry.lift_ended(&desired.key).await?;
         }
-        Ok(desired)
+        Ok(())
     }
 
     /// The manifest's path on this machine, for Compose's label.
@@ -220,6 +229,15 @@ pub(super) enum Failure {
     Store(StoreError),
     /// JSON of an object.
     Unreadable(serde_json::Error),
+}
+
+impl From<crate::registry::RegistryError> for Failure {
+    fn from(error: crate::registry::RegistryError) -> Self {
+        match error {
+            crate::registry::RegistryError::Store(error) => Self::Store(error),
+            other => Self::Store(StoreError::Corrupt(other.to_string())),
+        }
+    }
 }
 
 impl From<StoreError> for Failure {

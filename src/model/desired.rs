@@ -35,6 +35,8 @@ pub struct Desired {
     pub volumes: BTreeMap<String, VolumeSpec>,
     /// Recovery policy, defaults filled in.
     pub recovery: RecoveryPolicy,
+    /// When the host was booted last, as far as it was noticed: failures before it are forgiven.
+    pub host_booted_at: Option<Timestamp>,
     /// Holds on this Deployment, oldest first.
     pub holds: Vec<HoldView>,
 }

@@ -71,6 +71,7 @@ pub fn resolve(
         networks: shared::networks(&scope),
         volumes: shared::volumes(&scope),
         recovery: policy::recovery(&deployment.spec.recovery, bound),
+        host_booted_at: None,
         holds,
         key: key.clone(),
         project: project.name.clone(),

@@ -82,7 +82,8 @@ fn a_suspended_deployment_is_not_touched_until_its_time_is_over() {
     sandbox.docker().run(&["stop", "-t", "2", &app]);
     stays_stopped(&sandbox, &app, 4);
     eventually(secs(12), "it runs again by itself", || sandbox.docker().running(&app));
-    eventually(secs(5), "no Hold is left", || same(operator.api().holds("web").len(), 0));
+    let status = eventually(secs(5), "it is ready", || operator.api().ready("web"));
+    assert!(status["status"].get("holds").is_none(), "{status}");
 }
 
 #[test]

@@ -178,7 +178,13 @@ impl Controller {
                     message: format!("the stop was not made, since its mark could not be written: {error}"),
                 };
                 world.mark_stop(&container, reason).await.map_err(unwritten)?;
-                engine.stop_container(&container, grace).await?;
+                if let Err(failure) = engine.stop_container(&container, grace).await {
+                    // Refused: a stop that comes later is somebody else's. Unanswered: it may still be carried out.
+                    if !matches!(failure.kind, FailureKind::Timeout | FailureKind::Unavailable) {
+                        world.unmark_stop(&container).await.map_err(unwritten)?;
+                    }
+                    return Err(failure);
+                }
                 world.refresh_container(&container).await
             };
             let result = match stopped.await {

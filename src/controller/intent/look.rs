@@ -70,7 +70,7 @@ impl Episode {
                 self.died = Some(Died { at, exit_code: Some(container.exit_code) });
                 match (self.mark.as_ref().map(|mark| mark.reason), gap) {
                     (Some(reason), _) => self.decide(id, Verdict::Ours(reason), effects),
-                    (None, Some(Gap::OtherRun)) => self.decide(id, Verdict::Shutdown, effects),
+                    (None, Some(Gap::OtherRun | Gap::UnknownRun)) => self.decide(id, Verdict::Shutdown, effects),
                     (None, Some(_)) => self.decide(id, Verdict::Unknown, effects),
                     (None, None) => self.enter(id, Stage::Missed, now, effects),
                 }

@@ -286,7 +286,7 @@ fn row_12_feeding_decided_events_again_changes_nothing() {
 
 #[test]
 fn row_13_what_is_found_down_after_a_gap_is_never_held() {
-    let cases = [(Gap::SameRun, Verdict::Unknown), (Gap::UnknownRun, Verdict::Unknown), (Gap::OtherRun, Verdict::Shutdown)];
+    let cases = [(Gap::SameRun, Verdict::Unknown), (Gap::UnknownRun, Verdict::Shutdown), (Gap::OtherRun, Verdict::Shutdown)];
     for (gap, verdict) in cases {
         let mut exited = container("web");
         (exited.state, exited.finished_at) = (ContainerState::Exited, Some(time(-5_000)));

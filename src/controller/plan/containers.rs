@@ -188,6 +188,9 @@ pub(super) fn create(
         planner.wait(subject, wait, Some(until));
         return None;
     }
+    if !images::ensure(planner, service) {
+        return None;
+    }
     let needed = needs(planner, slots, service, replica, old);
     let Needed { mut spec, networks, after, dependencies } = match needed {
         Ok(needed) => needed,
@@ -196,9 +199,6 @@ pub(super) fn create(
             return None;
         }
     };
-    if !images::ensure(planner, service) {
-        return None;
-    }
     if let Some(old) = old {
         spec.name = super::identity::temporary_name(old, &spec.name);
     }

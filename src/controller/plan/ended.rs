@@ -26,6 +26,7 @@ pub(super) fn decide(
     let end = planner.snapshot.ends.get(&container.id).filter(|end| end.started_at == container.started_at);
     let at = end.map(|end| end.at).or(container.finished_at).unwrap_or(planner.now);
     let start = |planner: &mut Planner<'_>, cause| containers::start(planner, slots, service, replica, container, cause);
+    let asked_again = service.restarted_at.max(service.retried_at).is_some_and(|asked| asked > at);
     match verdict(planner, end, container) {
         Verdict::Pending { until } => planner.wait_replica(replica, WaitReason::IntentPending, Some(until)),
         Verdict::ExternalStop if planner.desired.recovery.external_stop == ExternalStop::Revert => {
@@ -35,6 +36,7 @@ pub(super) fn decide(
         Verdict::Ours(StopReason::Restart) => start(planner, Cause::RestartRequested),
         Verdict::Ours(StopReason::Replace | StopReason::Remove) => start(planner, Cause::Unfinished),
         Verdict::Shutdown => start(planner, Cause::EngineRestarted),
+        Verdict::Unknown | Verdict::OwnAccord | Verdict::Killed if asked_again => start(planner, Cause::RestartRequested),
         Verdict::Unknown if container.exit_code == 0 && completes(service, 0) => complete(planner, service, replica, at, 0),
         Verdict::Unknown => {
             if planner.history.replica(replica).was_running {
@@ -104,7 +106,7 @@ fn failed(
         Some(failure) => (failure.at, failure.message.clone()),
         None => (at, describe(container)),
     };
-    let forgiven = service.retried_at.is_some_and(|retried| retried >= at);
+    let forgiven = recovery::forgiven_at(planner, service).is_some_and(|forgiven| forgiven >= at);
     if known.is_none() && !forgiven {
         planner.note(Note::Failed {
             replica: replica.clone(),

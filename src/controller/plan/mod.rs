@@ -134,8 +134,8 @@ impl<'a> Planner<'a> {
         if obstacle.kind.is_transient() {
             delay = delay.min(TRANSIENT_CAP);
         }
-        let retried = self.desired.services.values().filter_map(|service| service.retried_at).max();
-        if retried.is_some_and(|at| at > obstacle.last_at) { self.now } else { later(obstacle.last_at, delay) }
+        let forgiven = self.desired.services.values().filter_map(|service| recovery::forgiven_at(self, service)).max();
+        if forgiven.is_some_and(|at| at > obstacle.last_at) { self.now } else { later(obstacle.last_at, delay) }
     }
 
     fn finish(mut self) -> Plan {

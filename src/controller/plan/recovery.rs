@@ -33,7 +33,7 @@ pub(super) fn record(planner: &mut Planner<'_>, service: &DesiredService, replic
     let record = planner.history.replica(replica);
     let other_spec = !record.spec_hash.is_empty() && record.spec_hash != service.spec_hash;
     let last = record.failure.as_ref().map(|failure| failure.at).max(record.last_attempt_at);
-    let retried = service.retried_at.is_some_and(|at| last.is_some_and(|last| last < at));
+    let retried = forgiven_at(planner, service).is_some_and(|at| last.is_some_and(|last| last < at));
     if !other_spec && !retried {
         return record;
     }
@@ -41,6 +41,11 @@ pub(super) fn record(planner: &mut Planner<'_>, service: &DesiredService, replic
         planner.note(Note::StartedOver(replica.clone()));
     }
     ReplicaHistory { was_running: record.was_running, was_ours: record.was_ours, ..ReplicaHistory::default() }
+}
+
+/// Failures before this moment count no more: `retry` was asked for, or the host was booted.
+pub(super) fn forgiven_at(planner: &Planner<'_>, service: &DesiredService) -> Option<Timestamp> {
+    service.retried_at.max(planner.desired.host_booted_at)
 }
 
 /// What to do about a failure.

@@ -5,7 +5,6 @@ use tracing::debug;
 use crate::model::{
     Adopted, Completion, Desired, Failure as Failed, History, Memory, Note, Plan, Reason, ReplicaHistory, Severity,
 };
-use crate::store::StoreError;
 
 use super::replica_mut;
 use crate::controller::Controller;
@@ -100,8 +99,5 @@ pub(super) async fn clean_up(controller: &Controller, desired: &Desired, plan: &
         return Ok(());
     }
     debug!(deployment = %desired.key, "all it made is gone");
-    controller.registry.gone(&desired.key).await.map_err(|error| match error {
-        crate::registry::RegistryError::Store(error) => Failure::Store(error),
-        other => Failure::Store(StoreError::Corrupt(other.to_string())),
-    })
+    controller.registry.gone(&desired.key).await.map_err(Failure::from)
 }

@@ -100,7 +100,8 @@ pub fn key_of(object: &Value) -> Key {
     Key::new(text("namespace"), text("name"))
 }
 
-fn is_deleting(object: &Value) -> bool {
+/// Whether it is being deleted.
+pub fn is_deleting(object: &Value) -> bool {
     !object["metadata"]["deletionTimestamp"].is_null()
 }
 

@@ -34,7 +34,7 @@ use crate::model::{Key, annotations};
 use crate::registry::{DeleteOptions, Registry, RegistryError, WriteOptions};
 use crate::sources::files::{Scan, scan};
 use crate::store::{Kind, Object, Part, StoreError};
-use diff::{Circumstances, Diff, Step, diff, in_force};
+use diff::{Circumstances, Diff, Step, diff, in_force, is_deleting, key_of};
 use memory::Memory;
 use read::{Cache, Declared, Reading, read};
 use tell::Told;
@@ -127,7 +127,7 @@ impl Folder {
         let Diff { steps, gone } = diff(&reading, &stored, &circumstances);
 
         self.missing.retain(|key, _| gone.contains(key));
-        let leaving = stored.iter().any(|object| is_leaving(object) && reading.declared.contains_key(&key_of(object)));
+        let leaving = stored.iter().any(|object| is_deleting(object) && reading.declared.contains_key(&key_of(object)));
         let waiting = gone.iter().any(|key| !circumstances.long_gone.contains(key));
         for key in gone {
             self.missing.entry(key).or_insert(now);

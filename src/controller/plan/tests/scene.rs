@@ -135,6 +135,7 @@ impl Scene {
                     stable_window: Duration::from_secs(600),
                     external_stop: ExternalStop::Respect,
                 },
+                host_booted_at: None,
                 holds: vec![],
             },
             snapshot: Snapshot { images, networks: [("net1".to_owned(), made)].into(), ..Snapshot::default() },
