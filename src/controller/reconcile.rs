@@ -32,7 +32,7 @@ pub enum TurnError {
         key: Key,
         /// Why.
         #[source]
-        source: StoreError,
+        source: Box<StoreError>,
     },
     /// A stored object cannot be read.
     #[error("reading deployment {key} from the store")]
@@ -65,7 +65,7 @@ impl Controller {
     pub(super) async fn reconcile(self: Arc<Self>, key: Key) -> Result<Requeue, TurnError> {
         let span = info_span!("reconcile", deployment = %key, actions = tracing::field::Empty);
         self.turn(&key).instrument(span).await.map_err(|error| match error {
-            Failure::Store(source) => TurnError::Store { key, source },
+            Failure::Store(source) => TurnError::Store { key, source: Box::new(source) },
             Failure::Unreadable(source) => TurnError::Unreadable { key, source },
         })
     }

@@ -340,9 +340,9 @@ impl Snapshot {
     pub fn image(&self, reference: &str) -> Option<&Image> {
         let full = familiar_reference(reference);
         self.images.get(reference).or_else(|| {
-            self.images.values().find(|image| {
-                image.tags.iter().any(|tag| *tag == full) || image.digests.iter().any(|digest| same_digest(digest, &full))
-            })
+            self.images
+                .values()
+                .find(|image| image.tags.contains(&full) || image.digests.iter().any(|digest| same_digest(digest, &full)))
         })
     }
 }

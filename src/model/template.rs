@@ -24,7 +24,7 @@ pub struct ContainerSpec {
     pub env: Vec<String>,
     /// Labels of the user, ours and Compose's.
     pub labels: BTreeMap<String, String>,
-    /// Name or uid[:gid].
+    /// Name, or `uid[:gid]`.
     pub user: Option<String>,
     /// Working directory.
     pub working_dir: Option<String>,

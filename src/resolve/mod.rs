@@ -1,7 +1,7 @@
 //! A Deployment and its Holds, resolved for the planner: Compose's words become [`Desired`].
 //!
 //! Pure. Everything a container is made from is decided here, once, from the object alone; the planner adds what depends
-//! on the replica (name, number, namespace parents, volumes to carry over) and compares [`DesiredService::spec_hash`].
+//! on the replica (name, number, namespace parents, volumes to carry over) and compares `spec_hash`.
 //!
 //! | file | what |
 //! |---|---|

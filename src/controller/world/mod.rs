@@ -8,7 +8,7 @@
 //! # Guarantees
 //! - No question to the engine holds up the reading of events, or another object's.
 //! - An answer is shown only if nothing newer is known of its object; a list that fails changes nothing.
-//! - A container of ours that is down has an [`End`](crate::model::End) in the picture, if only "not decided yet".
+//! - A container of ours that is down has an `End` in the picture, if only "not decided yet".
 //! - Verdicts are on disk before they are shown, and the cursor never passes the start of an undecided sequence: an
 //!   operator that is killed reads it again.
 

@@ -220,7 +220,7 @@ pub struct Service {
     /// Resource limits of processes.
     #[serde(skip_serializing_if = "is_empty")]
     pub ulimits: BTreeMap<String, Ulimit>,
-    /// Name or uid[:gid].
+    /// Name, or `uid[:gid]`.
     #[serde(skip_serializing_if = "is_empty")]
     pub user: Option<String>,
     /// `host`.

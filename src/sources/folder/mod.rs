@@ -1,7 +1,7 @@
 //! The watched folder of manifests (`--manifests`).
 //!
 //! # Flow
-//! [`watch`] notices a change, [`scan`] reads all files, [`read`] says what they declare, [`diff`] holds that against the
+//! `watch` notices a change, `scan` reads all files, `read` says what they declare, `diff` holds that against the
 //! store (pure), and the steps are written through the [`Registry`]. Level-triggered: a scan looks at everything, so a
 //! missed event costs at most a rescan.
 //!

@@ -159,7 +159,9 @@ fn nothing_is_done_to_a_container_that_does_not_tell_its_state_and_its_siblings_
     let mut silent = container("app-1");
     (silent.started_at, silent.networks) = (None, Default::default());
     let id = silent.id.clone();
-    let scene = Scene::declares([service("app"), service("db")]).with(silent).change(|s| drop(s.snapshot.unread.insert(id)));
+    let scene = Scene::declares([service("app"), service("db")]).with(silent).change(|s| {
+        s.snapshot.unread.insert(id);
+    });
     let plan = scene.plan();
     assert!(plan.actions.iter().all(|action| action.subject == Subject::Replica(ReplicaId::new("db", 1))), "{plan}");
     assert!(!plan.actions.is_empty());
