@@ -125,12 +125,15 @@ impl Registry {
         Ok(Written { object, warnings })
     }
 
-    async fn create_hold(&self, object: Value, options: &WriteOptions) -> Result<Written> {
-        let Admitted { mut object, warnings } = admit(Kind::Hold, object, None, options)?;
-        let (key, target) = covered(&object)?;
-        if object["metadata"]["name"].as_str().is_none_or(str::is_empty) {
+    async fn create_hold(&self, mut object: Value, options: &WriteOptions) -> Result<Written> {
+        // Whoever lays one need not think of a name; what it covers is checked with the rest.
+        if object["metadata"]["name"].as_str().is_none_or(str::is_empty)
+            && let Ok((key, target)) = covered(&object)
+        {
             object["metadata"]["name"] = made_up_name(&key.name, &target).into();
         }
+        let Admitted { mut object, warnings } = admit(Kind::Hold, object, None, options)?;
+        let (key, _) = covered(&object)?;
         self.complete_hold(&mut object, None, &options.by)?;
         if options.dry_run {
             return Ok(Written { object: Arc::new(object), warnings });
