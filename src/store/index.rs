@@ -1,7 +1,9 @@
 //! sled: every row under its name, rebuildable from the journal and from memory.
 //!
-//! sled 0.34 does not fail cleanly when its files are damaged: it panics, or opens with rows silently missing. So each
+//! sled 0.34 does not fail cleanly. When its files are damaged it panics, or opens with rows silently missing: so each
 //! write carries a seal, the count and a checksum of all rows, and an index is taken for good only if its rows match it.
+//! When a write of a large page met a full disk, its next flush, which dropping it makes too, waits for ever: so it is run
+//! on a thread of its own with a deadline, and one that has failed is abandoned, never dropped.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, Permissions};
@@ -9,7 +11,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +23,8 @@ const CACHE_BYTES: u64 = 2 << 20;
 /// Rows written at once when many are.
 const CHUNK: usize = 500;
 const SEAL: &str = "seal";
+/// How long a call into sled may take before it is taken to hang.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why it cannot be used.
 #[derive(Debug)]
@@ -41,7 +46,8 @@ struct Seal {
 
 /// An open index.
 pub(super) struct Index {
-    db: sled::Db,
+    /// `None`: it was abandoned.
+    db: Option<sled::Db>,
     seal: Seal,
     /// Checksum of each row that it holds.
     sums: BTreeMap<String, u32>,
@@ -50,26 +56,37 @@ pub(super) struct Index {
 impl Index {
     /// Opens it, or makes it, and reads all rows.
     pub fn open(folder: &Path) -> Result<(Self, Rows), Unusable> {
-        let existed = folder.exists();
-        guarded("open", || {
-            if !existed {
-                DirBuilder::new().mode(0o700).create(folder).map_err(Unusable::Refused)?;
-            }
-            let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).mode(sled::Mode::LowSpace);
+        if !folder.exists() {
+            DirBuilder::new().mode(0o700).create(folder).map_err(Unusable::Refused)?;
+        }
+        let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).mode(sled::Mode::LowSpace);
+        let (db, seal, rows) = guarded("open", move || {
             let db = config.open().map_err(classify)?;
-            close_to_others(folder);
-            let (seal, rows) = read_all(&db)?;
-            let mut index = Self { db, seal: Seal::default(), sums: BTreeMap::new() };
-            for (name, row) in &rows {
-                index.count(name, Some(row));
+            match read_all(&db) {
+                Ok((seal, rows)) => Ok((db, seal, rows)),
+                Err(unusable) => {
+                    std::mem::forget(db);
+                    Err(unusable)
+                }
             }
-            match seal {
-                Some(seal) => index.check(seal)?,
-                None if rows.is_empty() => index.write(&[], 0, true)?,
-                None => return Err(broken("it opened without its seal")),
+        })?;
+        close_to_others(folder);
+        let mut index = Self { db: Some(db), seal: Seal::default(), sums: BTreeMap::new() };
+        for (name, row) in &rows {
+            index.count(name, Some(row));
+        }
+        let checked = match seal {
+            Some(seal) => index.check(seal),
+            None if rows.is_empty() => index.write(&[], 0, true),
+            None => Err(broken("it opened without its seal")),
+        };
+        match checked {
+            Ok(()) => Ok((index, rows)),
+            Err(unusable) => {
+                index.abandon();
+                Err(unusable)
             }
-            Ok((index, rows))
-        })
+        }
     }
 
     /// Journal sequence up to which it has everything.
@@ -91,12 +108,11 @@ impl Index {
             }
         }
         batch.insert(SEAL, serde_json::to_vec(&self.seal).unwrap_or_default());
-        guarded("write", || {
-            self.db.apply_batch(batch).map_err(classify)?;
-            if flush {
-                self.db.flush().map_err(classify)?;
-            }
-            Ok(())
+        let Some(db) = self.db.clone() else { return Err(broken("it was abandoned")) };
+        guarded("write", move || {
+            let written = db.apply_batch(batch).and_then(|()| if flush { db.flush().map(drop) } else { Ok(()) });
+            // The index has another handle: this one is never the last, whose drop would flush.
+            written.map_err(classify)
         })
     }
 
@@ -111,14 +127,9 @@ impl Index {
         self.write(&[], applied, true)
     }
 
-    /// Closes it, whatever state it is in. `broken`: without writing anything more.
-    pub fn close(self, broken: bool) {
-        if broken {
-            // Dropping a database that has panicked may panic or hang: its threads and its file stay until we exit.
-            std::mem::forget(self.db);
-        } else {
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(self.db)));
-        }
+    /// Gives it up after a failure: its threads and its open file stay until the process exits.
+    pub fn abandon(mut self) {
+        std::mem::forget(self.db.take());
     }
 
     fn check(&mut self, seal: Seal) -> Result<(), Unusable> {
@@ -143,6 +154,19 @@ impl Index {
         if let Some(before) = before {
             self.seal.rows -= 1;
             self.seal.sum = self.seal.sum.wrapping_sub(before.into());
+        }
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        let Some(db) = self.db.take() else { return };
+        let closed = guarded("close", move || {
+            drop(db);
+            Ok(())
+        });
+        if let Err(unusable) = closed {
+            tracing::warn!(?unusable, "the index was not closed cleanly; the journal has what matters");
         }
     }
 }
@@ -184,13 +208,20 @@ fn checksum(name: &str, row: &Row) -> u32 {
     hasher.finalize()
 }
 
-/// Runs sled, which panics on damage it meets.
-fn guarded<T>(attempt: &str, work: impl FnOnce() -> Result<T, Unusable>) -> Result<T, Unusable> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
-        let first_line: Arc<str> = text.as_deref().and_then(|text| text.lines().next()).unwrap_or("no message").into();
-        Err(Unusable::Broken(format!("sled panicked at {attempt}: {first_line}")))
-    })
+/// Runs sled on a thread of its own: it panics on damage it meets, and it can hang.
+fn guarded<T: Send + 'static>(attempt: &str, work: impl FnOnce() -> Result<T, Unusable> + Send + 'static) -> Result<T, Unusable> {
+    let (answer, answered) = mpsc::channel();
+    let run = move || drop(answer.send(catch_unwind(AssertUnwindSafe(work))));
+    std::thread::Builder::new().name(format!("sled-{attempt}")).spawn(run).map_err(Unusable::Refused)?;
+    match answered.recv_timeout(PATIENCE) {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => {
+            let text = panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
+            let first_line = text.as_deref().and_then(|text| text.lines().next()).unwrap_or("no message");
+            Err(Unusable::Broken(format!("sled panicked at {attempt}: {first_line}")))
+        }
+        Err(_) => Err(Unusable::Broken(format!("sled did not come back from {attempt} within {PATIENCE:?}"))),
+    }
 }
 
 fn classify(error: sled::Error) -> Unusable {

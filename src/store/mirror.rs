@@ -10,6 +10,8 @@ use crate::clock::{SharedClock, Timestamp};
 
 /// Between two tries to get sled back.
 const RETRY: Duration = Duration::from_secs(1);
+/// Space that must be free beyond what is written, before sled is tried again.
+const SPARE: usize = 1 << 20;
 
 /// sled, or why it is not there.
 pub(super) struct Mirror {
@@ -66,43 +68,42 @@ impl Mirror {
         self.index.as_ref().map(|_| ()).map_err(|down| down.failure.clone())
     }
 
+    /// Abandons an index that failed. Its folder is moved aside if it is broken; if the disk refused it there is nothing to
+    /// learn from it, and its space is given back.
     fn give_up(&mut self, unusable: &Unusable, clock: &SharedClock) {
-        let failure = Failure::of(&self.folder, unusable);
-        tracing::error!(error = %failure.message, "the index cannot be written; the journal goes on");
-        let broken = matches!(unusable, Unusable::Broken(_));
-        let mut down = Down { failure, retry_at: Instant::now() + RETRY };
-        if broken {
-            down.retry_at = Instant::now();
-        }
+        let down = Down::new(&self.folder, unusable);
+        tracing::error!(error = %down.failure.message, "the index cannot be written; the journal goes on");
         if let Ok(index) = std::mem::replace(&mut self.index, Err(down)) {
-            index.close(broken);
+            index.abandon();
         }
-        if broken && let Err(error) = set_aside(&self.folder, clock.now()) {
-            tracing::error!(%error, "the broken index cannot be moved aside");
+        let cleared = match unusable {
+            Unusable::Broken(_) => set_aside(&self.folder, clock.now()).map(drop),
+            Unusable::Refused(_) => discard(&self.folder),
+        };
+        if let Err(error) = cleared {
+            tracing::error!(%error, "the failed index cannot be moved out of the way");
         }
     }
 
     fn reopened(&self, everything: &Rows, applied: u64, clock: &SharedClock) -> Result<Index, Unusable> {
-        let opened = Index::open(&self.folder).or_else(|unusable| match unusable {
-            Unusable::Broken(why) => {
-                tracing::error!(why, "the index is broken and is made anew");
-                set_aside(&self.folder, clock.now()).map_err(Unusable::Refused)?;
-                Index::open(&self.folder)
-            }
-            refused => Err(refused),
+        let bytes: usize = everything.iter().map(|(name, row)| name.len() + row.text.len()).sum();
+        probe(&self.folder, bytes).map_err(Unusable::Refused)?;
+        let opened = Index::open(&self.folder).or_else(|unusable| {
+            tracing::error!(?unusable, "the index cannot be opened and is made anew");
+            set_aside(&self.folder, clock.now()).map_err(Unusable::Refused)?;
+            Index::open(&self.folder)
         });
         let (mut index, _) = opened?;
-        index.make_equal(everything, applied)?;
-        tracing::info!("the index is written again");
-        Ok(index)
-    }
-}
-
-impl Drop for Mirror {
-    fn drop(&mut self) {
-        let gone = Down { failure: Failure::of(&self.folder, &Unusable::Broken("closed".into())), retry_at: Instant::now() };
-        if let Ok(index) = std::mem::replace(&mut self.index, Err(gone)) {
-            index.close(false);
+        match index.make_equal(everything, applied) {
+            Ok(()) => {
+                tracing::info!("the index is written again");
+                Ok(index)
+            }
+            Err(unusable) => {
+                index.abandon();
+                discard(&self.folder).map_err(Unusable::Refused)?;
+                Err(unusable)
+            }
         }
     }
 }
@@ -121,6 +122,25 @@ impl Failure {
             Unusable::Broken(why) => Self::new(attempt, &std::io::Error::other(why.clone())),
         }
     }
+}
+
+/// Finds out whether there is space for an index, before sled does: one that meets a full disk cannot be closed any more.
+fn probe(folder: &Path, bytes: usize) -> std::io::Result<()> {
+    let path = folder.with_extension("probe");
+    let written = std::fs::write(&path, vec![0; 2 * bytes + SPARE]);
+    let removed = std::fs::remove_file(&path);
+    written.and(removed)
+}
+
+/// Removes an index that was abandoned. Its file is still open: it is emptied first, so that its space is free at once.
+fn discard(folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_file() {
+            std::fs::OpenOptions::new().write(true).open(path)?.set_len(0)?;
+        }
+    }
+    std::fs::remove_dir_all(folder)
 }
 
 /// Moves a broken index out of the way, where people can look at it; earlier ones are removed. Returns where it is now.

@@ -66,10 +66,7 @@ fn find_rows(contents: &Contents, folder: &Path, clock: &SharedClock) -> Found {
         let merged = if opened_empty { Err("it opened empty".into()) } else { merge(contents, &rows, index.applied()) };
         match merged {
             Ok(merged) => Ok((index, merged)),
-            Err(why) => {
-                index.close(false);
-                Err(Unusable::Broken(why))
-            }
+            Err(why) => Err(Unusable::Broken(why)),
         }
     });
     let from_journal = || -> Rows {

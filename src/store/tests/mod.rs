@@ -2,7 +2,10 @@
 
 mod crash;
 mod damage;
+mod disk;
 mod feed;
+mod many;
+mod model;
 mod objects;
 mod remembered;
 
