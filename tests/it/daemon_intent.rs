@@ -50,6 +50,7 @@ impl Scene {
         eventually(secs(40), "what should run is back", || {
             others().try_for_each(|number| self.docker().running(&self.name(number)))
         });
+        await_held(&self.operator, "web", held);
         holds_for(secs(12), "it stays so", || {
             others().try_for_each(|number| self.docker().running(&self.name(number)))?;
             down.iter().try_for_each(|number| self.docker().in_state(&self.name(*number), "exited"))?;

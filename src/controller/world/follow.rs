@@ -16,9 +16,9 @@ use crate::model::{EngineEvent, EventKind, HealthStatus};
 
 use super::ask::Answer;
 use super::connect::Link;
+use super::ledger::Baseline;
 use super::look::Trust;
 use super::picture;
-use super::scribe::Note;
 use super::{Seen, State, World, WorldChange};
 
 /// Pause before a full look that failed is repeated.
@@ -115,9 +115,9 @@ impl World {
             state.seen.below_floor = link.gap == Gap::Replayed;
             if link.gap != Gap::Replayed {
                 let floor = link.subscribed_at.as_nanosecond().try_into().unwrap_or(i64::MAX);
+                let baseline = Baseline { cursor: link.anchor.clone(), run: link.run.clone(), floor };
                 let (latest, settled) = (link.anchor.clone(), link.anchor);
-                state.seen = Seen { latest, settled, floor, ..Seen::default() };
-                self.note(Note::Floor(floor));
+                state.seen = Seen { latest, settled, floor, baseline: Some(baseline), ..Seen::default() };
             }
             if link.restarted.is_some() {
                 state.restarted = link.restarted;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::controller::intent::{Owner, Signals};
@@ -16,8 +17,21 @@ pub(super) type Signalled = BTreeMap<String, Signals>;
 
 /// Where [`Signalled`] is kept.
 const SIGNALS: &str = "intent/signals";
-/// Where the moment is kept before which events were not for us.
-const FLOOR: &str = "intent/floor";
+/// Where [`Baseline`] is kept.
+const BASELINE: &str = "intent/baseline";
+
+/// Where the reading of a daemon's events began: survives a SIGKILL from the moment the engine was first seen as a whole, as how
+/// far they have been read since does not.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Baseline {
+    /// The last event before.
+    pub(super) cursor: Option<EventCursor>,
+    /// The run of the daemon.
+    pub(super) run: EngineRun,
+    /// The moment, in the daemon's nanoseconds, before which its events were not for us.
+    pub(super) floor: i64,
+}
 
 /// What was written down before.
 #[derive(Debug, Default, Clone)]
@@ -43,7 +57,7 @@ pub(super) trait Ledger: Send + Sync + 'static {
     async fn put_end(&self, container_id: &str, end: Option<End>) -> store::Result<()>;
     async fn put_signals(&self, signals: &Signalled) -> store::Result<()>;
     async fn put_seen(&self, cursor: Option<EventCursor>, run: EngineRun) -> store::Result<()>;
-    async fn put_floor(&self, floor: i64) -> store::Result<()>;
+    async fn put_baseline(&self, baseline: &Baseline) -> store::Result<()>;
     async fn hold(&self, owner: &Owner, at: Timestamp) -> registry::Result<()>;
     async fn lift(&self, owner: &Owner, at: Timestamp) -> registry::Result<()>;
 }
@@ -54,8 +68,7 @@ impl Ledger for Registry {
         let store = self.store();
         let (cursor, run) = store.engine_seen()?;
         let signals = note(store, SIGNALS)?.unwrap_or_default();
-        let floor = note(store, FLOOR)?.unwrap_or_default();
-        Ok(Recorded { ends: store.ends()?, signals, cursor, run, floor })
+        Ok(Recorded { ends: store.ends()?, signals, ..resume(note(store, BASELINE)?, cursor, run) })
     }
 
     fn claimant(&self, project: &str) -> Option<Key> {
@@ -84,8 +97,9 @@ impl Ledger for Registry {
         self.store().put_engine_seen(cursor, run).await
     }
 
-    async fn put_floor(&self, floor: i64) -> store::Result<()> {
-        self.store().put_note(FLOOR, Some(floor.into())).await
+    async fn put_baseline(&self, baseline: &Baseline) -> store::Result<()> {
+        let note = serde_json::to_value(baseline).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        self.store().put_note(BASELINE, Some(note)).await
     }
 
     async fn hold(&self, owner: &Owner, at: Timestamp) -> registry::Result<()> {
@@ -95,6 +109,14 @@ impl Ledger for Registry {
     async fn lift(&self, owner: &Owner, at: Timestamp) -> registry::Result<()> {
         self.lift_external_stop(&owner.key, &owner.replica, at).await.map(drop)
     }
+}
+
+/// How far the events have been read, of which the last second may be lost, held against the baseline, which never is.
+pub(super) fn resume(baseline: Option<Baseline>, cursor: Option<EventCursor>, run: Option<EngineRun>) -> Recorded {
+    let Some(baseline) = baseline else { return Recorded { cursor, run, ..Recorded::default() } };
+    let is_later = |seen: &EventCursor| baseline.cursor.as_ref().is_none_or(|base| base.time_nanos <= seen.time_nanos);
+    let of_this_run = cursor.filter(|seen| run.as_ref() == Some(&baseline.run) && is_later(seen));
+    Recorded { cursor: of_this_run.or(baseline.cursor), run: Some(baseline.run), floor: baseline.floor, ..Recorded::default() }
 }
 
 fn note<T: DeserializeOwned>(store: &Store, name: &str) -> store::Result<Option<T>> {

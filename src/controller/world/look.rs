@@ -9,6 +9,7 @@ use crate::docker::{self, ContainerLine};
 use crate::model::Container;
 
 use super::picture::Applied;
+use super::scribe::Note;
 use super::{State, World, WorldChange};
 
 /// Looks at single containers that may be under way at once in a full look.
@@ -186,6 +187,10 @@ impl World {
         match result {
             Ok(changed) => {
                 let back = state.contact.good();
+                // After the verdicts on what was found, which are on their way to disk.
+                if let Some(baseline) = state.seen.baseline.take() {
+                    self.note(Note::Baseline(baseline));
+                }
                 if let Some(host) = state.restarted.take() {
                     self.tell(WorldChange::EngineRestarted { host });
                 }

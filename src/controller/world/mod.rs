@@ -42,7 +42,7 @@ use crate::registry::Registry;
 use crate::store::{self, StoreError};
 
 use ask::Answer;
-use ledger::{Ledger, Signalled};
+use ledger::{Baseline, Ledger, Signalled};
 use picture::{Labels, Picture};
 use scribe::Note;
 use view::Contact;
@@ -106,6 +106,8 @@ struct Seen {
     settled: Option<EventCursor>,
     /// The moment, in the daemon's nanoseconds, before which its events were not for us: the run was new to us then.
     floor: i64,
+    /// To be written once the engine has been seen as a whole.
+    baseline: Option<Baseline>,
     /// A replay has not come to `floor` yet.
     below_floor: bool,
     /// What was written of this run last, if anything was.

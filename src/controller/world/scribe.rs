@@ -13,7 +13,7 @@ use crate::model::{End, EngineRun, EventCursor};
 use crate::store;
 
 use super::World;
-use super::ledger::Signalled;
+use super::ledger::{Baseline, Signalled};
 
 /// Pause before a Hold that could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(2);
@@ -33,8 +33,8 @@ pub(super) enum Note {
     Signals(Signalled),
     /// How far the events have been read.
     Seen { cursor: Option<EventCursor>, run: EngineRun },
-    /// Events before this moment were not for us.
-    Floor(i64),
+    /// Where the reading of this run's events began.
+    Baseline(Baseline),
     /// Nothing more follows.
     Close,
 }
@@ -49,7 +49,9 @@ impl World {
                 Note::Lift { owner, at } => self.write_lift(owner, at).await,
                 Note::Signals(signals) => warn_of(self.ledger.put_signals(&signals).await, "the signals that containers got"),
                 Note::Seen { cursor, run } => warn_of(self.ledger.put_seen(cursor, run).await, "how far events have been read"),
-                Note::Floor(floor) => warn_of(self.ledger.put_floor(floor).await, "since when events are read"),
+                Note::Baseline(baseline) => {
+                    warn_of(self.ledger.put_baseline(&baseline).await, "where the reading of events began")
+                }
                 Note::Close => return,
             }
         }

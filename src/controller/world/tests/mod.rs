@@ -45,6 +45,8 @@ impl Scene {
         }
         let mut scene = Self::open(daemon, Arc::default(), clock);
         scene.seen().await;
+        // Where the events begin is written down.
+        millis(20).await;
         scene.daemon.calls();
         scene
     }

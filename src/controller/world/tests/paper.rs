@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::controller::intent::Owner;
-use crate::controller::world::ledger::{Ledger, Recorded, Signalled};
+use crate::controller::world::ledger::{Baseline, Ledger, Recorded, Signalled, resume};
 use crate::model::{End, EngineRun, EventCursor, Key};
 use crate::registry;
 use crate::store::{self, StoreError};
@@ -22,7 +22,7 @@ pub struct Written {
     pub signals: Signalled,
     pub cursor: Option<EventCursor>,
     pub run: Option<EngineRun>,
-    pub floor: i64,
+    pub baseline: Option<Baseline>,
     pub holds: BTreeMap<String, Timestamp>,
     pub laid: u32,
     pub seen_writes: u32,
@@ -43,7 +43,7 @@ impl Paper {
             signals: written.signals.clone(),
             cursor: written.cursor.clone(),
             run: written.run.clone(),
-            floor: written.floor,
+            baseline: written.baseline.clone(),
             holds: written.holds.clone(),
             projects: written.projects.clone(),
             ..Written::default()
@@ -65,13 +65,8 @@ impl Ledger for std::sync::Arc<Paper> {
     fn recorded(&self) -> store::Result<Recorded> {
         let written = self.lock();
         let ends = written.ends.iter().map(|(id, end)| (id.clone(), end.clone())).collect();
-        Ok(Recorded {
-            ends,
-            signals: written.signals.clone(),
-            cursor: written.cursor.clone(),
-            run: written.run.clone(),
-            floor: written.floor,
-        })
+        let read = resume(written.baseline.clone(), written.cursor.clone(), written.run.clone());
+        Ok(Recorded { ends, signals: written.signals.clone(), ..read })
     }
     fn claimant(&self, project: &str) -> Option<Key> {
         self.lock().projects.get(project).cloned()
@@ -94,8 +89,8 @@ impl Ledger for std::sync::Arc<Paper> {
         written.seen_writes += 1;
         Ok(())
     }
-    async fn put_floor(&self, floor: i64) -> store::Result<()> {
-        self.write().await?.floor = floor;
+    async fn put_baseline(&self, baseline: &Baseline) -> store::Result<()> {
+        self.write().await?.baseline = Some(baseline.clone());
         Ok(())
     }
     async fn hold(&self, owner: &Owner, at: Timestamp) -> registry::Result<()> {

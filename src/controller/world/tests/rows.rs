@@ -310,3 +310,32 @@ async fn a_plan_that_is_older_than_a_stop_by_hand_starts_nothing() {
     scene.world.may_start("web").unwrap_err();
     scene.world.may_start("never seen").unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_killed_young_understands_though_how_far_it_had_read_is_lost() {
+    for restarted in [false, true] {
+        let mut scene = Scene::with(&["web"]).await;
+        if restarted {
+            // What is left on disk is of the run before: the record of the new one was not flushed.
+            seconds(5).await;
+            let before = scene.paper.lock().run.clone();
+            scene.daemon.go();
+            scene.daemon.come_back();
+            // A daemon with nothing in its buffer yet has nothing to be known by.
+            scene.daemon.emit_network("bridge", "create");
+            scene.until(|snapshot| snapshot.run.daemon == Some((101, 2))).await;
+            millis(200).await;
+            scene.paper.lock().run = before;
+        }
+        millis(50).await;
+        let (daemon, paper, clock) = scene.killed();
+        if !restarted {
+            let mut written = paper.lock();
+            (written.cursor, written.run) = (None, None);
+        }
+        daemon.stop("web").await;
+        scene = Scene::open(daemon, paper, clock);
+        assert_eq!(scene.verdict("web").await, Verdict::ExternalStop, "daemon restarted: {restarted}");
+        assert_eq!(scene.holds(), ["web-1"]);
+    }
+}
