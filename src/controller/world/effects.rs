@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::controller::intent::Effect;
 use crate::model::{End, Verdict};
 
+use super::ledger::Baseline;
 use super::scribe::{Done, Note};
 use super::{State, World, WorldChange};
 
@@ -110,6 +111,10 @@ impl World {
         // While there is trouble nobody has looked what this run of the engine did to the containers.
         let Some(run) = state.seen.run.clone().filter(|_| state.contact.is_good()) else { return };
         let settled = state.seen.settled.clone();
+        if settled.is_some() && !std::mem::replace(&mut state.seen.anchored, true) {
+            // The buffer was empty when this run was met. Its first event has to survive a SIGKILL, as the baseline does.
+            self.note(Note::Baseline(Baseline { cursor: settled.clone(), run: run.clone(), floor: state.seen.floor }));
+        }
         if state.seen.written.as_ref() != Some(&settled) {
             state.seen.written = Some(settled.clone());
             self.note(Note::Seen { cursor: settled, run });

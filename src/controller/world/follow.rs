@@ -116,8 +116,8 @@ impl World {
             if link.gap != Gap::Replayed {
                 let floor = link.subscribed_at.as_nanosecond().try_into().unwrap_or(i64::MAX);
                 let baseline = Baseline { cursor: link.anchor.clone(), run: link.run.clone(), floor };
-                let (latest, settled) = (link.anchor.clone(), link.anchor);
-                state.seen = Seen { latest, settled, floor, baseline: Some(baseline), ..Seen::default() };
+                let (latest, settled, anchored) = (link.anchor.clone(), link.anchor.clone(), link.anchor.is_some());
+                state.seen = Seen { latest, settled, floor, anchored, baseline: Some(baseline), ..Seen::default() };
             }
             if link.restarted.is_some() {
                 state.restarted = link.restarted;

@@ -108,6 +108,8 @@ struct Seen {
     floor: i64,
     /// To be written once the engine has been seen as a whole.
     baseline: Option<Baseline>,
+    /// The baseline names an event.
+    anchored: bool,
     /// A replay has not come to `floor` yet.
     below_floor: bool,
     /// What was written of this run last, if anything was.
@@ -144,6 +146,7 @@ impl World {
                 latest: recorded.cursor.clone(),
                 settled: recorded.cursor,
                 floor: recorded.floor,
+                anchored: true,
                 ..Seen::default()
             },
             stream: None,

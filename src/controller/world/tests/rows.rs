@@ -339,3 +339,20 @@ async fn an_operator_killed_young_understands_though_how_far_it_had_read_is_lost
         assert_eq!(scene.holds(), ["web-1"]);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn on_a_daemon_without_a_past_the_first_event_is_remembered() {
+    let clock = clock();
+    let daemon = Daemon::new(clock);
+    let mut scene = Scene::open(daemon, Arc::default(), clock);
+    scene.seen().await;
+    scene.daemon.run_container("web", ours("web"));
+    millis(2_000).await;
+    let (daemon, paper, clock) = scene.killed();
+    let mut written = paper.lock();
+    (written.cursor, written.run) = (None, None);
+    drop(written);
+    daemon.stop("web").await;
+    let scene = Scene::open(daemon, paper, clock);
+    assert_eq!(scene.verdict("web").await, Verdict::ExternalStop);
+}
