@@ -70,7 +70,8 @@ impl Settings {
             insecure_loopback: args.insecure_loopback.unwrap_or(false),
             docker_host: args.docker_host.filter(|host| !host.is_empty()),
             mode: args.mode.unwrap_or_default(),
-            manifests: args.manifests,
+            // Watched paths are told in full, and the operator may be asked from elsewhere where they are.
+            manifests: args.manifests.map(|folder| std::path::absolute(&folder).unwrap_or(folder)),
             prune: args.prune.unwrap_or(false),
             resync: args.resync.map_or(Duration::from_secs(30), |resync| resync.0),
             telemetry: telemetry::Options {

@@ -4,8 +4,10 @@
 //! writer at a time.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures::FutureExt;
 use tokio::sync::broadcast;
 use tokio::task::AbortHandle;
 
@@ -46,8 +48,10 @@ impl Jobs {
         let task = tokio::spawn(tracing::Instrument::in_current_span({
             let id = id.clone();
             async move {
-                let outcome = work.await;
-                jobs.finish(&id, outcome);
+                match AssertUnwindSafe(work).catch_unwind().await {
+                    Ok(outcome) => jobs.finish(&id, outcome),
+                    Err(_) => jobs.give_up(&id),
+                }
             }
         }));
         if let Some((_, handle)) = state.running.get_mut(&id) {
@@ -84,6 +88,13 @@ impl Jobs {
                 handle.abort();
             }
         }
+    }
+
+    /// A job panicked, a bug: it is no longer under way, and the next turn plans it anew.
+    fn give_up(&self, id: &(Key, JobKind)) {
+        tracing::error!(deployment = %id.0, job = ?id.1, "a job panicked; it is planned anew");
+        self.lock().running.remove(id);
+        let _ = self.finished.send(id.0.clone());
     }
 
     fn finish(&self, id: &(Key, JobKind), outcome: Outcome) {

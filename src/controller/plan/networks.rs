@@ -1,6 +1,8 @@
 //! Networks: made once, by one writer, used by id.
 
-use crate::model::{Cause, DesiredService, Network, NetworkRef, NetworkSpec, Op, Reason, Subject, WaitReason, labels};
+use crate::model::{
+    Cause, Container, DesiredService, HoldState, Network, NetworkRef, NetworkSpec, Op, Reason, Subject, WaitReason, labels,
+};
 
 use super::holds::{any_free, existing};
 use super::identity::owns;
@@ -55,11 +57,32 @@ fn create(planner: &mut Planner<'_>, spec: &NetworkSpec, cause: Cause, after: Ve
     Ok(NetworkRef::Made(planner.act(Op::CreateNetwork(Box::new(spec.clone())), subject, cause, after)))
 }
 
+/// Who keeps a network from being made anew: somebody else's container on it, or one of ours that is not to be touched.
+fn in_the_way(planner: &Planner<'_>, slots: &Slots<'_>, old: &Network) -> Option<WaitReason> {
+    let on_it = |container: &&Container| container.networks.values().any(|attached| attached.network_id == old.id);
+    planner.snapshot.containers.values().map(AsRef::as_ref).filter(on_it).find_map(|container| {
+        if !slots.all().any(|ours| ours.id == container.id) {
+            let holder = format!(
+                "the definition of network {} changed, and it cannot be made anew while container {} of somebody else is on it; \
+                 disconnect that one",
+                old.name, container.name
+            );
+            return Some(WaitReason::NotOwned { holder });
+        }
+        let hold = container.replica().and_then(|replica| planner.desired.hold(&replica, planner.now))?;
+        (hold.state == HoldState::Suspended).then(|| WaitReason::Suspended { reason: hold.reason.clone() })
+    })
+}
+
 /// Its definition changed: everything is taken off it, and it is made anew. Containers are attached again by their own turn.
 fn make_anew(planner: &mut Planner<'_>, slots: &Slots<'_>, spec: &NetworkSpec, old: &Network) -> Result<NetworkRef, WaitReason> {
     let subject = Subject::Network(spec.name.clone());
     if let Some((_, until)) = planner.obstacle(&subject) {
         planner.plan.wake(until);
+        return Ok(NetworkRef::Id(old.id.clone()));
+    }
+    if let Some(wait) = in_the_way(planner, slots, old) {
+        planner.wait(subject, wait, None);
         return Ok(NetworkRef::Id(old.id.clone()));
     }
     let mut detached = Vec::new();

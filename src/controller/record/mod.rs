@@ -3,10 +3,14 @@
 
 mod notes;
 
+use tracing::warn;
+
 use crate::model::{
     ActionRecord, ActionResult, Cause, Desired, EngineFailure, Failure as Failed, FailureKind, History, LAST_ACTIONS, Memory,
     Observed, Obstacle, Op, Outcome, Plan, Reason, ReplicaHistory, ReplicaId, Severity, Subject,
 };
+
+use crate::telemetry::chain;
 
 use super::Controller;
 use super::plan::slots;
@@ -31,11 +35,16 @@ pub(super) async fn before_acting(
     see_running(desired, observed, history, memory);
     notes::apply(controller, desired, plan, history, memory).await?;
     count_attempts(controller, desired, plan, history);
-    if *memory != old_memory {
-        controller.store.put_memory(&desired.key, memory.clone()).await?;
+    // A full disk must not keep a crashed container down: what could not be written is tried again with the next turn.
+    if *memory != old_memory
+        && let Err(error) = controller.store.put_memory(&desired.key, memory.clone()).await
+    {
+        warn!(deployment = %desired.key, error = %chain(&error), "writing down what must not be lost failed");
     }
-    if *history != old_history {
-        controller.store.put_history(&desired.key, history.clone()).await?;
+    if *history != old_history
+        && let Err(error) = controller.store.put_history(&desired.key, history.clone()).await
+    {
+        warn!(deployment = %desired.key, error = %chain(&error), "writing down the attempts failed");
     }
     notes::clean_up(controller, desired, plan).await
 }

@@ -118,6 +118,13 @@ fn drift_is_mended_without_touching_processes_where_that_can_be() {
                 "the network's definition changed",
                 app().with(container("app-1")).change(|s| s.desired.networks.values_mut().for_each(|n| n.hash = "net-v2".into()))
             ),
+            (
+                "the network's definition changed while somebody else is on it",
+                app()
+                    .with(container("app-1"))
+                    .with(Container { id: "f".repeat(64), name: "guest".into(), labels: [].into(), ..container("app-1") })
+                    .change(|s| s.desired.networks.values_mut().for_each(|n| n.hash = "net-v2".into()))
+            ),
             ("renamed by hand", app().with(Container { name: "pet".into(), ..container("app-1") })),
             (
                 "Docker's own policy was set",
