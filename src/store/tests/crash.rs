@@ -88,7 +88,6 @@ fn child_that_writes() {
 }
 
 #[test]
-#[ignore = "known defect: on a loaded machine an acknowledged End (kept in sled only) was lost in one of some twenty kills"]
 fn what_was_acknowledged_survives_sigkill_and_versions_never_go_back() {
     let folder = tempfile::tempdir().unwrap();
     let mut revision = 0;
