@@ -153,17 +153,23 @@ impl World {
 
     /// When something is due.
     fn wake(&self) -> Instant {
-        let state = self.state();
-        let unwritten = state.seen.written.as_ref() != Some(&state.seen.settled);
-        let housekeeping = Instant::now() + if unwritten { WRITE } else { COMPARE };
+        let state = &mut *self.state();
+        if state.seen.written.as_ref() != Some(&state.seen.settled) {
+            // Never put off by the events that follow.
+            state.tidy_at = state.tidy_at.min(Instant::now() + WRITE);
+        }
         let until = |at: Timestamp| Duration::try_from(at.duration_since(self.steady_now())).unwrap_or_default();
         let intent = state.intent.wake_at().map(|at| Instant::now() + until(at));
         let list = (!state.listing).then_some(state.list_at);
-        [intent, list].into_iter().flatten().fold(housekeeping, Instant::min)
+        [intent, list].into_iter().flatten().fold(state.tidy_at, Instant::min)
     }
 
     fn on_time(&self) {
         self.pass_time();
+        if Instant::now() >= self.state().tidy_at {
+            self.write_seen();
+            self.state().tidy_at = Instant::now() + COMPARE;
+        }
         let jumped = self.clock_jumped();
         let (due, going_down) = {
             let state = self.state();
@@ -178,15 +184,12 @@ impl World {
 
     /// What is due by itself, connected or not.
     fn pass_time(&self) {
-        {
-            let state = &mut *self.state();
-            let effects = state.intent.tick(self.steady_now());
-            self.carry_out(state, effects);
-            if let Some(why) = state.contact.newly_blind(self.steady_now(), self.options.blind_after) {
-                self.tell(WorldChange::Lost { why });
-            }
+        let state = &mut *self.state();
+        let effects = state.intent.tick(self.steady_now());
+        self.carry_out(state, effects);
+        if let Some(why) = state.contact.newly_blind(self.steady_now(), self.options.blind_after) {
+            self.tell(WorldChange::Lost { why });
         }
-        self.write_seen();
     }
 
     /// The daemon was going down and its events have not ended: it is looked at again only if it has come round.

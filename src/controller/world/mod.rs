@@ -91,6 +91,8 @@ struct State {
     /// A full look is under way.
     listing: bool,
     list_at: Instant,
+    /// When the cursor is written and the clocks are compared.
+    tidy_at: Instant,
     /// The engine was restarted (the host, too?), which is told once it has been looked at.
     restarted: Option<bool>,
     /// How far the wall clock is ahead of the steady one.
@@ -154,6 +156,7 @@ impl World {
             going_down: false,
             listing: false,
             list_at: Instant::now(),
+            tidy_at: Instant::now(),
             restarted: None,
             offset: SignedDuration::ZERO,
         };

@@ -47,6 +47,8 @@ async fn a_container_that_does_not_answer_stalls_nobody_else() {
     assert!(began.elapsed() < Duration::from_secs(4));
     assert!(snapshot.unread.contains("hung") && !snapshot.unread.contains("web"));
     assert_eq!(snapshot.containers["hung"].labels, ours("hung"));
+    // Where the events begin is written down.
+    millis(20).await;
     scene.daemon.die("web", 1);
     millis(10).await;
     assert_eq!(scene.snapshot().ends["web"].verdict, Verdict::OwnAccord);

@@ -275,8 +275,8 @@ async fn probes_keep_the_cursor_within_the_buffer() {
         millis(100).await;
     }
     let writes = scene.paper.lock().seen_writes;
-    assert!(writes <= 102, "written {writes} times in 100 s");
-    let (daemon, paper, clock) = scene.stopped().await;
+    assert!((90..=102).contains(&writes), "written {writes} times in 100 s");
+    let (daemon, paper, clock) = scene.killed();
     daemon.stop("web").await;
     let scene = Scene::open(daemon, paper, clock);
     assert_eq!(scene.verdict("web").await, Verdict::ExternalStop);
