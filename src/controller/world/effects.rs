@@ -111,13 +111,19 @@ impl World {
         // While there is trouble nobody has looked what this run of the engine did to the containers.
         let Some(run) = state.seen.run.clone().filter(|_| state.contact.is_good()) else { return };
         let settled = state.seen.settled.clone();
-        if settled.is_some() && !std::mem::replace(&mut state.seen.anchored, true) {
-            // The buffer was empty when this run was met. Its first event has to survive a SIGKILL, as the baseline does.
-            self.note(Note::Baseline(Baseline { cursor: settled.clone(), run: run.clone(), floor: state.seen.floor }));
-        }
         if state.seen.written.as_ref() != Some(&settled) {
             state.seen.written = Some(settled.clone());
             self.note(Note::Seen { cursor: settled, run });
+        }
+    }
+
+    /// The buffer was empty when this run of the daemon was met: its first event has to survive a SIGKILL, as a baseline does, and
+    /// is written at once. While nobody has looked what the run did to the containers, it waits.
+    pub(super) fn drop_anchor(&self, state: &mut State) {
+        let (Some(run), Some(_)) = (state.seen.run.clone(), &state.seen.settled) else { return };
+        if state.contact.is_good() && !std::mem::replace(&mut state.seen.anchored, true) {
+            let (cursor, floor) = (state.seen.settled.clone(), state.seen.floor);
+            self.note(Note::Baseline(Baseline { cursor, run, floor }));
         }
     }
 

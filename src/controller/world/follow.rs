@@ -232,6 +232,7 @@ impl World {
         if !state.intent.is_open() {
             state.seen.settled.clone_from(&state.seen.latest);
         }
+        self.drop_anchor(state);
     }
 
     fn heard_of_container(&self, event: &EngineEvent) {

@@ -191,6 +191,7 @@ impl World {
                 if let Some(baseline) = state.seen.baseline.take() {
                     self.note(Note::Baseline(baseline));
                 }
+                self.drop_anchor(state);
                 if let Some(host) = state.restarted.take() {
                     self.tell(WorldChange::EngineRestarted { host });
                 }

@@ -51,6 +51,12 @@ impl Paper {
         Self(Mutex::new(copy))
     }
 
+    /// How far events were read was not flushed, and all of it is lost.
+    pub fn lose_the_last_seconds(&self) {
+        let written = &mut *self.lock();
+        (written.cursor, written.run) = (None, None);
+    }
+
     /// A write takes a while; returns what it writes on, or that the disk is full.
     async fn write(&self) -> store::Result<MutexGuard<'_, Written>> {
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -330,8 +330,7 @@ async fn an_operator_killed_young_understands_though_how_far_it_had_read_is_lost
         millis(50).await;
         let (daemon, paper, clock) = scene.killed();
         if !restarted {
-            let mut written = paper.lock();
-            (written.cursor, written.run) = (None, None);
+            paper.lose_the_last_seconds();
         }
         daemon.stop("web").await;
         scene = Scene::open(daemon, paper, clock);
@@ -347,11 +346,9 @@ async fn on_a_daemon_without_a_past_the_first_event_is_remembered() {
     let mut scene = Scene::open(daemon, Arc::default(), clock);
     scene.seen().await;
     scene.daemon.run_container("web", ours("web"));
-    millis(2_000).await;
+    millis(20).await;
     let (daemon, paper, clock) = scene.killed();
-    let mut written = paper.lock();
-    (written.cursor, written.run) = (None, None);
-    drop(written);
+    paper.lose_the_last_seconds();
     daemon.stop("web").await;
     let scene = Scene::open(daemon, paper, clock);
     assert_eq!(scene.verdict("web").await, Verdict::ExternalStop);
