@@ -20,7 +20,7 @@ use crate::docker::{self, Engine};
 use crate::model::{About, Happening, Key, Reason, Severity};
 use crate::registry::Registry;
 use crate::sources::folder::Folder;
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreError};
 use crate::{systemd, telemetry};
 
 /// How often readiness is looked at.
@@ -70,21 +70,23 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     let api = tokio::spawn(server.serve(ApiState::new(registry.clone(), planner, ready, Arc::clone(&clock), stopping.clone())));
     let mut work = tokio::task::JoinSet::new();
     work.spawn(Arc::clone(&controller).run(stopping.clone()));
-    work.spawn(quietly(Arc::clone(&world).run(stopping.clone())));
+    work.spawn(Arc::clone(&world).run(stopping.clone()));
     if let Some(manifests) = settings.manifests.clone() {
         work.spawn(quietly(Folder::new(manifests, settings.prune, registry.clone()).run(stopping.clone())));
     }
     work.spawn(quietly(watch_engine(Arc::clone(&world), readiness, stopping.clone())));
+    tokio::spawn(name_engine(engine));
     tokio::spawn(systemd::watchdog());
     systemd::ready();
     announce(&settings);
 
     let result = tokio::select! {
         signal = ended() => { info!(signal, "stopping; containers are left running"); Ok(()) }
-        lock = sole_operator(engine, settings.instance.clone()) => lock,
         // Nobody would look after the containers any more: the service manager starts it anew.
         Some(part) = work.join_next() => Err(match part {
             Ok(Ok(())) => anyhow::anyhow!("a part of the operator ended before it was told to"),
+            // Another operator does this one's work.
+            Ok(Err(error @ StoreError::Locked(_))) => error.into(),
             Ok(Err(error)) => anyhow::Error::from(error).context("a part of the operator failed"),
             Err(panic) => anyhow::Error::from(panic).context("a part of the operator panicked"),
         }),
@@ -98,19 +100,15 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     result
 }
 
-/// Waits for the engine, then makes sure that no other operator of this instance works on it. Ends only with an error.
-async fn sole_operator(engine: Arc<dyn Engine>, instance: String) -> anyhow::Result<()> {
+/// Says which engine this is, once it answers.
+async fn name_engine(engine: Arc<dyn Engine>) {
     let info = loop {
         match engine.info().await {
             Ok(info) => break info,
             Err(_) => tokio::time::sleep(READINESS_PERIOD).await,
         }
     };
-    let lock = store::lock_engine(&info.id, &instance)?;
     info!(version = info.version, api = info.api_version, host = info.host, "working on this Docker Engine");
-    std::future::pending::<()>().await;
-    drop(lock);
-    Ok(())
 }
 
 async fn ended() -> &'static str {

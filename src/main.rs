@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Parser;
 use evenkeel::api;
 use evenkeel::cli::kubeconfig::KubeconfigArgs;
@@ -33,7 +33,8 @@ fn operate(args: RunArgs) -> anyhow::Result<()> {
 
 fn kubeconfig(args: KubeconfigArgs) -> Result<(), Failure> {
     let settings = Settings::load(RunArgs { config: args.config, data_dir: args.data_dir, ..RunArgs::default() })?;
-    let url = args.server.map_or_else(|| url(&settings), Ok)?;
+    let served = || api::served_url(&settings.data_dir).with_context(|| not_served(&settings));
+    let url = args.server.map_or_else(served, Ok)?;
     let credentials = api::Credentials::read(&settings.data_dir).with_context(|| {
         format!(
             "cannot read the credentials in {}: has the operator run there, and are you its user?",
@@ -47,13 +48,9 @@ fn kubeconfig(args: KubeconfigArgs) -> Result<(), Failure> {
     Ok(written.with_context(|| format!("cannot write {}", path.display()))?)
 }
 
-/// The address under which clients on this host reach the operator.
-fn url(settings: &Settings) -> anyhow::Result<String> {
-    let Some(mut address) = settings.listen else {
-        bail!("the operator serves no HTTPS (listen is none): there is nothing for kubectl to connect to")
-    };
-    if address.ip().is_unspecified() {
-        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-    }
-    Ok(format!("{}://{address}", if settings.insecure_loopback { "http" } else { "https" }))
+fn not_served(settings: &Settings) -> String {
+    format!(
+        "there is nothing for kubectl to connect to: the operator with data folder {} has not run, or serves no HTTPS (listen is none)",
+        settings.data_dir.display()
+    )
 }

@@ -98,6 +98,25 @@ impl Identity {
     }
 }
 
+/// Where clients on the operator's host reach it, as it wrote down when it was started last; `None`: it serves no HTTPS, or never ran.
+pub fn served_url(data_dir: &Path) -> Option<String> {
+    fs::read_to_string(url_path(data_dir)).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// Writes down where clients on this host reach the server, for `evenkeel kubeconfig`.
+pub(super) fn write_url(data_dir: &Path, url: Option<&str>) -> Result<()> {
+    let path = url_path(data_dir);
+    let written = match url {
+        Some(url) => fs::write(&path, format!("{url}\n")),
+        None => fs::remove_file(&path).or_else(ignore_missing),
+    };
+    written.map_err(|source| file("write", &path, source))
+}
+
+fn url_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("api.url")
+}
+
 fn authority(data_dir: &Path) -> PathBuf {
     data_dir.join("tls")
 }

@@ -45,7 +45,7 @@ use serde_json::Value;
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
-pub use credentials::{Credentials, CredentialsError};
+pub use credentials::{Credentials, CredentialsError, served_url};
 pub use kubeconfig::kubeconfig;
 pub use server::{BindError, Server, Settings};
 

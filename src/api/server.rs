@@ -34,7 +34,7 @@ use tower::ServiceExt;
 use tracing::Instrument;
 
 use super::auth::{Access, Peer, guard};
-use super::credentials::Identity;
+use super::credentials::{self, Identity};
 use super::{ApiState, Credentials, CredentialsError, router};
 use crate::clock::Clock;
 
@@ -110,6 +110,9 @@ impl Server {
             Some(path) => Some((bind_unix(path).await?, path.clone())),
             None => None,
         };
+        let served = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok());
+        let url = served.map(|address| local_url(address, settings.insecure_loopback));
+        credentials::write_url(&settings.data_dir, url.as_deref())?;
         if settings.insecure_loopback {
             tracing::warn!(
                 "--insecure-loopback: EVERY user and EVERY process of this host can start and stop containers, which is to be root, \
@@ -183,6 +186,14 @@ async fn bind_unix(path: &Path) -> Result<UnixListener, BindError> {
     let listener = UnixListener::bind(path).map_err(failed)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(failed)?;
     Ok(listener)
+}
+
+/// The address under which clients on this host reach the server.
+fn local_url(mut address: SocketAddr, plain: bool) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    format!("{}://{address}", if plain { "http" } else { "https" })
 }
 
 fn io_error(place: impl ToString, source: io::Error) -> BindError {

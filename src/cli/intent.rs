@@ -47,7 +47,7 @@ pub struct StopArgs {
 /// Lifts what was stopped or suspended, and starts it.
 ///
 /// Starting a deployment lifts all its Holds, also those that evenkeel understood from a `docker stop`; starting a
-/// service lifts those of the service. A manifest that says `state: Stopped` wins: then the file and line that say so are named.
+/// service lifts those of the service. What waits in back-off or was given up is started at once. A manifest that says `state: Stopped` wins: then the file and line that say so are named.
 #[derive(Debug, Args)]
 #[command(after_help = help::START)]
 pub struct StartArgs {
@@ -123,7 +123,7 @@ pub async fn stop(args: StopArgs) -> Result<(), Failure> {
 /// `evenkeel start`.
 pub async fn start(args: StartArgs) -> Result<(), Failure> {
     let answer = args.target.post("start", json!({})).await?;
-    args.target.tell_lifted("started", &answer)
+    args.target.tell_lifted("started", &answer, "nothing was held; what had failed is started")
 }
 
 /// `evenkeel suspend`.
@@ -136,7 +136,7 @@ pub async fn suspend(args: SuspendArgs) -> Result<(), Failure> {
 /// `evenkeel resume`.
 pub async fn resume(args: ResumeArgs) -> Result<(), Failure> {
     let answer = args.target.post("resume", json!({})).await?;
-    args.target.tell_lifted("resumed", &answer)
+    args.target.tell_lifted("resumed", &answer, "nothing was held")
 }
 
 /// `evenkeel restart`.
@@ -216,10 +216,10 @@ impl Target {
         print(&format!("{} {what}{}\n", self.subject(), until.unwrap_or_default()))
     }
 
-    fn tell_lifted(&self, what: &str, answer: &Value) -> Result<(), Failure> {
+    fn tell_lifted(&self, what: &str, answer: &Value, nothing: &str) -> Result<(), Failure> {
         let lifted: Vec<String> = holds(answer).map(describe_hold).collect();
         if lifted.is_empty() {
-            return print(&format!("{}: nothing was held\n", self.subject()));
+            return print(&format!("{}: {nothing}\n", self.subject()));
         }
         print(&format!("{} {what}, lifted: {}\n", self.subject(), lifted.join("; ")))
     }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::sync::broadcast;
@@ -59,6 +60,22 @@ impl Jobs {
         }
     }
 
+    /// Does a piece of work; if it is not done after `patience` it goes on as a job, and `None` is returned.
+    pub async fn within(
+        &self,
+        key: &Key,
+        kind: JobKind,
+        patience: Duration,
+        work: impl Future<Output = Outcome> + Send + 'static,
+    ) -> Option<Outcome> {
+        let mut work = Box::pin(work);
+        let done = tokio::time::timeout(patience, &mut work).await.ok();
+        if done.is_none() {
+            self.start(key, kind, work);
+        }
+        done
+    }
+
     /// The jobs of a Deployment.
     pub fn of(&self, key: &Key) -> Vec<Job> {
         self.lock().running.iter().filter(|((owner, _), _)| owner == key).map(|(_, (job, _))| job.clone()).collect()
@@ -74,6 +91,14 @@ impl Jobs {
     /// Outcomes that came in since the last call.
     pub fn take_finished(&self, key: &Key) -> Vec<Outcome> {
         self.lock().inbox.remove(key).unwrap_or_default()
+    }
+
+    /// Gives outcomes back that could not be recorded, to be taken again.
+    pub fn put_back(&self, key: &Key, mut outcomes: Vec<Outcome>) {
+        let mut state = self.lock();
+        let inbox = state.inbox.entry(key.clone()).or_default();
+        outcomes.append(inbox);
+        *inbox = outcomes;
     }
 
     /// Whose jobs finish, from now on.

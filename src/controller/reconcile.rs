@@ -8,7 +8,7 @@ use tracing::{Instrument, debug, info_span, warn};
 
 use crate::crd::{Deployment, DeploymentStatus};
 use crate::model::{Desired, History, Key, Memory, Observed, Plan, Reason, Severity};
-use crate::resolve::resolve;
+use crate::resolve::{remains, resolve};
 use crate::store::{Kind, StoreError};
 
 use super::plan::plan;
@@ -18,6 +18,9 @@ use super::{Controller, record};
 
 /// Longest pause of a Deployment whose plan stays the same though it was carried out.
 const CIRCLING_CAP: Duration = Duration::from_secs(5);
+
+/// When to look again at a start, while the engine has not answered for the first time: what was known before stays as it is.
+const FIRST_LOOK: Duration = Duration::from_millis(200);
 
 /// How long a Hold that ended by itself can still be read; twice what the decision table takes at most.
 const ENDED_HOLD_STAYS: Duration = Duration::from_secs(60);
@@ -70,29 +73,32 @@ impl Controller {
         })
     }
 
-    async fn turn(&self, key: &Key) -> Result<Requeue, Failure> {
+    async fn turn(self: &Arc<Self>, key: &Key) -> Result<Requeue, Failure> {
         let Some(mut loaded) = self.load(key)? else { return Ok(Requeue::await_change()) };
         let desired = match self.desired(key, &loaded.object) {
-            Ok(desired) => desired,
+            Ok(desired) => Arc::new(desired),
             Err(why) => return self.finish(key, invalid(&loaded.object, &why, self.clock.now())).await,
         };
         let observed = match self.observe(key) {
             Ok(observed) => observed,
+            Err(_) if !self.world.was_tried() => return Ok(Requeue::requeue(FIRST_LOOK)),
             Err(why) => return self.finish(key, blind(&loaded.object, &why, self.clock.now())).await,
         };
         self.remove_ended_holds(&desired).await?;
-        record::finished_jobs(self, &desired, &mut loaded.history).await?;
+        let mut outcomes = record::finished_jobs(self, &desired, &mut loaded.history).await?;
         let plan = {
             let _span = info_span!("plan").entered();
             plan(&desired, &observed, &loaded.history, &loaded.memory, self.clock.now())
         };
         tracing::Span::current().record("actions", plan.actions.len());
         record::before_acting(self, &desired, &observed, &plan, &mut loaded.history, &mut loaded.memory).await?;
-        let outcomes = self.act(&desired, &plan).await;
+        let acted = self.act(&desired, &plan).await;
         let told = self.sight_status(&loaded, &desired, &observed, &plan);
-        self.record(&desired, &outcomes, &mut loaded.history, told).instrument(info_span!("record")).await?;
+        self.record(&desired, &acted, &mut loaded.history, told).instrument(info_span!("record")).await?;
+        let requeue = self.requeue(key, &plan, !acted.is_empty());
+        outcomes.extend(acted);
         self.boot.report(&desired, &plan, &outcomes);
-        Ok(self.requeue(key, &plan, !outcomes.is_empty()))
+        Ok(requeue)
     }
 
     fn load(&self, key: &Key) -> Result<Option<Loaded>, Failure> {
@@ -110,7 +116,10 @@ impl Controller {
         let holds = self.registry.holds_of(key).map_err(read)?;
         let source = self.source_file(object);
         let desired = resolve(object, holds, &self.options.instance, self.options.bound, claimed_by, source.as_deref());
-        let desired = desired.map_err(|errors| crate::crd::list_errors(&errors))?;
+        let desired = match desired {
+            Err(_) if object.metadata.deletion_timestamp.is_some() => remains(object, &self.options.instance, self.options.bound),
+            resolved => resolved.map_err(|errors| crate::crd::list_errors(&errors))?,
+        };
         Ok(Desired { host_booted_at: self.boot.host_booted_at(), ..desired })
     }
 

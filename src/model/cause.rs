@@ -41,6 +41,8 @@ pub enum Cause {
     IntentUnknown,
     /// `evenkeel restart`.
     RestartRequested,
+    /// `evenkeel start`.
+    StartRequested,
     /// A step of an earlier turn was left half-way.
     Unfinished,
     /// The service it depends on or shares a namespace with was restarted or replaced.
@@ -68,7 +70,7 @@ impl Cause {
             Self::NetworkChanged | Self::TagMissing | Self::Renamed | Self::DependencyRestarted { .. } => true,
             Self::Missing | Self::Created | Self::SpecChanged | Self::NotDeclared | Self::Deleted | Self::Held { .. } => false,
             Self::DeclaredStopped | Self::HoldEnded | Self::RestartRequested | Self::Unfinished | Self::PolicyDrift => false,
-            Self::Released => false,
+            Self::Released | Self::StartRequested => false,
         }
     }
 }

@@ -87,8 +87,10 @@ pub struct DesiredService {
     pub pull: PullRule,
     /// Containers started before this are restarted (annotation).
     pub restarted_at: Option<Timestamp>,
-    /// Failures before this are forgotten (annotation).
+    /// Failures before this are forgotten, and what ran to its end runs again (annotation).
     pub retried_at: Option<Timestamp>,
+    /// Failures before this are forgotten (annotation): somebody asked for a start.
+    pub start_asked_at: Option<Timestamp>,
 }
 
 /// When a container that ended is run again.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Key, ReplicaId, labels};
+use super::{Key, ReplicaId, Subject, labels};
 
 /// The engine as the cache knows it at one moment: everything on it, ours or not.
 #[derive(Debug, Clone, Default)]
@@ -308,6 +308,13 @@ pub enum JobKind {
     Pull(String),
     /// A graceful stop of this container (full id).
     Stop(String),
+    /// Any other call that the engine has not answered as soon as it should.
+    Call {
+        /// What it is about.
+        subject: Subject,
+        /// The call, for people: `start container web-app-1`.
+        op: String,
+    },
 }
 
 impl Container {

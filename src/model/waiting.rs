@@ -61,6 +61,11 @@ pub enum WaitReason {
     Pulling,
     /// A job is under way.
     Stopping,
+    /// A call about it goes on, longer than it should.
+    Unanswered {
+        /// The call: `start container web-app-1`.
+        op: String,
+    },
     /// It is within its health check's start period or has not become healthy yet.
     HealthStarting,
     /// Its health check fails.

@@ -62,6 +62,8 @@ impl Registry {
                 "Deployment {key} is stopped by its own spec.state: Stopped, in {place}; change it there to Running"
             )));
         }
+        // First the wish: what is lifted is planned at once, and must find it.
+        self.annotate(key, scope, annotations::STARTED_AT).await?;
         self.lift_all(key, &deployment, scope, |_| true, by).await
     }
 
@@ -73,12 +75,14 @@ impl Registry {
 
     /// `evenkeel restart`: annotates restartedAt, of the Deployment or of each service.
     pub async fn restart(&self, key: &Key, scope: &Scope) -> Result<Object> {
-        self.annotate(key, scope, "restart", annotations::RESTARTED_AT).await
+        whole_services("restart", scope)?;
+        self.annotate(key, scope, annotations::RESTARTED_AT).await
     }
 
     /// `evenkeel retry`: annotates retriedAt, of the Deployment or of each service.
     pub async fn retry(&self, key: &Key, scope: &Scope) -> Result<Object> {
-        self.annotate(key, scope, "retry", annotations::RETRIED_AT).await
+        whole_services("retry", scope)?;
+        self.annotate(key, scope, annotations::RETRIED_AT).await
     }
 
     pub(super) fn deployment(&self, key: &Key) -> Result<Object> {
@@ -186,13 +190,8 @@ impl Registry {
         Ok(())
     }
 
-    async fn annotate(&self, key: &Key, scope: &Scope, command: &str, annotation: &str) -> Result<Object> {
-        if let Some(replica) = scope.replicas.first() {
-            return Err(RegistryError::Refused(format!(
-                "cannot {command} replica {replica} alone: name its service, {}",
-                replica.service
-            )));
-        }
+    /// Writes now into an annotation of the Deployment, or into that of each service; a replica's is its service's.
+    async fn annotate(&self, key: &Key, scope: &Scope, annotation: &str) -> Result<Object> {
         let targets = known_targets(key, self.deployment(key)?.as_ref(), scope)?;
         let names = targets.iter().map(|target| match target.fields() {
             (Some(service), _) => format!("{annotation}.{service}"),
@@ -208,6 +207,11 @@ impl Registry {
         };
         self.store.modify(Kind::Deployment, key, Part::Main, None, change).await
     }
+}
+
+fn whole_services(command: &str, scope: &Scope) -> Result<()> {
+    let Some(replica) = scope.replicas.first() else { return Ok(()) };
+    Err(RegistryError::Refused(format!("cannot {command} replica {replica} alone: name its service, {}", replica.service)))
 }
 
 fn target_of(hold: &HoldView) -> Target {

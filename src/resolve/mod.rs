@@ -79,6 +79,28 @@ pub fn resolve(
     if problems.0.is_empty() { Ok(desired) } else { Err(problems.0) }
 }
 
+/// What should be of a Deployment that is being deleted though its specification cannot be resolved: nothing. What it made is
+/// found by its labels.
+pub fn remains(deployment: &Deployment, instance: &str, bound: RecoveryMode) -> Desired {
+    let metadata = &deployment.metadata;
+    Desired {
+        key: Key::new(metadata.namespace.as_deref().unwrap_or("default"), metadata.name.as_deref().unwrap_or_default()),
+        uid: metadata.uid.clone().unwrap_or_default(),
+        generation: metadata.generation.unwrap_or_default(),
+        instance: instance.to_owned(),
+        project: project_of(deployment),
+        claimed_by: None,
+        state: RunState::Stopped,
+        deletion: policy::deletion(metadata),
+        services: BTreeMap::new(),
+        networks: BTreeMap::new(),
+        volumes: BTreeMap::new(),
+        recovery: policy::recovery(&deployment.spec.recovery, bound),
+        host_booted_at: None,
+        holds: vec![],
+    }
+}
+
 /// What all parts of a resolution read.
 struct Scope<'a> {
     deployment: &'a Deployment,

@@ -40,6 +40,7 @@ fn one(scope: &Scope, name: &str, service: &Service, job: bool, problems: &mut P
         pull: pull(name, service, problems),
         restarted_at: policy::requested(scope.deployment, annotations::RESTARTED_AT, name),
         retried_at: policy::requested(scope.deployment, annotations::RETRIED_AT, name),
+        start_asked_at: policy::requested(scope.deployment, annotations::STARTED_AT, name),
     }
 }
 

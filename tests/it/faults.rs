@@ -134,6 +134,30 @@ fn a_cut_event_stream_slow_calls_and_errors_of_the_engine_delay_only_those_they_
 }
 
 #[test]
+fn a_call_that_hangs_stalls_its_own_replica_and_not_the_rest_of_its_deployment() {
+    let sandbox = Sandbox::new();
+    let proxy = FaultProxy::start_in(&sandbox, sandbox.docker());
+    let operator = Operator::of(&sandbox).docker_host(&proxy.host()).start();
+    let image = sandbox.image();
+    let services = json!({"slow": service::sleeper(&image), "quick": service::sleeper(&image)});
+    sandbox.write_manifest("web.yaml", &sandbox.deployment("web", services));
+    operator.wait_ready("web");
+    let (docker, [slow, quick]) = (sandbox.docker(), ["slow", "quick"].map(|service| sandbox.container("web", service, 1)));
+    let slow_id = docker.id(&slow);
+    proxy.fault(move |call| call.path.contains(&format!("{slow_id}/start")), Fault::Delay(secs(20)));
+    docker.crash(&slow);
+    says(&operator, "web", &["the engine has not answered yet", &slow]);
+    let before = docker.runs(&quick);
+    docker.crash(&quick);
+    eventually(secs(6), "its sibling is healed meanwhile", || {
+        docker.running(&quick)?;
+        check(docker.runs(&quick) != before, || "not started anew".into())
+    });
+    assert!(docker.running(&slow).is_err(), "the slow one still waits for its answer");
+    eventually(secs(40), "all is well when the engine has answered", || operator.api().ready("web"));
+}
+
+#[test]
 fn an_operator_killed_at_any_moment_of_a_replacement_leaves_nothing_behind() {
     let sandbox = Sandbox::new();
     let mut operator = Operator::start_on(&sandbox);

@@ -4,19 +4,23 @@
 
 mod ops;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use futures::stream::{FuturesUnordered, StreamExt};
 use tracing::{Instrument, info_span};
 
-use crate::model::{ActionResult, Desired, Outcome, Plan};
+use crate::model::{ActionResult, Desired, JobKind, Outcome, Plan};
 
 use super::Controller;
 
-/// After so long a call no longer counts as work on the engine: a start takes 0.3 s, 2.4 s at worst under load (measured).
-const HUNG: std::time::Duration = std::time::Duration::from_secs(5);
+/// A call that takes longer goes on beside the turn and no longer counts as work on the engine: a start takes 0.3 s, 2.4 s at
+/// worst under load (measured).
+const HUNG: Duration = Duration::from_secs(5);
 
 impl Controller {
     /// Carries out a plan. One outcome an action, in the plan's order. Jobs nobody wants any more are ended first.
-    pub(super) async fn act(&self, desired: &Desired, plan: &Plan) -> Vec<Outcome> {
+    pub(super) async fn act(self: &Arc<Self>, desired: &Arc<Desired>, plan: &Plan) -> Vec<Outcome> {
         for kind in &plan.cancel {
             self.jobs.cancel(&plan.key, kind);
         }
@@ -34,7 +38,7 @@ impl Controller {
                     Readiness::Skip(why) => {
                         begun[index] = true;
                         skipped = true;
-                        outcomes[index] = Some(outcome(plan, index, ActionResult::Skipped { why }, std::time::Duration::ZERO));
+                        outcomes[index] = Some(outcome(plan, index, ActionResult::Skipped { why }, Duration::ZERO));
                     }
                     Readiness::Go => {
                         begun[index] = true;
@@ -52,8 +56,12 @@ impl Controller {
         outcomes.into_iter().flatten().collect()
     }
 
-    async fn perform(&self, desired: &Desired, plan: &Plan, index: usize, made: ops::Made) -> (usize, Outcome) {
-        let action = &plan.actions[index];
+    /// Does one action among at most so many others. One that hangs gives its place up and becomes a job, so that it stalls only
+    /// itself: its replica, not the rest of its Deployment.
+    async fn perform(self: &Arc<Self>, desired: &Arc<Desired>, plan: &Plan, index: usize, made: ops::Made) -> (usize, Outcome) {
+        let action = plan.actions[index].clone();
+        let kind = JobKind::Call { subject: action.subject.clone(), op: action.op.to_string() };
+        let (me, desired) = (Arc::clone(self), Arc::clone(desired));
         let span = info_span!(
             "action",
             otel.name = action.op.verb(),
@@ -61,33 +69,20 @@ impl Controller {
             cause = %action.cause,
             result = tracing::field::Empty
         );
-        let began = tokio::time::Instant::now();
-        let result = async {
-            let result = self.within_bounds(self.carry_out(desired, action, &made)).await;
+        let work = async move {
+            let began = tokio::time::Instant::now();
+            let result = me.carry_out(&desired, &action, &made).await;
             tracing::Span::current().record("result", ops::word(&result));
-            result
-        }
-        .instrument(span)
-        .await;
-        (index, outcome(plan, index, result, began.elapsed()))
-    }
-}
-
-impl Controller {
-    /// Runs a call among at most so many others. One that hangs gives its place up, so that it stalls only itself.
-    async fn within_bounds<T>(&self, call: impl Future<Output = T>) -> T {
+            Outcome { action, result, took: began.elapsed() }
+        };
         // The semaphore is never closed, so this is always a permit.
-        let permit = self.calls.acquire().await;
-        tokio::pin!(call);
-        tokio::select! {
-            result = &mut call => return result,
-            () = tokio::time::sleep(HUNG) => drop(permit),
-        }
-        call.await
+        let _permit = self.calls.acquire().await;
+        let done = self.jobs.within(&plan.key, kind, HUNG, work.instrument(span)).await;
+        (index, done.unwrap_or_else(|| outcome(plan, index, ActionResult::Started, HUNG)))
     }
 }
 
-fn outcome(plan: &Plan, index: usize, result: ActionResult, took: std::time::Duration) -> Outcome {
+fn outcome(plan: &Plan, index: usize, result: ActionResult, took: Duration) -> Outcome {
     Outcome { action: plan.actions[index].clone(), result, took }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Episode {
     stopped: Option<Timestamp>,
     /// It was removed; only its place is left.
     pub(super) gone: bool,
+    /// Seen running, or heard of, since the events were last resumed after a gap: its end is told by events.
+    pub(super) followed: bool,
     pub(super) stage: Stage,
     /// What was last said about when this will be decided.
     pub(super) until: Timestamp,
@@ -195,8 +197,8 @@ impl Episode {
         if !self.signals.is_empty() {
             effects.push(Effect::Signalled);
         }
-        let (owner, stop_signal) = (self.owner.take(), self.stop_signal);
-        *self = Self { owner, stop_signal, mark, started_at: Some(at), start_is_rough: true, ..Self::default() };
+        let (owner, stop_signal, followed) = (self.owner.take(), self.stop_signal, self.followed);
+        *self = Self { owner, stop_signal, mark, followed, started_at: Some(at), start_is_rough: true, ..Self::default() };
     }
 
     pub(super) fn destroyed(&mut self, id: &str, now: Timestamp, effects: &mut Vec<Effect>) {

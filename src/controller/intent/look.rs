@@ -1,10 +1,15 @@
 //! What a look at a container tells: the exact run it is in, ends that no event told of, and restarts that failed.
 
+use std::time::Duration;
+
 use crate::clock::Timestamp;
 use crate::model::{Container, Verdict};
 
 use super::episode::{Died, Episode, Stage};
-use super::{Effect, Gap, Intent, Owner, signals};
+use super::{Effect, Gap, Intent, Owner, after, signals};
+
+/// The daemon's clock and ours may differ so much and still be the same one, read a moment apart.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 
 impl Intent {
     /// A container of ours was looked at, after all events fed so far.
@@ -21,8 +26,9 @@ impl Intent {
         }
         let Some(episode) = self.episodes.get_mut(id) else { return effects };
         episode.settle_start(id, started_at, &mut effects);
+        episode.followed |= container.is_up();
         if !container.is_up() {
-            let gap = self.gap.filter(|(_, subscribed_at)| container.finished_at.is_none_or(|end| end <= *subscribed_at));
+            let gap = self.gap.filter(|(_, subscribed_at)| !episode.followed && !ended_between(container, *subscribed_at, now));
             episode.seen_down(container, gap.map(|(gap, _)| gap), now, &mut effects);
         }
         effects
@@ -45,6 +51,12 @@ impl Intent {
         let held = |episode: &Episode| episode.stage == Stage::Decided(Verdict::ExternalStop);
         self.episodes.iter().filter(move |(_, episode)| held(episode)).map(|(id, _)| id)
     }
+}
+
+/// Whether a container ended after the events were resumed, as far as its own clock tells. One that ended in what is the future
+/// by our clock ended before: the host came up with its clock behind.
+fn ended_between(container: &Container, subscribed_at: Timestamp, now: Timestamp) -> bool {
+    container.finished_at.is_some_and(|end| subscribed_at < end && end <= after(now, CLOCKS_DIFFER))
 }
 
 impl Episode {

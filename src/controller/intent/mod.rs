@@ -154,6 +154,7 @@ impl Intent {
         }
         let episode = self.episodes.entry(event.id.clone()).or_default();
         episode.owner = owner.or(episode.owner.take());
+        episode.followed = true;
         match event.action.as_str() {
             "kill" => episode.killed(&event.id, event, &mut effects),
             "die" => episode.died(&event.id, event, now, &mut effects),
@@ -197,6 +198,9 @@ impl Intent {
     pub fn resumed(&mut self, gap: Gap, subscribed_at: Timestamp, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.gap = (gap != Gap::Replayed).then_some((gap, subscribed_at));
+        if self.gap.is_some() {
+            self.episodes.values_mut().for_each(|episode| episode.followed = false);
+        }
         let cut: Vec<String> = self.ids(|episode| matches!(episode.stage, Stage::Cut));
         for id in cut {
             if let Some(episode) = self.episodes.get_mut(&id) {

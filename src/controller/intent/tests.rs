@@ -298,6 +298,15 @@ fn row_13_what_is_found_down_after_a_gap_is_never_held() {
 }
 
 #[test]
+fn row_13_a_server_stopped_by_a_reboot_runs_again_though_the_clock_came_up_behind() {
+    let mut exited = container("web");
+    (exited.state, exited.finished_at) = (ContainerState::Exited, Some(time(3_600_000)));
+    let mut story = Story::going_on(Intent::default(), [exited], Gap::OtherRun);
+    story.until(60_000);
+    assert_eq!(story.verdict("web"), Some((-1, Verdict::Shutdown)));
+}
+
+#[test]
 fn row_13_an_end_that_was_written_down_stays_as_it_was() {
     let end = End { started_at: container("web").started_at, verdict: Verdict::OwnAccord, at: time(-5_000), exit_code: Some(0) };
     let mut exited = container("web");

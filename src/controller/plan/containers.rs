@@ -18,7 +18,13 @@ pub(super) fn service(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &De
     for number in 1..=service.replicas {
         let replica = ReplicaId::new(&service.name, number);
         let slot = slots.get(&replica);
-        match standing(planner, &replica) {
+        let standing = standing(planner, &replica);
+        let to_be_stopped = matches!(standing, Standing::Stopped { .. }) && slot.current.is_some_and(Container::is_up);
+        if let Some(wait) = planner.unanswered(&Subject::Replica(replica.clone())).filter(|_| !to_be_stopped) {
+            planner.wait_replica(&replica, wait, None);
+            continue;
+        }
+        match standing {
             Standing::Suspended { reason } => leave_alone(planner, service, &replica, slot, reason),
             Standing::Stopped { cause, reason } => keep_stopped(planner, service, &replica, slot, cause, reason),
             Standing::Free if undecided(planner, &replica, slot) => {}

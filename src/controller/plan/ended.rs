@@ -35,14 +35,14 @@ pub(super) fn decide(
         Verdict::ExternalStop | Verdict::Ours(StopReason::Held) => start(planner, Cause::HoldEnded),
         Verdict::Ours(StopReason::Restart) => start(planner, Cause::RestartRequested),
         Verdict::Ours(StopReason::Replace | StopReason::Remove) => start(planner, Cause::Unfinished),
-        Verdict::Shutdown => start(planner, Cause::EngineRestarted),
+        Verdict::Shutdown => start(planner, asked(service, at).unwrap_or(Cause::EngineRestarted)),
         Verdict::Unknown | Verdict::OwnAccord | Verdict::Killed if asked_again => start(planner, Cause::RestartRequested),
         Verdict::Unknown if container.exit_code == 0 && completes(service, 0) => complete(planner, service, replica, at, 0),
         Verdict::Unknown => {
             if planner.history.replica(replica).was_running {
                 planner.note(Note::IntentUnknown(replica.clone()));
             }
-            start(planner, Cause::IntentUnknown);
+            start(planner, asked(service, at).unwrap_or(Cause::IntentUnknown));
         }
         Verdict::OwnAccord if completes(service, container.exit_code) => {
             complete(planner, service, replica, at, container.exit_code);
@@ -122,9 +122,17 @@ fn failed(
         _ => Duration::ZERO,
     };
     match recovery::next(planner, service, replica, &record, failed_at, ran_for, &message) {
-        Next::Now(cause) => containers::start(planner, slots, service, replica, container, cause),
+        Next::Now(cause) => {
+            let cause = asked(service, at).unwrap_or(cause);
+            containers::start(planner, slots, service, replica, container, cause);
+        }
         Next::Wait(reason, until) => planner.wait_replica(replica, reason, until),
     }
+}
+
+/// The cause of a start that somebody asked for since the end: it carries out a wish, and recovers nothing.
+fn asked(service: &DesiredService, ended_at: Timestamp) -> Option<Cause> {
+    service.start_asked_at.filter(|asked| *asked > ended_at).map(|_| Cause::StartRequested)
 }
 
 /// An end, in words: `exit code 137, probably out of memory`.

@@ -121,8 +121,20 @@ impl<'a> Planner<'a> {
         self.jobs.iter().any(|job| job.kind == *kind)
     }
 
-    /// An obstacle met before on `subject` that is not yet due to be tried again: what to wait for, and until when.
+    /// A call about `subject` that the engine has not answered yet.
+    fn unanswered(&self, subject: &Subject) -> Option<WaitReason> {
+        self.jobs.iter().find_map(|job| match &job.kind {
+            JobKind::Call { subject: about, op } if about == subject => Some(WaitReason::Unanswered { op: op.clone() }),
+            _ => None,
+        })
+    }
+
+    /// What keeps `subject` from being acted on now, and when to look again: a call that is not answered, or an obstacle met before
+    /// that is not yet due to be tried again.
     fn obstacle(&self, subject: &Subject) -> Option<(WaitReason, Timestamp)> {
+        if let Some(wait) = self.unanswered(subject) {
+            return Some((wait, later(self.now, TRANSIENT_CAP)));
+        }
         let obstacle = self.history.obstacles.get(&subject.to_string())?;
         let due = self.obstacle_due(subject, obstacle);
         (self.now < due).then(|| (obstacle_reason(subject, obstacle), due))

@@ -43,9 +43,9 @@ pub(super) fn record(planner: &mut Planner<'_>, service: &DesiredService, replic
     ReplicaHistory { was_running: record.was_running, was_ours: record.was_ours, ..ReplicaHistory::default() }
 }
 
-/// Failures before this moment count no more: `retry` was asked for, or the host was booted.
+/// Failures before this moment count no more: `retry` or `start` was asked for, or the host was booted.
 pub(super) fn forgiven_at(planner: &Planner<'_>, service: &DesiredService) -> Option<Timestamp> {
-    service.retried_at.max(planner.desired.host_booted_at)
+    service.retried_at.max(service.start_asked_at).max(planner.desired.host_booted_at)
 }
 
 /// What to do about a failure.

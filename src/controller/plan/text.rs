@@ -97,6 +97,7 @@ impl fmt::Display for Cause {
             Self::EngineRestarted => f.write_str("it went down with the daemon or the host"),
             Self::IntentUnknown => f.write_str("it should run, and nobody saw why it does not"),
             Self::RestartRequested => f.write_str("a restart was asked for"),
+            Self::StartRequested => f.write_str("a start was asked for"),
             Self::Unfinished => f.write_str("an earlier step was left half-way"),
             Self::DependencyRestarted { service } => write!(f, "service {service} was restarted or replaced"),
             Self::NetworkChanged => f.write_str("it is not on the network it should be on"),
@@ -130,6 +131,7 @@ impl fmt::Display for WaitReason {
             Self::BackOffExhausted { attempts, failure } => {
                 write!(f, "given up after {attempts} attempts: {failure}; mend it, then `evenkeel retry`")
             }
+            Self::Unanswered { op } => write!(f, "the engine has not answered yet: {op}"),
             Self::JobFailed { failure } => {
                 write!(f, "ran once and failed: {failure}; change the spec or `evenkeel retry` to run it again")
             }

@@ -16,10 +16,18 @@ use super::Controller;
 use super::plan::slots;
 use super::reconcile::Failure;
 
-/// Records what jobs brought that ended since the last turn.
-pub(super) async fn finished_jobs(controller: &Controller, desired: &Desired, history: &mut History) -> Result<(), Failure> {
+/// Records what jobs brought that ended since the last turn, and returns it.
+pub(super) async fn finished_jobs(
+    controller: &Controller,
+    desired: &Desired,
+    history: &mut History,
+) -> Result<Vec<Outcome>, Failure> {
     let finished = controller.jobs.take_finished(&desired.key);
-    if finished.is_empty() { Ok(()) } else { outcomes(controller, desired, &finished, history).await }
+    if let Err(failure) = outcomes(controller, desired, &finished, history).await {
+        controller.jobs.put_back(&desired.key, finished);
+        return Err(failure);
+    }
+    Ok(finished)
 }
 
 /// Records what the plan noticed, and counts the attempts it is about to make.

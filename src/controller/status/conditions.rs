@@ -58,7 +58,7 @@ fn weigh(waiting: &Waiting) -> Option<(u8, Phase, Reason)> {
         WaitReason::Pulling | WaitReason::Stopping | WaitReason::Removing | WaitReason::Restarting => {
             (1, Phase::Progressing, Reason::Progressing)
         }
-        WaitReason::RollingUpdate { .. } => (1, Phase::Progressing, Reason::Progressing),
+        WaitReason::RollingUpdate { .. } | WaitReason::Unanswered { .. } => (1, Phase::Progressing, Reason::Progressing),
         WaitReason::Completed | WaitReason::Stopped { .. } | WaitReason::Suspended { .. } => return None,
     })
 }

@@ -1,5 +1,6 @@
 //! Gets in touch with the engine, and finds out what lies between the last event processed and now.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -10,6 +11,7 @@ use crate::docker::{self, Events};
 use crate::model::{EngineEvent, EngineFailure, EngineRun, EventCursor, FailureKind};
 
 use super::World;
+use crate::store::{self, StoreError};
 
 /// How long the daemon may take to begin with what its buffer holds. It does so in the moment it subscribes us.
 const REPLAY: Duration = Duration::from_secs(1);
@@ -28,6 +30,20 @@ pub(super) struct Link {
     /// An event from before, by which the buffer is known again although none has been processed yet.
     pub(super) anchor: Option<EventCursor>,
     pub(super) subscribed_at: Timestamp,
+}
+
+/// Why there is no connection.
+pub(super) enum Unconnected {
+    /// The engine cannot be had: tried again.
+    Failed(EngineFailure),
+    /// Another operator works on it, or nobody can tell.
+    Taken(StoreError),
+}
+
+impl From<EngineFailure> for Unconnected {
+    fn from(failure: EngineFailure) -> Self {
+        Self::Failed(failure)
+    }
 }
 
 /// How two runs of host and daemon compare.
@@ -51,12 +67,13 @@ pub(super) fn compare(before: &EngineRun, now: &EngineRun) -> Kinship {
 
 impl World {
     /// Subscribes to the engine's events, from the last one processed on where that can still be had.
-    pub(super) async fn connect(&self) -> docker::Result<Link> {
+    pub(super) async fn connect(&self) -> Result<Link, Unconnected> {
         let (cursor, before) = {
             let state = self.state();
             (state.seen.latest.clone(), state.seen.run.clone())
         };
         let run = self.engine.run().await?;
+        self.lock_engine(&run.engine_id).map_err(Unconnected::Taken)?;
         let kinship = before.as_ref().map_or(Kinship::Unknown, |before| compare(before, &run));
         let replay = match cursor {
             Some(cursor) if !matches!(kinship, Kinship::Other { .. }) => self.replay(cursor).await?,
@@ -70,13 +87,23 @@ impl World {
         };
         if self.engine.run().await? != run {
             let message = "the engine restarted while its events were being subscribed to".to_owned();
-            return Err(EngineFailure { kind: FailureKind::Unavailable, message });
+            return Err(EngineFailure { kind: FailureKind::Unavailable, message }.into());
         }
         let restarted = match kinship {
             Kinship::Other { host } => Some(host),
             Kinship::Same | Kinship::Unknown => None,
         };
         Ok(Link { events, read, run, gap, restarted, anchor, subscribed_at })
+    }
+
+    /// Nobody else of this instance works on the engine: before anything of it is read.
+    fn lock_engine(&self, engine_id: &str) -> store::Result<()> {
+        let mut lock = self.engine_lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock.as_ref().is_none_or(|(locked, _)| locked != engine_id) {
+            let taken = self.ledger.lock_engine(engine_id, &self.options.instance)?;
+            *lock = taken.map(|lock| (engine_id.to_owned(), lock));
+        }
+        Ok(())
     }
 
     /// The newest event that the daemon's buffer holds.

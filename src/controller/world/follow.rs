@@ -13,9 +13,10 @@ use crate::clock::Timestamp;
 use crate::controller::intent::Gap;
 use crate::docker::{Alive, Events};
 use crate::model::{EngineEvent, EventKind, HealthStatus};
+use crate::store;
 
 use super::ask::Answer;
-use super::connect::Link;
+use super::connect::{Link, Unconnected};
 use super::ledger::Baseline;
 use super::look::Trust;
 use super::picture;
@@ -43,20 +44,25 @@ impl State {
 
 impl World {
     /// Connects, follows, and does so again until `shutdown`.
-    pub(super) async fn follow_engine(&self, answers: &mut mpsc::UnboundedReceiver<Answer>, shutdown: &CancellationToken) {
+    pub(super) async fn follow_engine(
+        &self,
+        answers: &mut mpsc::UnboundedReceiver<Answer>,
+        shutdown: &CancellationToken,
+    ) -> store::Result<()> {
         let mut pauses = pauses();
         while !shutdown.is_cancelled() {
             let began = Instant::now();
             let connected = tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => return Ok(()),
                 connected = self.connect() => connected,
             };
             let why = match connected {
                 Ok(link) => match self.follow(link, answers, shutdown).await {
                     Some(why) => why,
-                    None => return,
+                    None => return Ok(()),
                 },
-                Err(failure) => failure.message,
+                Err(Unconnected::Failed(failure)) => failure.message,
+                Err(Unconnected::Taken(error)) => return Err(error),
             };
             self.lost(why);
             if began.elapsed() > LASTED {
@@ -65,6 +71,7 @@ impl World {
             let pause = pauses.next().unwrap_or(PAUSE.1);
             self.wait_out(pause, answers, shutdown).await;
         }
+        Ok(())
     }
 
     /// Reads events until they end and says why they did; `None`: the operator is ending.

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::controller::intent::{Owner, Signals};
 use crate::model::{End, EngineRun, EventCursor, Key, ReplicaId};
 use crate::registry::{self, Registry};
-use crate::store::{self, Store, StoreError};
+use crate::store::{self, Lock, Store, StoreError};
 
 /// Signals of running containers, by container id.
 pub(super) type Signalled = BTreeMap<String, Signals>;
@@ -54,6 +54,10 @@ pub(super) trait Ledger: Send + Sync + 'static {
     fn stood_there(&self, _key: &Key, _replica: &ReplicaId) -> bool {
         true
     }
+    /// Makes this operator the only one of its instance that works on the engine, for as long as the lock lives.
+    fn lock_engine(&self, _engine_id: &str, _instance: &str) -> store::Result<Option<Lock>> {
+        Ok(None)
+    }
     async fn put_end(&self, container_id: &str, end: Option<End>) -> store::Result<()>;
     async fn put_signals(&self, signals: &Signalled) -> store::Result<()>;
     async fn put_seen(&self, cursor: Option<EventCursor>, run: EngineRun) -> store::Result<()>;
@@ -79,6 +83,10 @@ impl Ledger for Registry {
     fn stood_there(&self, key: &Key, replica: &ReplicaId) -> bool {
         let ran = self.store().history(key).is_ok_and(|history| history.replica(replica).was_ours);
         ran || self.store().memory(key).is_ok_and(|memory| memory.adopted.contains_key(&replica.to_string()))
+    }
+
+    fn lock_engine(&self, engine_id: &str, instance: &str) -> store::Result<Option<Lock>> {
+        store::lock_engine(engine_id, instance).map(Some)
     }
 
     async fn put_end(&self, container_id: &str, end: Option<End>) -> store::Result<()> {

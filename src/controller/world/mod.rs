@@ -68,6 +68,8 @@ pub struct World {
     ends: Mutex<Option<(mpsc::UnboundedReceiver<Note>, mpsc::UnboundedReceiver<Answer>)>>,
     /// Something may be due earlier than it was.
     nudge: Notify,
+    /// The engine that this operator has to itself, by id.
+    engine_lock: Mutex<Option<(String, store::Lock)>>,
 }
 
 /// What is known, behind one lock that is never held across an await.
@@ -175,20 +177,25 @@ impl World {
             answers,
             ends: Mutex::new(Some((to_write, answered))),
             nudge: Notify::new(),
+            engine_lock: Mutex::default(),
         })
     }
 
     /// Follows the engine until `shutdown`, then writes down how far it got. Runs once.
-    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+    ///
+    /// # Errors
+    /// When another operator of the same instance works on the engine: nothing of it has been shown then.
+    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) -> store::Result<()> {
         let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some((to_write, mut answers)) = ends else { return };
+        let Some((to_write, mut answers)) = ends else { return Ok(()) };
         let scribe = tokio::spawn(Arc::clone(&self).scribe(to_write));
-        self.follow_engine(&mut answers, &shutdown).await;
+        let followed = self.follow_engine(&mut answers, &shutdown).await;
         self.write_seen();
         self.note(Note::Close);
         if let Err(error) = scribe.await {
             warn!(%error, "the writing of what was understood ended early");
         }
+        followed
     }
 
     /// What can be seen now.
@@ -198,6 +205,11 @@ impl World {
             Some((since, why)) => View::Blind { since, why: why.to_owned() },
             None => View::Seen(Arc::clone(state.picture.snapshot())),
         }
+    }
+
+    /// Whether the engine has answered, or failed to, since this operator began.
+    pub fn was_tried(&self) -> bool {
+        self.state().contact.was_tried()
     }
 
     /// What changes, from now on.

@@ -66,6 +66,8 @@ pub enum WorldChange {
 pub(super) struct Contact {
     /// It has been looked at as a whole at least once.
     seen: bool,
+    /// It has been seen, or could not be, at least once.
+    tried: bool,
     trouble: Option<Trouble>,
 }
 
@@ -83,17 +85,18 @@ struct Trouble {
 impl Contact {
     pub(super) fn never(now: Timestamp) -> Self {
         let why = "the engine has not been looked at yet".to_owned();
-        Self { seen: false, trouble: Some(Trouble { since: now, began: None, why, told: true }) }
+        Self { seen: false, tried: false, trouble: Some(Trouble { since: now, began: None, why, told: true }) }
     }
 
     /// It was looked at as a whole. Returns whether there was trouble before.
     pub(super) fn good(&mut self) -> bool {
-        self.seen = true;
+        (self.seen, self.tried) = (true, true);
         self.trouble.take().is_some()
     }
 
     /// It is out of reach. Returns whether that is news.
     pub(super) fn bad(&mut self, why: String, wall: Timestamp, steady: Timestamp) -> bool {
+        self.tried = true;
         match &mut self.trouble {
             Some(trouble) => {
                 trouble.why = why;
@@ -115,6 +118,10 @@ impl Contact {
 
     pub(super) fn is_seen(&self) -> bool {
         self.seen
+    }
+
+    pub(super) fn was_tried(&self) -> bool {
+        self.tried
     }
 
     pub(super) fn is_good(&self) -> bool {

@@ -74,6 +74,20 @@ fn what_is_declared_and_not_there_is_made_in_order() {
                 })
             ),
             (
+                "the engine has not answered a creation",
+                two().change(|s| {
+                    let subject = Subject::Replica(ReplicaId::new("db", 1));
+                    s.jobs.push(super::scene::call(subject, "create container web-db-1 from db:1"));
+                })
+            ),
+            (
+                "the engine has not answered the creation of a network",
+                two().change(|s| {
+                    s.snapshot.networks.clear();
+                    s.jobs.push(super::scene::call(Subject::Network("web_default".into()), "create network web_default"));
+                })
+            ),
+            (
                 "the name is held by a foreigner",
                 two().with(container("db-1")).with(Container { id: "f".repeat(64), labels: [].into(), ..container("app-1") })
             ),

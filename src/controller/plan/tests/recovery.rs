@@ -25,6 +25,10 @@ fn just_started(seconds: i64) -> Container {
     Container { started_at: Some(ago(seconds)), ..container("app-1") }
 }
 
+fn start_asked(scene: &mut Scene) {
+    scene.desired.services.get_mut("app").unwrap().start_asked_at = Some(ago(1));
+}
+
 #[test]
 fn each_verdict_has_its_consequence() {
     golden!(
@@ -110,6 +114,11 @@ fn attempts_are_spaced_counted_told_and_given_up() {
             (
                 "given up, then retried",
                 crashed(10, 400).change(|s| s.desired.services.get_mut("app").unwrap().retried_at = Some(ago(1)))
+            ),
+            ("given up, then a start was asked for", crashed(10, 400).change(start_asked)),
+            (
+                "in back-off, then a start was asked for, and only suggestions are to be made",
+                crashed(2, 3).change(start_asked).change(|s| s.desired.recovery.mode = RecoveryMode::Suggest)
             ),
             (
                 "given up, then the spec changed",

@@ -55,6 +55,7 @@ pub fn service(name: &str) -> DesiredService {
         pull: PullRule::Missing,
         restarted_at: None,
         retried_at: None,
+        start_asked_at: None,
     }
 }
 
@@ -208,4 +209,9 @@ impl Scene {
         }
         text
     }
+}
+
+/// A call that the engine has not answered for three seconds.
+pub fn call(subject: Subject, op: &str) -> Job {
+    Job { kind: JobKind::Call { subject, op: op.into() }, since: ago(3) }
 }

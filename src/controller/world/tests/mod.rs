@@ -28,7 +28,7 @@ struct Scene {
     changes: broadcast::Receiver<WorldChange>,
     clock: TokioClock,
     shutdown: CancellationToken,
-    running: JoinHandle<()>,
+    running: JoinHandle<crate::store::Result<()>>,
 }
 
 fn clock() -> TokioClock {
@@ -70,7 +70,7 @@ impl Scene {
 
     async fn stopped(self) -> (Arc<Daemon>, Arc<Paper>, TokioClock) {
         self.shutdown.cancel();
-        self.running.await.unwrap();
+        self.running.await.unwrap().unwrap();
         (self.daemon, self.paper, self.clock)
     }
 
