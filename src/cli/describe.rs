@@ -51,7 +51,8 @@ impl Subject {
         let mut holds: Vec<Hold> = serde_json::from_value(holds["items"].take())?;
         holds.retain(|hold| Some(&hold.spec.deployment) == deployment.metadata.name.as_ref());
         let mut events: Vec<Event> = serde_json::from_value(events["items"].take())?;
-        events.sort_by_key(last_seen);
+        // Times are whole seconds; within one, revisions tell which came first.
+        events.sort_by_key(|event| (last_seen(event), revision(event)));
         Ok(Self { deployment, holds, events })
     }
 
@@ -209,6 +210,11 @@ fn last_actions(look: &Look, status: &DeploymentStatus) -> String {
         return String::new();
     }
     table(look, "  ", &["AGE", "ACTION", "TRACE", "RESULT", "CAUSE"], status.last_actions.iter().map(row).collect())
+}
+
+/// When an Event was written, beside others.
+fn revision(event: &Event) -> Option<u64> {
+    event.metadata.resource_version.as_ref()?.parse().ok()
 }
 
 fn events(look: &Look, events: &[Event]) -> String {
