@@ -1,6 +1,6 @@
 # `make` or `make help` says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test check clean image install uninstall
+.PHONY: help run test bench check clean image install uninstall
 
 target := $(or $(CARGO_TARGET_DIR),target)
 
@@ -19,6 +19,9 @@ test: ## Install what is missing, and run every check and test, those on the rea
 	@$(MAKE) --no-print-directory check
 	cargo test --locked --doc
 	cargo nextest run --locked
+
+bench: ## Measure on the real engine and on the fake one, beside docker compose and Docker itself
+	@dev/bench
 
 check: ## Format, lints, documentation, dependencies
 	cargo fmt --check

@@ -116,7 +116,7 @@ impl World {
     fn linked(&self, link: Link) -> Events {
         let trust = {
             let state = &mut *self.state();
-            info!(gap = ?link.gap, run = ?link.run, "following the engine's events");
+            info!(gap = ?link.gap, "following the engine's events");
             state.streams += 1;
             state.stream = Some(state.streams);
             state.seen.below_floor = link.gap == Gap::Replayed;
