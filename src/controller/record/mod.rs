@@ -7,7 +7,7 @@ use tracing::warn;
 
 use crate::model::{
     ActionRecord, ActionResult, Cause, Desired, EngineFailure, Failure as Failed, FailureKind, History, LAST_ACTIONS, Memory,
-    Observed, Obstacle, Op, Outcome, Plan, Reason, ReplicaHistory, ReplicaId, Severity, Subject,
+    Observed, Obstacle, Op, Outcome, Plan, Reason, ReplicaHistory, ReplicaId, Severity, Subject, Target,
 };
 
 use crate::telemetry::chain;
@@ -15,6 +15,7 @@ use crate::telemetry::chain;
 use super::Controller;
 use super::plan::slots;
 use super::reconcile::Failure;
+use super::world::View;
 
 /// Records what jobs brought that ended since the last turn.
 pub(super) async fn finished_jobs(controller: &Controller, desired: &Desired, history: &mut History) -> Result<(), Failure> {
@@ -62,7 +63,7 @@ pub(super) async fn outcomes(
     for outcome in outcomes {
         match &outcome.result {
             ActionResult::Done { .. } => {
-                forget_obstacle(history, outcome);
+                forget_obstacle(controller, history, outcome);
                 keep_action(controller, history, outcome, "ok".into());
                 tell_done(controller, desired, outcome).await;
             }
@@ -126,12 +127,22 @@ fn replica_mut<'h>(history: &'h mut History, replica: &ReplicaId) -> &'h mut Rep
     history.replicas.entry(replica.to_string()).or_default()
 }
 
-/// A replica's obstacle is gone when it was started; any other subject's when an action on it succeeded.
-fn forget_obstacle(history: &mut History, outcome: &Outcome) {
-    let replica = matches!(outcome.action.subject, Subject::Replica(_));
-    if !replica || matches!(outcome.action.op, Op::Start(_)) {
+/// A replica's obstacle is gone when it was started, or attached while it ran; any other subject's when an action on it succeeded.
+fn forget_obstacle(controller: &Controller, history: &mut History, outcome: &Outcome) {
+    let gone = match (&outcome.action.subject, &outcome.action.op) {
+        (Subject::Replica(_), Op::Start(_)) => true,
+        (Subject::Replica(_), Op::Connect { target: Target::Existing { id, .. }, .. }) => runs(controller, id),
+        (Subject::Replica(_), _) => false,
+        _ => true,
+    };
+    if gone {
         history.obstacles.remove(&outcome.action.subject.to_string());
     }
+}
+
+fn runs(controller: &Controller, container: &str) -> bool {
+    let View::Seen(snapshot) = controller.world.view() else { return false };
+    snapshot.containers.get(container).is_some_and(|container| container.is_up())
 }
 
 fn keep_action(controller: &Controller, history: &mut History, outcome: &Outcome, result: String) {
@@ -188,12 +199,12 @@ fn keep_failure(
 fn name_port_holder(controller: &Controller, failure: &EngineFailure) -> EngineFailure {
     let FailureKind::PortHeld { port: Some(port), protocol } = &failure.kind else { return failure.clone() };
     let container = match controller.world.view() {
-        super::world::View::Seen(snapshot) => snapshot
+        View::Seen(snapshot) => snapshot
             .containers
             .values()
             .find(|c| c.is_up() && c.ports.iter().any(|held| held.port == *port && held.protocol == *protocol))
             .map(|c| format!("container {}", c.name)),
-        super::world::View::Blind { .. } => None,
+        View::Blind { .. } => None,
     };
     let holder = container.or_else(|| controller.engine.port_holder(*port, protocol)).unwrap_or_else(|| "another process".into());
     let message = format!("host port {port}/{protocol} is held by {holder}; free it or declare another ({})", failure.message);
