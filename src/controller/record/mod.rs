@@ -18,9 +18,9 @@ use super::reconcile::Failure;
 use super::world::View;
 
 /// Records what jobs brought that ended since the last turn.
-pub(super) async fn finished_jobs(controller: &Controller, desired: &Desired, history: &mut History) -> Result<(), Failure> {
+pub(super) async fn finished_jobs(controller: &Controller, desired: &Desired, history: &mut History) {
     let finished = controller.jobs.take_finished(&desired.key);
-    if finished.is_empty() { Ok(()) } else { outcomes(controller, desired, &finished, history).await }
+    outcomes(controller, desired, &finished, history).await;
 }
 
 /// Records what the plan noticed, and counts the attempts it is about to make.
@@ -42,23 +42,16 @@ pub(super) async fn before_acting(
     {
         warn!(deployment = %desired.key, error = %chain(&error), "writing down what must not be lost failed");
     }
-    if *history != old_history
-        && let Err(error) = controller.store.put_history(&desired.key, history.clone()).await
-    {
-        warn!(deployment = %desired.key, error = %chain(&error), "writing down the attempts failed");
+    if *history != old_history {
+        put_history(controller, desired, history).await;
     }
     notes::clean_up(controller, desired, plan).await
 }
 
 /// Records what came of actions.
-pub(super) async fn outcomes(
-    controller: &Controller,
-    desired: &Desired,
-    outcomes: &[Outcome],
-    history: &mut History,
-) -> Result<(), Failure> {
+pub(super) async fn outcomes(controller: &Controller, desired: &Desired, outcomes: &[Outcome], history: &mut History) {
     if outcomes.is_empty() {
-        return Ok(());
+        return;
     }
     for outcome in outcomes {
         match &outcome.result {
@@ -80,8 +73,14 @@ pub(super) async fn outcomes(
             ActionResult::Started => {}
         }
     }
-    controller.store.put_history(&desired.key, history.clone()).await?;
-    Ok(())
+    put_history(controller, desired, history).await;
+}
+
+/// Writes the history. What the disk does not take holds in this process until it does, and must not end a turn.
+async fn put_history(controller: &Controller, desired: &Desired, history: &History) {
+    if let Err(error) = controller.store.put_history(&desired.key, history.clone()).await {
+        warn!(deployment = %desired.key, error = %chain(&error), "writing down what was done failed");
+    }
 }
 
 /// Notes which replicas run.
