@@ -20,7 +20,7 @@ use crate::docker::{self, Engine};
 use crate::model::{About, Happening, Key, Reason, Severity};
 use crate::registry::Registry;
 use crate::sources::folder::Folder;
-use crate::store::{self, Store, StoreError};
+use crate::store::{self, Opened, Store, StoreError};
 use crate::{systemd, telemetry};
 
 /// How often readiness is looked at.
@@ -44,7 +44,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 async fn operate(settings: Settings) -> anyhow::Result<()> {
     let clock: SharedClock = Arc::new(SystemClock);
     let (store, opened) = Store::open(&settings.data_dir, Arc::clone(&clock))?;
-    tell_rebuilt(&store, opened.rebuilt).await;
+    tell_opened(&store, opened).await;
     let registry = Registry::new(store.clone(), Arc::clone(&clock));
     let engine: Arc<dyn Engine> = Arc::new(docker::connect(settings.docker_host.as_deref())?);
     let server = api::Server::bind(&api_settings(&settings), clock.as_ref()).await?;
@@ -144,13 +144,16 @@ async fn watch_engine(world: Arc<World>, readiness: watch::Sender<Readiness>, st
     }
 }
 
-async fn tell_rebuilt(store: &Store, rebuilt: Option<String>) {
-    let Some(message) = rebuilt else { return };
-    warn!("{message}");
-    let happening =
-        Happening { about: About::Host, reason: Reason::StoreRebuilt, severity: Severity::Warning, message, trace_id: None };
-    if let Err(error) = store.tell(happening).await {
-        warn!(%error, "writing an Event failed");
+/// Says what was found when the store was opened: in the log and as Events.
+async fn tell_opened(store: &Store, opened: Opened) {
+    let found =
+        [(Reason::StoreRebuilt, opened.rebuilt), (Reason::StoreRepaired, opened.repaired), (Reason::StoreDamaged, opened.lost)];
+    for (reason, message) in found.into_iter().filter_map(|(reason, message)| Some((reason, message?))) {
+        warn!(%reason, "{message}");
+        let happening = Happening { about: About::Host, reason, severity: Severity::Warning, message, trace_id: None };
+        if let Err(error) = store.tell(happening).await {
+            warn!(%error, "writing an Event failed");
+        }
     }
 }
 

@@ -93,14 +93,6 @@ impl Jobs {
         self.lock().inbox.remove(key).unwrap_or_default()
     }
 
-    /// Gives outcomes back that could not be recorded, to be taken again.
-    pub fn put_back(&self, key: &Key, mut outcomes: Vec<Outcome>) {
-        let mut state = self.lock();
-        let inbox = state.inbox.entry(key.clone()).or_default();
-        outcomes.append(inbox);
-        *inbox = outcomes;
-    }
-
     /// Whose jobs finish, from now on.
     pub fn finishes(&self) -> broadcast::Receiver<Key> {
         self.finished.subscribe()

@@ -85,7 +85,7 @@ impl Controller {
             Err(why) => return self.finish(key, blind(&loaded.object, &why, self.clock.now())).await,
         };
         self.remove_ended_holds(&desired).await?;
-        let mut outcomes = record::finished_jobs(self, &desired, &mut loaded.history).await?;
+        let mut outcomes = record::finished_jobs(self, &desired, &mut loaded.history).await;
         let plan = {
             let _span = info_span!("plan").entered();
             plan(&desired, &observed, &loaded.history, &loaded.memory, self.clock.now())
@@ -169,7 +169,7 @@ impl Controller {
         history: &mut History,
         told: DeploymentStatus,
     ) -> Result<(), Failure> {
-        record::outcomes(self, desired, outcomes, history).await?;
+        record::outcomes(self, desired, outcomes, history).await;
         let last_actions = super::status::last_actions(history);
         self.write_status(&desired.key, DeploymentStatus { last_actions, ..told }).await
     }

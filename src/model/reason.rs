@@ -52,6 +52,8 @@ pub enum Reason {
     Pulled,
     Updated,
     StoreRebuilt,
+    StoreRepaired,
+    StoreDamaged,
     InvalidManifest,
     ProjectClaimed,
     VolumeDrift,

@@ -5,7 +5,7 @@
 //!
 //! *Assumptions.* One process at a time; the data folder's lock sees to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -27,14 +27,20 @@ pub(super) struct Contents {
     pub rows: BTreeMap<String, Record>,
     /// The highest sequence number.
     pub last_seq: u64,
-    /// Lines that cannot be read though good ones come after them.
+    /// Lines that cannot be read. One that was torn off while it was written is none of them: nobody was told of it.
     pub damaged: usize,
+    /// No line that cannot be read had a higher sequence number than this.
+    pub damaged_up_to: u64,
+    /// Names of rows that can still be made out in such lines.
+    pub damaged_rows: BTreeSet<String>,
     /// Whether there is no file.
     pub missing: bool,
     /// Up to where it is good.
     length: u64,
     /// Length of the file.
     file_length: u64,
+    /// Its end is damaged and no end of a line: nothing can be appended.
+    unended: bool,
     /// Records read.
     lines: usize,
 }
@@ -64,15 +70,15 @@ pub(super) fn read(path: &Path) -> io::Result<Contents> {
     };
     let mut contents = Contents { file_length: bytes.len() as u64, ..Contents::default() };
     let mut position = 0;
-    let mut bad = 0;
+    let mut bad = Vec::new();
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        position += line.len() as u64;
+        position += line.len();
         let Some(record) = line.strip_suffix(b"\n").and_then(Record::read) else {
-            bad += 1;
+            bad.push(line);
             continue;
         };
-        contents.damaged += std::mem::take(&mut bad);
-        contents.length = position;
+        contents.damaged(std::mem::take(&mut bad));
+        contents.length = position as u64;
         contents.lines += 1;
         if record.row == FORMAT {
             check_format(record.text.as_deref())?;
@@ -83,6 +89,8 @@ pub(super) fn read(path: &Path) -> io::Result<Contents> {
             contents.rows.insert(record.row.clone(), record);
         }
     }
+    contents.damaged_up_to = contents.last_seq;
+    contents.end(bad);
     Ok(contents)
 }
 
@@ -95,6 +103,28 @@ fn check_format(text: Option<&str>) -> io::Result<()> {
 }
 
 impl Contents {
+    fn damaged(&mut self, lines: Vec<&[u8]>) {
+        self.damaged += lines.len();
+        self.damaged_rows.extend(lines.into_iter().filter_map(Record::row_named));
+    }
+
+    /// What comes after the last good line: torn off by a crash, or damaged. What is damaged is not cut: it may be looked at.
+    fn end(&mut self, lines: Vec<&[u8]>) {
+        let Some(last) = lines.last() else { return };
+        let ended = last.ends_with(b"\n");
+        let text = lines.iter().all(|line| std::str::from_utf8(line).is_ok_and(|line| !line.contains('\0')));
+        if lines.len() == 1 && !ended && text {
+            return;
+        }
+        // A line end may have been damaged too: the starts of lines count as well.
+        let starts = lines.iter().map(|line| Record::starts_in(line)).sum::<usize>();
+        let most = self.last_seq + lines.len().max(starts) as u64;
+        self.damaged_up_to = if ended && text { most } else { u64::MAX };
+        self.damaged(lines);
+        self.length = self.file_length;
+        self.unended = !ended;
+    }
+
     /// Whether it is worth writing anew at a start: damaged, or most of it is history.
     pub fn wants_compaction(&self) -> bool {
         let live = self.rows.values().filter(|record| record.text.is_some()).count();
@@ -118,7 +148,7 @@ impl Journal {
             compacted: contents.length,
             seq: contents.last_seq.max(used),
             live,
-            spoilt: contents.lines == 0,
+            spoilt: contents.lines == 0 || contents.unended,
         })
     }
 

@@ -80,6 +80,8 @@ pub struct Opened {
     pub rebuilt: Option<String>,
     /// What was wrong with the journal, if anything, and what was done about it.
     pub repaired: Option<String>,
+    /// What may have been lost with it, if anything: what it alone had.
+    pub lost: Option<String>,
 }
 
 /// Objects of a kind at one revision.
@@ -165,7 +167,7 @@ pub enum StoreError {
     #[error("{0}")]
     Locked(String),
     /// The disk said no. Nothing was acknowledged.
-    #[error("{attempt}")]
+    #[error("{attempt}{}", advice(source))]
     Io {
         /// What was attempted, on which path.
         attempt: String,
@@ -176,6 +178,17 @@ pub enum StoreError {
     /// A stored record cannot be read.
     #[error("{0}")]
     Corrupt(String),
+}
+
+/// What to do about a disk that says no, in brackets behind the attempt.
+fn advice(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    match error.kind() {
+        StorageFull | QuotaExceeded => " (make space on its disk, then try again)",
+        ReadOnlyFilesystem => " (its disk is read-only: mount it writable, or take another folder with --data-dir)",
+        PermissionDenied => " (let the user evenkeel runs as write there, or take another folder with --data-dir)",
+        _ => "",
+    }
 }
 
 /// Results of the store.

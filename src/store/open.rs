@@ -6,7 +6,8 @@
 //! | sled cannot be opened, panics, does not match its seal, or contradicts the journal | it is moved aside and made anew from the journal |
 //! | the disk is full or read-only | the journal is served alone until sled can be opened |
 //! | the journal's end was torn by a crash | it is cut: nobody was told that it was written |
-//! | the journal lost lines that sled has | they are taken from sled |
+//! | the journal lost lines that sled has, removals too | they are taken from sled |
+//! | the journal lost lines that sled had not got yet | it is told: nothing can bring them back |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{DirBuilder, Permissions};
@@ -20,7 +21,7 @@ use super::lock::lock_folder;
 use super::mirror::{Mirror, set_aside};
 use super::row::{self, FLOOR, Row, Rows};
 use super::state::State;
-use super::writer::{Inner, Writer};
+use super::writer::{FLOOR_BLOCK, Inner, Writer};
 use super::{Opened, Result, StoreError};
 use crate::clock::SharedClock;
 
@@ -42,6 +43,10 @@ pub(super) fn open(folder: &Path, clock: SharedClock) -> Result<(Inner, Opened)>
     let floor = rows.get(FLOOR).and_then(|row| row.text.parse().ok()).unwrap_or(0);
     state.revision = state.revision.max(floor);
     let journal = open_journal(&path, &contents, &rows, applied, &clock, &mut opened)?;
+    if opened.lost.is_some() {
+        // The floor may be among what is lost; no resourceVersion is handed out twice.
+        state.revision += 2 * FLOOR_BLOCK;
+    }
     let everything = state.rows(|name| journal.seq_of(name));
     let mut mirror = match index {
         Ok(index) => Mirror::new(&index_folder, index),
@@ -80,7 +85,7 @@ fn find_rows(contents: &Contents, folder: &Path, clock: &SharedClock) -> Found {
             if existed && applied < contents.last_seq {
                 tracing::warn!(applied, journal = contents.last_seq, "sled was behind the journal; it is brought up to it");
             }
-            Found { rows, index: Ok(index), applied, opened: Opened { rebuilt, repaired: None } }
+            Found { rows, index: Ok(index), applied, opened: Opened { rebuilt, ..Opened::default() } }
         }
         Err(Unusable::Refused(error)) => {
             tracing::error!(%error, "sled cannot be opened; the journal is served alone until it can");
@@ -96,7 +101,7 @@ fn find_rows(contents: &Contents, folder: &Path, clock: &SharedClock) -> Found {
                 Ok(_) => Index::open(folder).map(|(index, _)| index),
                 Err(error) => Err(Unusable::Refused(error)),
             };
-            Found { rows: from_journal(), index, applied: 0, opened: Opened { rebuilt: Some(moved), repaired: None } }
+            Found { rows: from_journal(), index, applied: 0, opened: Opened { rebuilt: Some(moved), ..Opened::default() } }
         }
     }
 }
@@ -114,21 +119,24 @@ fn merge(journal: &Contents, index: &Rows, applied: u64) -> std::result::Result<
     Ok(merged)
 }
 
+/// What holds of one row. Its sequence number says which of the two knows more of it; sled's rows are proven by its seal, the
+/// journal's by their checksums, so what is newer is right, if the journal may have lost a record of it.
 fn merge_row(journal: &Contents, name: &str, indexed: Option<&Row>, applied: u64) -> std::result::Result<Option<Row>, String> {
     let record = journal.rows.get(name);
     let journaled = record.and_then(|record| Some(Row { seq: record.seq, text: record.text.clone()? }));
-    let record_seq = record.map_or(0, |record| record.seq);
-    if record_seq > applied || indexed == journaled.as_ref() {
+    if indexed == journaled.as_ref() {
         return Ok(journaled);
     }
-    // From here on sled claims to know what the journal does not say.
-    let indexed_seq = indexed.map_or(0, |row| row.seq);
-    let journal_lost_its_end = applied > journal.last_seq;
-    if indexed_seq > journal.last_seq || (journal_lost_its_end && indexed.is_none()) {
-        return Ok(indexed.cloned());
+    let record_seq = record.map_or(0, |record| record.seq);
+    let indexed_seq = indexed.map(|row| row.seq);
+    // A row that sled does not have was removed, if sled has got as far as the journal's last word on it.
+    let sled_is_newer = indexed_seq.map_or(record_seq <= applied, |seq| seq > record_seq);
+    if !sled_is_newer && record_seq > applied {
+        return Ok(journaled);
     }
-    if journal.damaged > 0 {
-        return Ok(if indexed_seq > record_seq { indexed.cloned() } else { journaled });
+    let journal_lost_some = journal.damaged > 0 || applied.max(indexed_seq.unwrap_or(0)) > journal.last_seq;
+    if sled_is_newer && journal_lost_some {
+        return Ok(indexed.cloned());
     }
     Err(format!("sled contradicts the journal about {name}"))
 }
@@ -144,15 +152,19 @@ fn open_journal(
     let journaled: BTreeMap<_, _> = rows.iter().filter(|(name, _)| row::is_journaled(name)).collect();
     let known = |(name, row): (&&String, &&Row)| contents.rows.get(*name).is_some_and(|record| record.seq == row.seq);
     let adopted = journaled.iter().filter(|row| !known(*row)).count();
+    let removed = contents.rows.iter().filter(|(name, record)| record.text.is_some() && !rows.contains_key(*name)).count();
     let live = journaled.iter().map(|(name, row)| ((*name).clone(), row.seq)).collect();
     let mut journal = Journal::open(path, contents, live, applied).map_err(|source| failed("open", path, source))?;
-    if adopted > 0 || contents.damaged > 0 {
-        let what = if contents.missing { "was not there".into() } else { format!("had {} unreadable lines", contents.damaged) };
-        opened.repaired = Some(format!("the journal {what}; {adopted} rows were taken from sled"));
+    let restored = adopted + removed;
+    let keep: Option<PathBuf> = (contents.damaged > 0)
+        .then(|| path.with_file_name(format!("{JOURNAL}.damaged-{}", clock.now().strftime("%Y%m%dT%H%M%S%.3fZ"))));
+    if restored > 0 || contents.damaged > 0 {
+        opened.repaired = Some(repaired(contents, restored));
     }
-    if adopted > 0 || contents.wants_compaction() {
-        let keep: Option<PathBuf> = (contents.damaged > 0)
-            .then(|| path.with_file_name(format!("{JOURNAL}.damaged-{}", clock.now().strftime("%Y%m%dT%H%M%S%.3fZ"))));
+    if contents.damaged > 0 && contents.damaged_up_to > applied {
+        opened.lost = Some(lost(path, contents, applied, keep.as_deref()));
+    }
+    if restored > 0 || contents.wants_compaction() {
         let rows: Vec<_> = journaled.into_iter().map(|(name, row)| (name.clone(), row.text.clone())).collect();
         match journal.rewrite(&rows, keep.as_deref()) {
             Err(error) if journal.is_spoilt() => return Err(failed("write", path, error)),
@@ -161,6 +173,29 @@ fn open_journal(
         }
     }
     Ok(journal)
+}
+
+/// What was wrong with the journal, and what was done about it.
+fn repaired(contents: &Contents, restored: usize) -> String {
+    let what = match (contents.missing, contents.damaged) {
+        (true, _) => "was not there".to_owned(),
+        (false, 0) => "had lost its end".to_owned(),
+        (false, damaged) => format!("had {damaged} unreadable lines"),
+    };
+    format!("the journal {what}; {restored} rows were restored from sled")
+}
+
+/// What may be gone for good: what only a damaged line had.
+fn lost(path: &Path, contents: &Contents, applied: u64, kept: Option<&Path>) -> String {
+    let rows = contents.damaged_rows.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let of = if rows.is_empty() { String::new() } else { format!(" (of {rows})") };
+    let kept = kept.map(|kept| format!("; the damaged file is kept as {}", kept.display())).unwrap_or_default();
+    format!(
+        "{} had {} unreadable lines{of}, and sled had got only what was written up to number {applied}: what such a line said after \
+         that is lost. Look at `evenkeel get` and `evenkeel get holds`, and declare again what is missing{kept}",
+        path.display(),
+        contents.damaged,
+    )
 }
 
 fn make_folder(folder: &Path) -> Result<()> {

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 const HEAD: &[u8] = b"{\"crc\":\"";
 const CRC_DIGITS: usize = 8;
 const AFTER_CRC: &[u8] = b"\",";
+const ROW: &[u8] = b"\"row\":\"";
 
 /// A row as one write left it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +63,18 @@ impl Record {
         let body: Body<'_> = serde_json::from_slice(&body).ok()?;
         let text = (!body.gone).then(|| body.value.map_or("null", RawValue::get).into());
         Some(Self { seq: body.seq, row: body.row.into_owned(), text })
+    }
+
+    /// The name of the row that a line speaks of, as far as it can be made out though the line is not whole.
+    pub fn row_named(line: &[u8]) -> Option<String> {
+        let at = line.windows(ROW.len()).position(|part| part == ROW)? + ROW.len();
+        let name = line[at..].split(|byte| *byte == b'"').next()?;
+        Some(String::from_utf8_lossy(name).into_owned())
+    }
+
+    /// How many records begin in these bytes.
+    pub fn starts_in(bytes: &[u8]) -> usize {
+        bytes.windows(HEAD.len()).filter(|part| *part == HEAD).count()
     }
 }
 

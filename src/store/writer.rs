@@ -29,7 +29,7 @@ use crate::clock::SharedClock;
 use crate::model::Key;
 
 /// resourceVersions reserved at once.
-const FLOOR_BLOCK: u64 = 1000;
+pub(super) const FLOOR_BLOCK: u64 = 1000;
 
 /// The shared inside of the store.
 pub(super) struct Inner {

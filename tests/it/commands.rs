@@ -165,6 +165,24 @@ fn a_stop_that_meets_a_waiting_back_off_wins_and_retry_after_giving_up_starts_ov
 }
 
 #[test]
+fn a_stop_that_meets_a_recovery_at_any_moment_wins() {
+    let image = Sandbox::new().image();
+    let (sandbox, operator) = scene(json!({"app": service::sleeper(&image)}));
+    let app = sandbox.container("web", "app", 1);
+    // A crash without a signal from Docker is recovered from at once; the first start takes some 300 ms.
+    for delay in [0, 20, 50, 100, 200, 350, 500] {
+        operator.evenkeel(&["retry", "web"]);
+        operator.wait_ready("web");
+        sandbox.docker().crash(&app);
+        std::thread::sleep(std::time::Duration::from_millis(delay));
+        operator.evenkeel(&["stop", "web"]);
+        eventually(secs(13), &format!("{delay} ms after the crash: it stops"), || operator.api().phase("web", "Stopped"));
+        stays_stopped(&sandbox, &app, 3);
+        operator.evenkeel(&["start", "web"]);
+    }
+}
+
+#[test]
 fn restart_restarts_once_release_gives_docker_its_policies_back_and_resume_takes_them() {
     let image = Sandbox::new().image();
     let (sandbox, operator) = scene(json!({"app": service::with(service::sleeper(&image), json!({"restart": "always"}))}));

@@ -172,3 +172,45 @@ fn what_nobody_saw_and_the_daemon_forgot_runs_again() {
     let told = |reason: &str| scene.operator.api().events("web").into_iter().any(|event| event["reason"] == json!(reason));
     check(told("IntentUnknown"), || "no Event IntentUnknown".into()).unwrap();
 }
+
+#[test]
+fn what_evenkeel_stopped_stays_so_for_a_minute_of_restarts_of_everything_and_a_new_image_and_then_starts_with_it() {
+    let sandbox = Sandbox::new();
+    let mut daemon = OwnDaemon::start_in(&sandbox);
+    let mut operator = Operator::of(&sandbox).docker_host(daemon.docker().host()).start();
+    let image = daemon.image();
+    let manifest = |name: &str, image: &str| {
+        let app = service::with(service::sleeper(image), json!({"network_mode": "none", "restart": "always"}));
+        sandbox.write_manifest(&format!("{name}.yaml"), &sandbox.deployment(name, json!({"app": app})));
+    };
+    manifest("web", &image);
+    operator.wait_ready("web");
+    let app = sandbox.container("web", "app", 1);
+    operator.evenkeel(&["stop", "web"]);
+    eventually(secs(13), "it stops", || daemon.docker().in_state(&app, "exited"));
+    let stays = |daemon: &OwnDaemon, seconds: u64| {
+        holds_for(secs(seconds), "it stays stopped", || {
+            let state = daemon.docker().attempt(&["inspect", "--format", "{{.State.Status}}", &app]).unwrap_or_default();
+            check(state != "running", || state)
+        });
+    };
+    stays(&daemon, 10);
+    operator.kill();
+    operator.start();
+    stays(&daemon, 5);
+    manifest("other", &image);
+    operator.wait_ready("other");
+    daemon.restart();
+    stays(&daemon, 15);
+    daemon.kill();
+    daemon.start();
+    stays(&daemon, 10);
+    daemon.docker().run(&["tag", &image, "evenkeel-newer:1"]);
+    manifest("web", "evenkeel-newer:1");
+    stays(&daemon, 20);
+    operator.evenkeel(&["start", "web"]);
+    eventually(secs(5), "it runs with the new image", || {
+        daemon.docker().running(&app)?;
+        same(daemon.docker().inspect(&app)["Config"]["Image"].clone(), json!("evenkeel-newer:1"))
+    });
+}

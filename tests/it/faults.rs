@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Fault, FaultProxy, Operator, Sandbox, check, condition, eventually, holds_for, same, secs, service};
@@ -72,6 +73,12 @@ fn a_project_is_claimed_once_by_whoever_came_first_and_free_when_that_one_goes()
     second["spec"]["project"] = first["spec"]["project"].clone();
     sandbox.write_manifest("b.yaml", &second);
     says(&operator, "second", &["ProjectClaimed", "default/web"]);
+    let mut elsewhere = second.clone();
+    elsewhere["metadata"]["namespace"] = json!("team");
+    let deployments = "/apis/evenkeel.dev/v1alpha1/namespaces/team/deployments";
+    let refused = operator.api().send(Method::POST, deployments, "application/json", Some(&elsewhere)).unwrap();
+    let message = refused.body["message"].to_string();
+    assert!(refused.status == 409 && message.contains("default/web") && message.contains("a.yaml:1"), "{refused:?}");
     assert_eq!(sandbox.docker().runs(&sandbox.container("web", "app", 1)), runs);
     sandbox.remove_manifest("a.yaml");
     eventually(secs(30), "the second one has it", || operator.api().ready("second"));

@@ -125,7 +125,6 @@ fn a_container_taken_off_its_network_is_put_back_under_its_names() {
 }
 
 #[test]
-#[ignore = "known defect: about one time in four a service's name is not known on the network made again"]
 fn a_network_removed_while_the_deployment_is_stopped_is_made_again_with_all_names_on_it() {
     let sandbox = Sandbox::new();
     let operator = Operator::start_on(&sandbox);
@@ -150,7 +149,6 @@ fn a_network_removed_while_the_deployment_is_stopped_is_made_again_with_all_name
 }
 
 #[test]
-#[ignore = "known defect: about one time in four a service's name is not known on the network made again"]
 fn a_network_removed_under_running_containers_is_made_again_with_all_names_on_it() {
     let sandbox = Sandbox::new();
     let operator = Operator::start_on(&sandbox);

@@ -10,6 +10,7 @@ use crate::model::{
 };
 
 use crate::controller::Controller;
+use crate::controller::world::View;
 
 /// Ids of what earlier actions of the plan made, by action index.
 pub(super) struct Made(BTreeMap<usize, String>);
@@ -65,9 +66,19 @@ impl Controller {
             Op::Start(target) => self.start(desired, action, target, made).await,
             _ => match self.call(action, made).await {
                 Ok(id) => ActionResult::Done { id },
+                Err(failure) if self.was_overtaken(action, &failure).await => ActionResult::Skipped { why: failure.message },
                 Err(failure) => ActionResult::Failed(failure),
             },
         }
+    }
+
+    /// Whether the plan was to attach to a network that somebody has removed since: nothing is in the way, and the next turn makes
+    /// it anew.
+    async fn was_overtaken(&self, action: &Action, failure: &EngineFailure) -> bool {
+        let Op::Connect { network: NetworkRef::Id(network), .. } = &action.op else { return false };
+        failure.kind == FailureKind::NetworkMissing
+            && self.world.refresh_networks().await.is_ok()
+            && matches!(self.world.view(), View::Seen(snapshot) if !snapshot.networks.contains_key(network))
     }
 
     async fn call(&self, action: &Action, made: &Made) -> docker::Result<Option<String>> {

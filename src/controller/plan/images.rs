@@ -39,7 +39,10 @@ pub(super) fn retag(planner: &mut Planner<'_>, service: &DesiredService, contain
         return;
     }
     let subject = Subject::Image(reference.clone());
-    if planner.obstacle(&subject).is_none() && !planner.plan.actions.iter().any(|action| action.subject == subject) {
+    if let Some((_, until)) = planner.obstacle(&subject) {
+        return planner.plan.wake(until);
+    }
+    if !planner.plan.actions.iter().any(|action| action.subject == subject) {
         let op = Op::Tag { image_id: container.image_id.clone(), reference: reference.clone() };
         planner.act(op, subject, Cause::TagMissing, vec![]);
     }

@@ -78,9 +78,6 @@ pub(super) fn reattach(
     container: &Container,
 ) -> Vec<usize> {
     let subject = Subject::Replica(replica.clone());
-    if planner.obstacle(&subject).is_some() {
-        return vec![];
-    }
     let mut last = Vec::new();
     for declared in &service.template.networks {
         let Some(Ok(network)) = planner.networks.get(&declared.network).cloned() else { continue };
@@ -88,6 +85,10 @@ pub(super) fn reattach(
         let attached = container.networks.get(&name);
         if attached.is_some_and(|attached| same_network(attached, &network)) {
             continue;
+        }
+        if let Some((wait, until)) = planner.obstacle(&subject) {
+            planner.wait(subject, wait, Some(until));
+            return vec![];
         }
         let mut after = match &network {
             NetworkRef::Made(action) => vec![*action],

@@ -7,7 +7,7 @@ use tracing::warn;
 
 use crate::model::{
     ActionRecord, ActionResult, Cause, Desired, EngineFailure, Failure as Failed, FailureKind, History, LAST_ACTIONS, Memory,
-    Observed, Obstacle, Op, Outcome, Plan, Reason, ReplicaHistory, ReplicaId, Severity, Subject,
+    Observed, Obstacle, Op, Outcome, Plan, Reason, ReplicaHistory, ReplicaId, Severity, Subject, Target,
 };
 
 use crate::telemetry::chain;
@@ -15,19 +15,13 @@ use crate::telemetry::chain;
 use super::Controller;
 use super::plan::slots;
 use super::reconcile::Failure;
+use super::world::View;
 
 /// Records what jobs brought that ended since the last turn, and returns it.
-pub(super) async fn finished_jobs(
-    controller: &Controller,
-    desired: &Desired,
-    history: &mut History,
-) -> Result<Vec<Outcome>, Failure> {
+pub(super) async fn finished_jobs(controller: &Controller, desired: &Desired, history: &mut History) -> Vec<Outcome> {
     let finished = controller.jobs.take_finished(&desired.key);
-    if let Err(failure) = outcomes(controller, desired, &finished, history).await {
-        controller.jobs.put_back(&desired.key, finished);
-        return Err(failure);
-    }
-    Ok(finished)
+    outcomes(controller, desired, &finished, history).await;
+    finished
 }
 
 /// Records what the plan noticed, and counts the attempts it is about to make.
@@ -49,28 +43,21 @@ pub(super) async fn before_acting(
     {
         warn!(deployment = %desired.key, error = %chain(&error), "writing down what must not be lost failed");
     }
-    if *history != old_history
-        && let Err(error) = controller.store.put_history(&desired.key, history.clone()).await
-    {
-        warn!(deployment = %desired.key, error = %chain(&error), "writing down the attempts failed");
+    if *history != old_history {
+        put_history(controller, desired, history).await;
     }
     notes::clean_up(controller, desired, plan).await
 }
 
 /// Records what came of actions.
-pub(super) async fn outcomes(
-    controller: &Controller,
-    desired: &Desired,
-    outcomes: &[Outcome],
-    history: &mut History,
-) -> Result<(), Failure> {
+pub(super) async fn outcomes(controller: &Controller, desired: &Desired, outcomes: &[Outcome], history: &mut History) {
     if outcomes.is_empty() {
-        return Ok(());
+        return;
     }
     for outcome in outcomes {
         match &outcome.result {
             ActionResult::Done { .. } => {
-                forget_obstacle(history, outcome);
+                forget_obstacle(controller, history, outcome);
                 keep_action(controller, history, outcome, "ok".into());
                 tell_done(controller, desired, outcome).await;
             }
@@ -87,8 +74,14 @@ pub(super) async fn outcomes(
             ActionResult::Started => {}
         }
     }
-    controller.store.put_history(&desired.key, history.clone()).await?;
-    Ok(())
+    put_history(controller, desired, history).await;
+}
+
+/// Writes the history. What the disk does not take holds in this process until it does, and must not end a turn.
+async fn put_history(controller: &Controller, desired: &Desired, history: &History) {
+    if let Err(error) = controller.store.put_history(&desired.key, history.clone()).await {
+        warn!(deployment = %desired.key, error = %chain(&error), "writing down what was done failed");
+    }
 }
 
 /// Notes which replicas run.
@@ -134,12 +127,22 @@ fn replica_mut<'h>(history: &'h mut History, replica: &ReplicaId) -> &'h mut Rep
     history.replicas.entry(replica.to_string()).or_default()
 }
 
-/// A replica's obstacle is gone when it was started; any other subject's when an action on it succeeded.
-fn forget_obstacle(history: &mut History, outcome: &Outcome) {
-    let replica = matches!(outcome.action.subject, Subject::Replica(_));
-    if !replica || matches!(outcome.action.op, Op::Start(_)) {
+/// A replica's obstacle is gone when it was started, or attached while it ran; any other subject's when an action on it succeeded.
+fn forget_obstacle(controller: &Controller, history: &mut History, outcome: &Outcome) {
+    let gone = match (&outcome.action.subject, &outcome.action.op) {
+        (Subject::Replica(_), Op::Start(_)) => true,
+        (Subject::Replica(_), Op::Connect { target: Target::Existing { id, .. }, .. }) => runs(controller, id),
+        (Subject::Replica(_), _) => false,
+        _ => true,
+    };
+    if gone {
         history.obstacles.remove(&outcome.action.subject.to_string());
     }
+}
+
+fn runs(controller: &Controller, container: &str) -> bool {
+    let View::Seen(snapshot) = controller.world.view() else { return false };
+    snapshot.containers.get(container).is_some_and(|container| container.is_up())
 }
 
 fn keep_action(controller: &Controller, history: &mut History, outcome: &Outcome, result: String) {
@@ -196,12 +199,12 @@ fn keep_failure(
 fn name_port_holder(controller: &Controller, failure: &EngineFailure) -> EngineFailure {
     let FailureKind::PortHeld { port: Some(port), protocol } = &failure.kind else { return failure.clone() };
     let container = match controller.world.view() {
-        super::world::View::Seen(snapshot) => snapshot
+        View::Seen(snapshot) => snapshot
             .containers
             .values()
             .find(|c| c.is_up() && c.ports.iter().any(|held| held.port == *port && held.protocol == *protocol))
             .map(|c| format!("container {}", c.name)),
-        super::world::View::Blind { .. } => None,
+        View::Blind { .. } => None,
     };
     let holder = container.or_else(|| controller.engine.port_holder(*port, protocol)).unwrap_or_else(|| "another process".into());
     let message = format!("host port {port}/{protocol} is held by {holder}; free it or declare another ({})", failure.message);

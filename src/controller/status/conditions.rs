@@ -78,10 +78,11 @@ pub(super) fn verdict(sight: &Sight<'_>, tally: &Tally) -> Verdict {
         let ready = if tally.ready == tally.wanted { "True" } else { "False" };
         return Verdict::new(Phase::Suspended, ready, Reason::Suspended, "hands off: a Hold suspends it");
     }
+    let moves = moves_containers(sight);
     if tally.wanted == 0 && tally.stopped > 0 {
-        return stopped(sight);
+        return if moves { Verdict::new(Phase::Progressing, "False", Reason::Progressing, "stopping") } else { stopped(sight) };
     }
-    if tally.ready < tally.wanted || !sight.plan.actions.is_empty() && moves_containers(sight) {
+    if tally.ready < tally.wanted || moves {
         let message = format!("{} of {} replicas ready", tally.ready, tally.wanted);
         return Verdict::new(Phase::Progressing, "False", Reason::Progressing, message);
     }

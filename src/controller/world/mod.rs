@@ -40,6 +40,7 @@ use crate::docker::{self, Engine};
 use crate::model::{End, EngineRun, EventCursor, Key, ReplicaId, StopReason, Verdict, labels};
 use crate::registry::Registry;
 use crate::store::{self, StoreError};
+use crate::telemetry::chain;
 
 use ask::Answer;
 use ledger::{Baseline, Ledger, Signalled};
@@ -264,15 +265,24 @@ impl World {
     /// Writes down that the stop (or removal by force) of a container that is about to be made is ours, so that it is never
     /// read as somebody else's. On disk when this returns. It holds until the container is started again.
     ///
+    /// A stop of what is to stay stopped is made though the disk is full: read as somebody else's after a SIGKILL, it would
+    /// only be held once more.
+    ///
     /// # Errors
     /// When it could not be written: the stop must not be made then.
     pub async fn mark_stop(&self, container_id: &str, reason: StopReason) -> store::Result<()> {
         let end = self.state().intent.marked(container_id, reason, self.clock.now());
-        let written = self.write_mark(container_id, Some(end)).await;
-        if written.is_err() {
-            self.state().intent.unmarked(container_id);
+        match self.write_mark(container_id, Some(end)).await {
+            Err(error) if reason == StopReason::Held => {
+                warn!(container = %container_id, error = %chain(&error), "a stop is made though its mark could not be written");
+                Ok(())
+            }
+            Err(error) => {
+                self.state().intent.unmarked(container_id);
+                Err(error)
+            }
+            Ok(()) => Ok(()),
         }
-        written
     }
 
     /// Takes the mark back: the stop was refused, or is not wanted any more, and the container runs on.

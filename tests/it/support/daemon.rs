@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 use super::processes::{self, signal};
 use super::{Docker, Sandbox, eventually, image, secs};
 
+/// Names a folder with the programs of another Docker Engine (`dockerd`, `containerd`, ..), to test with that one. What is not
+/// there is taken from the machine.
+const PROGRAMS: &str = "EVENKEEL_TEST_DOCKERD";
+
 /// A dockerd of the test's own, in its own network namespace and folder. The machine's daemon knows nothing of it.
 ///
 /// Ports it publishes are published in its namespace, not on the machine.
@@ -80,6 +84,11 @@ impl OwnDaemon {
         command.args(["--config-file", &path("daemon.json"), "--storage-driver", "vfs"]);
         command.args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")]);
         command.args(["--host", self.docker.host()]).env_remove("DOCKER_HOST");
+        if let Some(folder) = std::env::var_os(PROGRAMS) {
+            let installed = std::env::var_os("PATH").unwrap_or_default();
+            let path = std::iter::once(PathBuf::from(folder)).chain(std::env::split_paths(&installed));
+            command.env("PATH", std::env::join_paths(path).unwrap());
+        }
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.child = Some(command.spawn().expect("nsenter and dockerd are installed"));
     }

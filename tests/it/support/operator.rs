@@ -128,6 +128,20 @@ impl Operator {
         self.child = Some(command.spawn().unwrap());
     }
 
+    /// Starts the process, which must end by itself with a failure; what it has said about that.
+    #[track_caller]
+    pub fn fails_to_start(&mut self) -> String {
+        let before = self.log().len();
+        self.spawn();
+        let status = eventually(secs(20), "the operator gives up", || {
+            self.child.as_mut().unwrap().try_wait().unwrap().ok_or_else(|| format!("it still runs\n{}", self.log_tail()))
+        });
+        self.child = None;
+        let said = self.log()[before..].to_owned();
+        assert!(!status.success(), "the operator ended with {status}\n{said}");
+        said
+    }
+
     /// Its API.
     pub fn api(&self) -> &Api {
         &self.api

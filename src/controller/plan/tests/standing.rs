@@ -87,7 +87,7 @@ fn what_is_held_is_not_started_and_what_is_suspended_is_not_touched() {
 
 #[test]
 fn drift_is_mended_without_touching_processes_where_that_can_be() {
-    let detached = Container { networks: [].into(), ..container("app-1") };
+    let detached = || Container { networks: [].into(), ..container("app-1") };
     let elsewhere = |id: &str| {
         let attachment = Attachment { network_id: id.into(), ..Attachment::default() };
         Container { networks: [("web_default".to_owned(), attachment)].into(), ..container("app-1") }
@@ -105,7 +105,15 @@ fn drift_is_mended_without_touching_processes_where_that_can_be() {
     golden!(
         "drift",
         [
-            ("disconnected by hand", app().with(detached)),
+            ("disconnected by hand", app().with(detached())),
+            (
+                "it could not be attached again a moment ago",
+                app().with(detached()).change(|s| {
+                    let message = "cannot connect container 1617 to network default: no free address".into();
+                    let obstacle = Obstacle { kind: FailureKind::Transient, message, tries: 1, since: ago(1), last_at: ago(1) };
+                    s.history.obstacles.insert("replica app-1".into(), obstacle);
+                })
+            ),
             (
                 "its network was removed and made again while it was down",
                 app().ended_as(elsewhere("gone"), 1, 0, Verdict::OwnAccord)

@@ -150,7 +150,7 @@ async fn a_mark_survives_the_operator_and_a_mark_that_cannot_be_written_forbids_
     let scene = Scene::with(&["web", "db"]).await;
     scene.world.mark_stop("web", StopReason::Held).await.unwrap();
     scene.paper.lock().full = true;
-    scene.world.mark_stop("db", StopReason::Held).await.unwrap_err();
+    scene.world.mark_stop("db", StopReason::Restart).await.unwrap_err();
     scene.paper.lock().full = false;
     seconds(2).await;
     let (daemon, paper, clock) = scene.killed();
@@ -160,6 +160,18 @@ async fn a_mark_survives_the_operator_and_a_mark_that_cannot_be_written_forbids_
     scene.daemon.stop("db").await;
     assert_eq!(scene.verdict("db").await, Verdict::ExternalStop);
     assert_eq!(scene.holds(), ["db-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_to_stay_stopped_is_stopped_though_the_disk_is_full() {
+    let scene = Scene::with(&["web"]).await;
+    scene.paper.lock().full = true;
+    scene.world.mark_stop("web", StopReason::Held).await.unwrap();
+    scene.daemon.stop("web").await;
+    assert_eq!(scene.verdict("web").await, Verdict::Ours(StopReason::Held));
+    scene.paper.lock().full = false;
+    seconds(20).await;
+    assert!(scene.holds().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
