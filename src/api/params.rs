@@ -31,8 +31,8 @@ pub enum FieldValidation {
 impl Params {
     /// Reads the query of `uri`.
     pub fn read(uri: &Uri) -> Result<Self> {
-        let Query(all) =
-            Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|error| ApiError::bad_request(format!("cannot read the query: {error}")))?;
+        let Query(all) = Query::<Vec<(String, String)>>::try_from_uri(uri)
+            .map_err(|error| ApiError::bad_request(format!("cannot read the query: {error}")))?;
         Ok(Self { last: all.iter().cloned().collect(), all })
     }
 

@@ -63,14 +63,17 @@ fn unclear(key: &Key, asked: Option<&str>, all: &BTreeMap<ReplicaId, ContainerLi
         Some(asked) if all.keys().any(|id| id.service == asked) => {
             ApiError::bad_request(format!("service {asked} of deployment {name} has several containers, choose one of: {names}"))
         }
-        Some(asked) => ApiError::bad_request(format!("container {asked} is not valid for deployment {name}, choose one of: {names}")),
+        Some(asked) => {
+            ApiError::bad_request(format!("container {asked} is not valid for deployment {name}, choose one of: {names}"))
+        }
     }
 }
 
 /// Those of the Deployment: by our labels, or because the controller has adopted them (its status lists them). Where a
 /// replica has two, because one is being replaced, the one that runs.
 fn chosen(lines: Vec<ContainerLine>, instance: &str, key: &Key, stored: &Value) -> BTreeMap<ReplicaId, ContainerLine> {
-    let containers = stored["status"]["services"].as_array().into_iter().flatten().flat_map(|service| service["containers"].as_array());
+    let containers =
+        stored["status"]["services"].as_array().into_iter().flatten().flat_map(|service| service["containers"].as_array());
     let adopted: BTreeSet<&str> = containers.flatten().filter_map(|container| container["id"].as_str()).collect();
     let says = |line: &ContainerLine, label: &str, text: &str| line.labels.get(label).is_some_and(|value| value == text);
     let ours = |line: &ContainerLine| {

@@ -1,13 +1,36 @@
 //! What goes to stdout: tables that fit the terminal and are plain when piped, colours, times as people say them.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
 use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use jiff::Timestamp;
+use rustix::event::{PollFd, PollFlags, poll};
 
 use super::failure::Failure;
 use crate::clock::{Clock, SystemClock};
+
+/// `--color`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Coloring {
+    /// On a terminal, unless NO_COLOR is set or TERM is dumb
+    #[default]
+    Auto,
+    /// Also into pipes and files
+    Always,
+    /// Not at all
+    Never,
+}
+
+/// What this process was told; every command looks the same.
+static COLORING: OnceLock<Coloring> = OnceLock::new();
+
+/// Says once, before anything is printed, whether colours are wanted.
+pub fn set_coloring(coloring: Coloring) {
+    COLORING.get_or_init(|| coloring);
+}
 
 /// How text is to look, and at what time.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +50,11 @@ impl Look {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let dumb = set("TERM").is_some_and(|term| term == "dumb");
         Self {
-            color: terminal && set("NO_COLOR").is_none() && !dumb,
+            color: match COLORING.get().copied().unwrap_or_default() {
+                Coloring::Always => true,
+                Coloring::Never => false,
+                Coloring::Auto => terminal && set("NO_COLOR").is_none() && !dumb,
+            },
             width: terminal.then(terminal_size::terminal_size).flatten().map(|(width, _)| width.0),
             now: SystemClock.now(),
         }
@@ -46,7 +73,23 @@ impl Look {
         }
     }
 
-    fn paint(&self, style: Style, text: &str) -> String {
+    /// A line that comes in.
+    pub fn added(&self, text: &str) -> String {
+        self.paint(Style::new().fg_color(Some(AnsiColor::Green.into())), text)
+    }
+
+    /// A line that goes.
+    pub fn removed(&self, text: &str) -> String {
+        self.paint(Style::new().fg_color(Some(AnsiColor::Red.into())), text)
+    }
+
+    /// A line that only says where one is.
+    pub fn quiet(&self, text: &str) -> String {
+        self.paint(Style::new().fg_color(Some(AnsiColor::Cyan.into())), text)
+    }
+
+    /// Text in a style.
+    pub fn paint(&self, style: Style, text: &str) -> String {
         if self.color { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
@@ -89,8 +132,8 @@ impl Tone {
         let word = text.split([' ', ',', '(']).next()?;
         Some(match word {
             "Running" | "running" | "True" | "healthy" | "Completed" | "ok" => Self::Good,
-            "Progressing" | "Pending" | "starting" | "created" | "restarting" | "Unknown" | "unknown" => Self::Busy,
-            "Degraded" | "Failed" | "unhealthy" | "dead" | "exited" | "Warning" => Self::Bad,
+            "Progressing" | "Pending" | "starting" | "created" | "restarting" | "Unknown" | "unknown" | "warn" => Self::Busy,
+            "Degraded" | "Failed" | "unhealthy" | "dead" | "exited" | "Warning" | "fail" => Self::Bad,
             "Stopped" | "Suspended" | "Paused" | "paused" | "removing" => Self::Quiet,
             _ => return None,
         })
@@ -145,10 +188,63 @@ pub fn table(look: &Look, indent: &str, header: &[&str], rows: Vec<Vec<String>>)
     table.trim_fmt().lines().map(|line| format!("{indent}{line}\n")).collect()
 }
 
+/// A table that grows: rows that come later stand below the same columns.
+#[derive(Debug)]
+pub struct Rows {
+    widths: Vec<usize>,
+}
+
+impl Rows {
+    /// The table so far, and what further rows need.
+    pub fn begin(look: &Look, header: &[&str], rows: Vec<Vec<String>>) -> (Self, String) {
+        let width = |index: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count());
+            cells.chain([header[index].len()]).max().unwrap_or_default()
+        };
+        let widths = (0..header.len()).map(width).collect();
+        (Self { widths }, table(look, "", header, rows))
+    }
+
+    /// Further rows. A cell that is wider than its column pushes the rest aside.
+    pub fn further(&self, look: &Look, rows: &[Vec<String>]) -> String {
+        let line = |row: &Vec<String>| {
+            let last = row.len().saturating_sub(1);
+            let cells = row.iter().zip(&self.widths).enumerate().map(|(index, (cell, width))| {
+                let cell = if cell.is_empty() { "-" } else { cell };
+                let space = if index == last { 0 } else { width.saturating_sub(cell.chars().count()) + 3 };
+                format!("{}{}", look.word(cell), " ".repeat(space))
+            });
+            cells.collect::<String>() + "\n"
+        };
+        rows.iter().map(line).collect()
+    }
+}
+
 /// Writes to stdout. A reader that has had enough is no failure of ours.
 pub fn print(text: &str) -> Result<(), Failure> {
+    print_bytes(text.as_bytes())
+}
+
+/// Waits until nobody reads our stdout any more. Without it, one who only waits would notice at the next line it writes.
+pub async fn reader_gone() {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    // Its poll cannot be given up, so it has a thread of its own, which ends with the process.
+    std::thread::spawn(move || {
+        let stdout = io::stdout();
+        // An error is always told, asked for or not.
+        let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+        while poll(&mut fds, None).is_err() {}
+        let _ = sender.send(());
+    });
+    if receiver.await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// As [`print`], for what may be no text.
+pub fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
         _ => Failure::Other(anyhow::Error::new(error).context("cannot write to stdout")),
     })
@@ -198,6 +294,14 @@ mod tests {
         assert!(text.lines().all(|line| line.len() <= 60), "{text}");
         assert!(text.contains("a-rather-long-name   Degraded   many"), "{text}");
         assert!(text.lines().count() > 2);
+    }
+
+    #[test]
+    fn rows_that_come_later_stand_below_the_first_ones() {
+        let row = |name: &str, phase: &str| vec![name.to_owned(), phase.to_owned(), String::new()];
+        let (rows, text) = Rows::begin(&PLAIN, &["NAME", "PHASE", "WHY"], vec![row("web", "Running")]);
+        assert_eq!(text, "NAME   PHASE     WHY\nweb    Running   -\n");
+        assert_eq!(rows.further(&PLAIN, &[row("a", "Failed"), row("longer", "x")]), "a      Failed    -\nlonger   x         -\n");
     }
 
     #[test]

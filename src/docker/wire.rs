@@ -131,7 +131,8 @@ impl Wire {
 
     /// Posts a JSON document; what comes after the answer's headers is a raw stream in both directions.
     pub(super) async fn hijack(&self, path: &str, body: &Value) -> Result<Upgraded, Error> {
-        let request = post(path).header(CONNECTION, "Upgrade").header(UPGRADE, "tcp").body(Full::<Bytes>::from(body.to_string()))?;
+        let request =
+            post(path).header(CONNECTION, "Upgrade").header(UPGRADE, "tcp").body(Full::<Bytes>::from(body.to_string()))?;
         let response = self.exchange(request).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(hyper::upgrade::on(response).await?);

@@ -22,7 +22,12 @@ impl Room {
     fn at(path: &Path) -> Result<Self, String> {
         let seen = rustix::fs::statvfs(path).map_err(|error| format!("{}: {}", path.display(), std::io::Error::from(error)))?;
         let size = seen.f_frsize;
-        Ok(Self { bytes: seen.f_blocks * size, free_bytes: seen.f_bavail * size, inodes: seen.f_files, free_inodes: seen.f_favail })
+        Ok(Self {
+            bytes: seen.f_blocks * size,
+            free_bytes: seen.f_bavail * size,
+            inodes: seen.f_files,
+            free_inodes: seen.f_favail,
+        })
     }
 
     /// Some file systems make inodes as they need them, and say that there are none.
@@ -57,7 +62,9 @@ pub(super) fn data_folder(path: &Path) -> Finding {
     }
     if let Err(error) = try_write(path) {
         let remedy = match error.kind() {
-            std::io::ErrorKind::PermissionDenied => "run as the operator's user, or give the folder to it: chown -R USER".to_owned(),
+            std::io::ErrorKind::PermissionDenied => {
+                "run as the operator's user, or give the folder to it: chown -R USER".to_owned()
+            }
             std::io::ErrorKind::StorageFull => format!("free space: {place} takes no more"),
             _ => "see the kernel's log (dmesg) for its disk".to_owned(),
         };
@@ -70,7 +77,9 @@ pub(super) fn data_folder(path: &Path) -> Finding {
     let kind = mounts::file_system(path).unwrap_or_else(|| "an unknown file system".to_owned());
     let says = format!("{place} can be written to, {} on {kind}", room.in_words());
     match kind.as_str() {
-        _ if room.few_bytes(5, 100 * MIB) || room.few_inodes(5) => Finding::warn(check, says, "free space, or move it with --data-dir"),
+        _ if room.few_bytes(5, 100 * MIB) || room.few_inodes(5) => {
+            Finding::warn(check, says, "free space, or move it with --data-dir")
+        }
         "tmpfs" | "ramfs" => Finding::warn(check, says, "all is lost at the next boot: put it on a disk with --data-dir"),
         "overlay" => Finding::warn(check, says, "all is lost with this container: mount a volume there"),
         kind if kind.starts_with("nfs") || kind.starts_with("fuse") || matches!(kind, "cifs" | "smb3" | "9p") => {
@@ -91,7 +100,9 @@ fn try_write(folder: &Path) -> std::io::Result<()> {
 pub(super) fn docker_root(path: &Path) -> Finding {
     let check = "Docker's disk";
     match Room::at(path) {
-        Err(error) => Finding::warn(check, format!("how full it is cannot be seen from here: {error}"), "run as root on Docker's host"),
+        Err(error) => {
+            Finding::warn(check, format!("how full it is cannot be seen from here: {error}"), "run as root on Docker's host")
+        }
         Ok(room) => {
             let says = format!("{}: {}", path.display(), room.in_words());
             let remedy = "see what takes the room (docker system df), and remove what nobody uses";

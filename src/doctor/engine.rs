@@ -104,7 +104,10 @@ pub(super) fn steps(moved: SignedDuration) -> Finding {
     }
     Finding::warn(
         "clock steps",
-        format!("the wall clock has moved by {} s since the operator was started, or the host slept: ages and back-offs are off by as much", moved.as_secs()),
+        format!(
+            "the wall clock has moved by {} s since the operator was started, or the host slept: ages and back-offs are off by as much",
+            moved.as_secs()
+        ),
         "keep it in step: timedatectl set-ntp true",
     )
 }

@@ -74,7 +74,8 @@ mod tests {
         let seen = left(&[], &subnets(&["172.17.0.0/16", "192.168.16.0/20", "10.1.0.0/24", "fd00::/64"]));
         assert_eq!(seen.message, "29 of 31 left in the address pools; each deployment takes one");
         assert_eq!(seen.result, Verdict::Ok);
-        let full: Vec<String> = (17..=31).map(|n| format!("172.{n}.0.0/16")).chain((0..16).map(|n| format!("192.168.{}.0/20", n * 16))).collect();
+        let full: Vec<String> =
+            (17..=31).map(|n| format!("172.{n}.0.0/16")).chain((0..16).map(|n| format!("192.168.{}.0/20", n * 16))).collect();
         assert_eq!(left(&[], &full).result, Verdict::Fail);
         assert_eq!(left(&[], &full[3..]).result, Verdict::Warn);
     }

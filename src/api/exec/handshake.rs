@@ -22,10 +22,13 @@ pub struct Accepted {
 /// # Errors
 /// When it asks for something else, or for no protocol that is spoken here.
 pub fn accept(headers: &HeaderMap) -> Result<Accepted> {
-    let text = |name: HeaderName| headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",");
+    let text =
+        |name: HeaderName| headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",");
     let has = |list: &str, word: &str| list.split(',').any(|item| item.trim().eq_ignore_ascii_case(word));
     if !has(&text(UPGRADE), "websocket") || !has(&text(CONNECTION), "upgrade") {
-        return Err(ApiError::bad_request("a command is run over a WebSocket: send Upgrade: websocket (SPDY is not spoken here)"));
+        return Err(ApiError::bad_request(
+            "a command is run over a WebSocket: send Upgrade: websocket (SPDY is not spoken here)",
+        ));
     }
     if text(SEC_WEBSOCKET_VERSION) != "13" {
         return Err(ApiError::bad_request("only version 13 of WebSocket is spoken"));
@@ -35,8 +38,9 @@ pub fn accept(headers: &HeaderMap) -> Result<Accepted> {
         return Err(ApiError::bad_request("the header Sec-WebSocket-Key is missing"));
     }
     let protocol = PROTOCOLS.into_iter().find(|protocol| has(&offered, protocol));
-    let protocol = protocol
-        .ok_or_else(|| ApiError::bad_request(format!("none of the subprotocols is spoken here; offer one of: {}", PROTOCOLS.join(", "))))?;
+    let protocol = protocol.ok_or_else(|| {
+        ApiError::bad_request(format!("none of the subprotocols is spoken here; offer one of: {}", PROTOCOLS.join(", ")))
+    })?;
     Ok(Accepted { protocol, key })
 }
 

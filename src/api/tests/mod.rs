@@ -1,6 +1,7 @@
 //! The API as clients see it, over a real store in a folder of its own.
 
 mod commands;
+mod inside;
 mod kubectl;
 mod sockets;
 mod strangers;

@@ -86,7 +86,13 @@ impl FakeEngine {
         })
     }
 
-    async fn run_command(self, index: usize, spec: ExecSpec, input: DuplexStream, output: UnboundedSender<Result<(Channel, Bytes)>>) {
+    async fn run_command(
+        self,
+        index: usize,
+        spec: ExecSpec,
+        input: DuplexStream,
+        output: UnboundedSender<Result<(Channel, Bytes)>>,
+    ) {
         let code = command(&spec, input, &output).await;
         self.step(|machine| machine.inner.execs[index] = Some(code));
     }

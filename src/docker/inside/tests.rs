@@ -72,8 +72,10 @@ fn lines_of_two_channels_stay_whole() {
 #[test]
 fn a_line_stored_in_pieces_keeps_only_its_first_timestamp() {
     let first = "2026-08-21T10:00:00.000000001Z";
-    let seen =
-        log(&[frame(1, format!("{first} aa")), frame(2, "T2 err\n"), frame(1, format!("{first} b b\n")), frame(1, "T3 c\n")], true);
+    let seen = log(
+        &[frame(1, format!("{first} aa")), frame(2, "T2 err\n"), frame(1, format!("{first} b b\n")), frame(1, "T3 c\n")],
+        true,
+    );
     assert_eq!(seen, format!("T2 err\n{first} aab b\nT3 c\n"));
 }
 
@@ -118,7 +120,9 @@ fn figures_are_counted_as_docker_stats_counts_them() {
 
 #[test]
 fn a_container_that_ended_uses_nothing() {
-    let seen = usage(r#"{"precpu_stats": {}, "cpu_stats": {}, "memory_stats": {}, "networks": null,
-        "blkio_stats": {"io_service_bytes_recursive": null}, "pids_stats": {}}"#);
+    let seen = usage(
+        r#"{"precpu_stats": {}, "cpu_stats": {}, "memory_stats": {}, "networks": null,
+        "blkio_stats": {"io_service_bytes_recursive": null}, "pids_stats": {}}"#,
+    );
     assert_eq!(seen, Usage::default());
 }
