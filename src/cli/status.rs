@@ -85,12 +85,7 @@ impl View {
     fn host(&self, host: &Value) -> String {
         let (operator, engine) = (&host["operator"], &host["engine"]);
         let text = |value: &Value| value.as_str().unwrap_or("unknown").to_owned();
-        let on = match engine {
-            Value::Null => String::new(),
-            engine => {
-                format!(" on {}, Docker {} at {}", text(&engine["host"]), text(&engine["version"]), text(&engine["address"]))
-            }
-        };
+        let on = engine["host"].as_str().map(|host| format!(" on {host}")).unwrap_or_default();
         let head = format!("evenkeel {}{on}", text(&operator["version"]));
         let up = operator["startedAt"].as_str().and_then(|time| time.parse().ok());
         let ready = ["store", "controller", "engine"].map(|part| operator[part].as_str().map(|why| format!("{part}: {why}")));
@@ -98,9 +93,13 @@ impl View {
         if missing.is_empty() {
             missing.extend(host["engineError"].as_str().map(|why| format!("engine: {why}")));
         }
-        let state = if missing.is_empty() { self.look.word("Running") } else { self.look.word("Degraded") };
-        let blind = missing.iter().map(|line| format!("  {line}; what is shown below is as it was seen last\n"));
-        format!("{}, {state} for {}\n{}", self.look.heading(&head), self.look.age(up), blind.collect::<String>())
+        let state = if missing.is_empty() { self.look.added("ready") } else { self.look.removed("not ready") };
+        let mut lines = format!("{}, {state}, up {}\n", self.look.heading(&head), self.look.age(up));
+        if !engine.is_null() {
+            lines.push_str(&format!("  engine: Docker {} at {}\n", text(&engine["version"]), text(&engine["address"])));
+        }
+        lines.extend(missing.iter().map(|line| format!("  {line}; what is shown below is as it was seen last\n")));
+        lines
     }
 
     fn deployment(&self, deployment: &Deployment) -> String {

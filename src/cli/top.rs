@@ -131,10 +131,11 @@ fn errors(one: &Value) -> Vec<(&str, &str)> {
 }
 
 fn render(look: &Look, metrics: &[Value], by_container: bool, namespace: bool) -> String {
-    let mut header = vec!["NAME", "CPU", "MEMORY", "LIMIT", "MEM%", "NET I/O", "BLOCK I/O", "PIDS"];
-    if by_container {
-        header.insert(1, "CONTAINER");
-    }
+    let mut header = if by_container {
+        vec!["NAME", "CONTAINER", "CPU", "MEMORY", "LIMIT", "MEM%", "NET I/O", "BLOCK I/O", "PIDS"]
+    } else {
+        vec!["NAME", "CPU", "MEMORY", "NET I/O", "BLOCK I/O", "PIDS"]
+    };
     if namespace {
         header.insert(0, "NAMESPACE");
     }
@@ -146,15 +147,15 @@ fn render(look: &Look, metrics: &[Value], by_container: bool, namespace: bool) -
         };
         let containers = one["containers"].as_array().map_or(&[][..], Vec::as_slice);
         if !by_container {
-            rows.push([place(&one["metadata"]["name"]), figures(&one["usage"], false)].concat());
+            rows.push([place(&one["metadata"]["name"]), figures(&one["usage"], Limit::LeftOut)].concat());
             continue;
         }
         for container in containers {
             let name = vec![text(&container["name"]).to_owned()];
-            rows.push([place(&one["metadata"]["name"]), name, figures(&container["usage"], true)].concat());
+            rows.push([place(&one["metadata"]["name"]), name, figures(&container["usage"], Limit::Shown)].concat());
         }
         if containers.len() > 1 {
-            rows.push([place(&one["metadata"]["name"]), vec!["all".to_owned()], figures(&one["usage"], false)].concat());
+            rows.push([place(&one["metadata"]["name"]), vec!["all".to_owned()], figures(&one["usage"], Limit::Empty)].concat());
         }
         if containers.is_empty() {
             rows.push([place(&one["metadata"]["name"]), vec!["none runs".to_owned()]].concat());
@@ -163,25 +164,34 @@ fn render(look: &Look, metrics: &[Value], by_container: bool, namespace: bool) -
     table(look, "", &header, rows)
 }
 
-/// The cells of one line. A limit is one container's: for several it says nothing.
-fn figures(usage: &Value, limited: bool) -> Vec<String> {
+/// The cells of one line. A limit is one container's: for several together it says nothing, and is left out or empty.
+fn figures(usage: &Value, limit: Limit) -> Vec<String> {
     if usage.is_null() {
         return vec![];
     }
     let number = |field: &str| usage[field].as_u64().unwrap_or(0);
-    let (memory, limit) = (number("memoryBytes"), number("memoryLimitBytes"));
-    let share = if limit > 0 { format!("{:.1}%", memory as f64 * 100.0 / limit as f64) } else { String::new() };
-    let (limit, share) = if limited { (bytes(limit), share) } else { (String::new(), String::new()) };
     let pair = |one: &str, other: &str| format!("{} / {}", bytes(number(one)), bytes(number(other)));
-    vec![
-        format!("{:.1}%", usage["cpuPercent"].as_f64().unwrap_or(0.0)),
-        bytes(memory),
-        limit,
-        share,
+    let (memory, most) = (number("memoryBytes"), number("memoryLimitBytes"));
+    let mut cells = vec![format!("{:.1}%", usage["cpuPercent"].as_f64().unwrap_or(0.0)), bytes(memory)];
+    match limit {
+        Limit::LeftOut => {}
+        Limit::Shown if most > 0 => cells.extend([bytes(most), format!("{:.1}%", memory as f64 * 100.0 / most as f64)]),
+        Limit::Shown | Limit::Empty => cells.extend([String::new(), String::new()]),
+    }
+    cells.extend([
         pair("networkReceivedBytes", "networkSentBytes"),
         pair("blockReadBytes", "blockWrittenBytes"),
         number("pids").to_string(),
-    ]
+    ]);
+    cells
+}
+
+/// What the columns of the limit hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Limit {
+    LeftOut,
+    Empty,
+    Shown,
 }
 
 /// `312B`, `4.2MiB`, `1.9GiB`.

@@ -7,6 +7,7 @@
 
 mod support;
 
+mod cli;
 mod commands;
 mod compose;
 mod converge;
@@ -17,12 +18,14 @@ mod daemon_intent;
 mod daemon_order;
 mod documents;
 mod engine;
+mod exec;
 mod faults;
 mod harness;
 mod heal;
 mod input;
 mod jobs;
 mod layering;
+mod logs;
 mod order;
 mod outside;
 mod supervised;

@@ -44,7 +44,7 @@ pub struct LogsArgs {
     #[arg(short, long)]
     follow: bool,
     /// Only the last so many lines of each container; all: all of them
-    #[arg(short = 'n', long, value_name = "LINES", default_value = "all", value_parser = tail)]
+    #[arg(long, value_name = "LINES", default_value = "all", value_parser = tail)]
     tail: Tail,
     /// Only what was written since a time (2026-09-01T06:00:00Z) or within a duration (10m)
     #[arg(long, value_name = "TIME")]
