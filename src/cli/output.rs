@@ -24,6 +24,11 @@ pub enum Coloring {
     Never,
 }
 
+/// Columns that the last one of a table is to have at least, if it needs them.
+const LEAST_LAST: usize = 16;
+/// Columns of a table that are no wider never fold.
+const NARROW: usize = 12;
+
 /// What this process was told; every command looks the same.
 static COLORING: OnceLock<Coloring> = OnceLock::new();
 
@@ -170,9 +175,10 @@ pub fn table(look: &Look, indent: &str, header: &[&str], rows: Vec<Vec<String>>)
     for row in &rows {
         table.add_row(row.iter().map(|text| cell(if text.is_empty() { "-" } else { text })));
     }
+    let rigid = rigid(look, indent, &widths(header, &rows));
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, if index + 1 < header.len() { 3 } else { 0 }));
-        if index + 1 < header.len() {
+        if rigid.get(index) == Some(&true) {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
@@ -188,6 +194,25 @@ pub fn table(look: &Look, indent: &str, header: &[&str], rows: Vec<Vec<String>>)
     table.trim_fmt().lines().map(|line| format!("{indent}{line}\n")).collect()
 }
 
+/// How wide the cells of each column are.
+fn widths(header: &[&str], rows: &[Vec<String>]) -> Vec<usize> {
+    let width = |(index, name): (usize, &&str)| {
+        let cells = rows.iter().filter_map(|row| row.get(index));
+        let lines = cells.flat_map(|cell| cell.lines()).map(|line| line.chars().count());
+        lines.chain([name.len()]).max().unwrap_or_default()
+    };
+    header.iter().enumerate().map(width).collect()
+}
+
+/// Which columns keep their width: all but the last, unless that leaves it too little; then the wide ones give way too.
+fn rigid(look: &Look, indent: &str, widths: &[usize]) -> Vec<bool> {
+    let Some((last, others)) = widths.split_last() else { return vec![] };
+    let taken = indent.len() + others.iter().map(|width| width + 3).sum::<usize>();
+    let left = look.width.map_or(usize::MAX, |width| usize::from(width).saturating_sub(taken));
+    let enough = left >= (*last).min(LEAST_LAST);
+    others.iter().map(|width| enough || *width <= NARROW).chain([false]).collect()
+}
+
 /// A table that grows: rows that come later stand below the same columns.
 #[derive(Debug)]
 pub struct Rows {
@@ -197,12 +222,7 @@ pub struct Rows {
 impl Rows {
     /// The table so far, and what further rows need.
     pub fn begin(look: &Look, header: &[&str], rows: Vec<Vec<String>>) -> (Self, String) {
-        let width = |index: usize| {
-            let cells = rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count());
-            cells.chain([header[index].len()]).max().unwrap_or_default()
-        };
-        let widths = (0..header.len()).map(width).collect();
-        (Self { widths }, table(look, "", header, rows))
+        (Self { widths: widths(header, &rows) }, table(look, "", header, rows))
     }
 
     /// Further rows. A cell that is wider than its column pushes the rest aside.
@@ -294,6 +314,15 @@ mod tests {
         assert!(text.lines().all(|line| line.len() <= 60), "{text}");
         assert!(text.contains("a-rather-long-name   Degraded   many"), "{text}");
         assert!(text.lines().count() > 2);
+    }
+
+    #[test]
+    fn wide_columns_give_way_where_the_last_one_would_get_no_room() {
+        let look = Look { width: Some(60), ..PLAIN };
+        let rows =
+            vec![vec!["web".into(), "registry.example/some/image:1".into(), "folder/web.yaml:1".into(), "not ready yet".into()]];
+        let text = table(&look, "", &["NAME", "IMAGE", "SOURCE", "WHY"], rows);
+        assert!(text.lines().all(|line| line.chars().count() <= 60) && text.contains("WHY\n"), "{text}");
     }
 
     #[test]

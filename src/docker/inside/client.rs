@@ -20,7 +20,7 @@ use super::lines::Lines;
 use super::usage::{StatsReply, Usage};
 use super::{Channel, Exec, ExecSpec, Facts, Inside, LogQuery, Logs};
 use crate::docker::error::{Attempt, Call};
-use crate::docker::{Client, Result, events, limits, wire};
+use crate::docker::{Client, Result, limits, wire};
 
 /// Bytes of a command's output that are read at once.
 const CHUNK: usize = 32 * 1024;
@@ -134,7 +134,9 @@ impl Inside for Client {
 
 fn log_path(container: &str, query: &LogQuery) -> String {
     let tail = query.tail.map_or_else(|| "all".to_owned(), |lines| lines.to_string());
-    let since = query.since.map(|since| events::since(i64::try_from(since.as_nanosecond()).unwrap_or_default()));
+    // Whole seconds and nanoseconds: a far future does not fit into nanoseconds alone.
+    let since = query.since.map(|since| since.max(jiff::Timestamp::UNIX_EPOCH));
+    let since = since.map(|since| format!("{}.{:09}", since.as_second(), since.subsec_nanosecond()));
     let flag = |on: bool| if on { "1" } else { "0" };
     let mut pairs = vec![("stdout", "1"), ("stderr", "1"), ("tail", tail.as_str())];
     pairs.extend([("follow", flag(query.follow)), ("timestamps", flag(query.timestamps))]);
