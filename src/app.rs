@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::api::{self, ApiState, PlanText, Planner, Readiness};
+use crate::api::{self, ApiState, Host, PlanText, Planner, Readiness};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Settings;
 use crate::controller::preview::Preview;
@@ -46,7 +46,8 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     let (store, opened) = Store::open(&settings.data_dir, Arc::clone(&clock))?;
     tell_opened(&store, opened).await;
     let registry = Registry::new(store.clone(), Arc::clone(&clock));
-    let engine: Arc<dyn Engine> = Arc::new(docker::connect(settings.docker_host.as_deref())?);
+    let client = Arc::new(docker::connect(settings.docker_host.as_deref())?);
+    let engine: Arc<dyn Engine> = Arc::clone(&client) as Arc<dyn Engine>;
     let server = api::Server::bind(&api_settings(&settings), clock.as_ref()).await?;
 
     let options = WorldOptions { instance: settings.instance.clone(), resync: settings.resync, ..WorldOptions::default() };
@@ -67,7 +68,9 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     let stopping = CancellationToken::new();
     let (readiness, ready) = watch::channel(Readiness { engine: Some("not looked at yet".into()), ..Readiness::default() });
     let planner: Arc<dyn Planner> = Arc::new(Previews(Arc::clone(&controller)));
-    let api = tokio::spawn(server.serve(ApiState::new(registry.clone(), planner, ready, Arc::clone(&clock), stopping.clone())));
+    let host = Host::new(client, settings.instance.clone(), settings.data_dir.clone(), clock.as_ref());
+    let state = ApiState::new(registry.clone(), planner, ready, host, Arc::clone(&clock), stopping.clone());
+    let api = tokio::spawn(server.serve(state));
     let mut work = tokio::task::JoinSet::new();
     work.spawn(Arc::clone(&controller).run(stopping.clone()));
     work.spawn(Arc::clone(&world).run(stopping.clone()));

@@ -7,6 +7,7 @@
 //! | [`clock`] | the one place that asks what time it is |
 //! | [`docker`] | the engine, real and fake |
 //! | [`store`] | objects, history and events on disk |
+//! | [`doctor`] | what evenkeel leans on, and how to mend it |
 //! | [`resolve`] | a Deployment and its Holds as the planner sees them |
 //! | [`telemetry`] | logs and traces |
 //! | [`systemd`] | what the service manager is told |
@@ -27,6 +28,7 @@ pub mod config;
 pub mod controller;
 pub mod crd;
 pub mod docker;
+pub mod doctor;
 pub mod model;
 pub mod registry;
 pub mod resolve;

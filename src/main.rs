@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use evenkeel::api;
+use evenkeel::cli::doctor::{self, DoctorArgs, Local};
 use evenkeel::cli::kubeconfig::KubeconfigArgs;
 use evenkeel::cli::run::RunArgs;
 use evenkeel::cli::{self, Cli, Command, Failure};
@@ -14,15 +15,29 @@ use evenkeel::config::Settings;
 use tokio::runtime::Builder;
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Run(args) => operate(args).map_err(Failure::from),
-        Command::Kubeconfig(args) => kubeconfig(args),
-        Command::Client(command) => match Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => return runtime.block_on(cli::execute(command)).into(),
-            Err(error) => Err(Failure::Other(anyhow::Error::new(error).context("cannot start"))),
-        },
+    let cli = Cli::parse();
+    cli::set_coloring(cli.color);
+    let done = match cli.command {
+        Command::Run(args) => operate(args).map(|()| 0).map_err(Failure::from),
+        Command::Kubeconfig(args) => kubeconfig(args).map(|()| 0),
+        Command::Doctor(args) => examine(args),
+        Command::Client(command) => client(cli::execute(command)),
     };
-    done.err().map_or(0, |failure| failure.report()).into()
+    done.unwrap_or_else(|failure| failure.report()).into()
+}
+
+/// Runs a command to its end; the exit code.
+fn client(command: impl Future<Output = u8>) -> Result<u8, Failure> {
+    let runtime = Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    Ok(runtime.block_on(command))
+}
+
+/// `evenkeel doctor`, with what the operator on this host would run with.
+fn examine(args: DoctorArgs) -> Result<u8, Failure> {
+    let (config, data_dir, docker_host) = (args.config.clone(), args.data_dir.clone(), args.docker_host.clone());
+    let settings = Settings::load(RunArgs { config, data_dir, docker_host, ..RunArgs::default() });
+    let local = settings.map(|Settings { data_dir, docker_host, instance, .. }| Local { data_dir, docker_host, instance });
+    client(doctor::doctor(args, local))
 }
 
 fn operate(args: RunArgs) -> anyhow::Result<()> {

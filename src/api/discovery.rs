@@ -53,7 +53,9 @@ pub async fn core_resources(_: Caller) -> Json<Value> {
 /// `/apis/evenkeel.dev/v1alpha1`.
 pub async fn resources(_: Caller) -> Json<Value> {
     let plan = json!({"name": "plan", "singularName": "plan", "namespaced": false, "kind": "Plan", "verbs": ["create"]});
-    Json(resource_list(crd::GROUP, crd::API_VERSION, &[plan]))
+    let host = json!({"name": "host", "singularName": "host", "namespaced": false, "kind": "Host", "verbs": ["get"]});
+    let doctor = json!({"name": "doctor", "singularName": "doctor", "namespaced": false, "kind": "Diagnosis", "verbs": ["get"]});
+    Json(resource_list(crd::GROUP, crd::API_VERSION, &[plan, host, doctor]))
 }
 
 fn resource_list(group: &str, group_version: &str, others: &[Value]) -> Value {
@@ -77,6 +79,9 @@ fn entries(resource: &Resource) -> Vec<Value> {
         let kind = match *name {
             "status" => resource.kind,
             "plan" => "Plan",
+            "log" => "Log",
+            "exec" => "ExecOptions",
+            "metrics" => "DeploymentMetrics",
             _ => "Command",
         };
         let name = format!("{}/{name}", resource.plural);

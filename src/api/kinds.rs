@@ -53,6 +53,9 @@ pub static DEPLOYMENTS: Resource = Resource {
         ("restart", &["create"]),
         ("retry", &["create"]),
         ("release", &["create"]),
+        ("log", &["get"]),
+        ("exec", &["get"]),
+        ("metrics", &["get"]),
     ],
     namespaced: true,
 };

@@ -16,15 +16,20 @@ mod commands;
 mod credentials;
 mod discovery;
 mod errors;
+mod exec;
 mod health;
+mod host;
 mod kinds;
 mod kubeconfig;
+mod log;
+mod metrics;
 mod namespaces;
 mod objects;
 mod openapi;
 mod params;
 mod patch;
 mod path;
+mod replica;
 mod selectors;
 mod table;
 mod view;
@@ -42,10 +47,12 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::routing::get;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
 pub use credentials::{Credentials, CredentialsError, served_url};
+pub use host::Host;
 pub use kubeconfig::kubeconfig;
 pub use server::{BindError, Server, Settings};
 
@@ -88,20 +95,28 @@ pub struct ApiState {
     registry: Registry,
     planner: Arc<dyn Planner>,
     readiness: Receiver<Readiness>,
+    host: Arc<Host>,
     clock: SharedClock,
     stopping: CancellationToken,
+    /// Commands in containers that may still be started.
+    sessions: Arc<Semaphore>,
+    /// Containers that may be measured at a time.
+    measuring: Arc<Semaphore>,
 }
 
 impl ApiState {
-    /// `stopping` ends the watches, which would otherwise never end.
+    /// `stopping` ends watches, followed logs and commands, which would otherwise never end.
     pub fn new(
         registry: Registry,
         planner: Arc<dyn Planner>,
         readiness: Receiver<Readiness>,
+        host: Host,
         clock: SharedClock,
         stopping: CancellationToken,
     ) -> Self {
-        Self { registry, planner, readiness, clock, stopping }
+        let sessions = Arc::new(Semaphore::new(exec::AT_A_TIME));
+        let measuring = Arc::new(Semaphore::new(metrics::AT_A_TIME));
+        Self { registry, planner, readiness, host: Arc::new(host), clock, stopping, sessions, measuring }
     }
 }
 
@@ -117,6 +132,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/apis", get(discovery::groups))
         .route("/apis/evenkeel.dev", get(discovery::group))
         .route("/apis/evenkeel.dev/v1alpha1", get(discovery::resources))
+        .route("/apis/evenkeel.dev/v1alpha1/host", get(host::host))
+        .route("/apis/evenkeel.dev/v1alpha1/doctor", get(host::examine))
         .route("/openapi/v3", get(openapi::index))
         .route("/openapi/v3/api/v1", get(openapi::core))
         .route("/openapi/v3/apis/evenkeel.dev/v1alpha1", get(openapi::group))

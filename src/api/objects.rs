@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use hyper::upgrade::OnUpgrade;
 use serde_json::{Map, Value, json};
 
 use super::auth::Caller;
@@ -13,7 +14,7 @@ use super::kinds::Resource;
 use super::params::{FieldValidation, Params};
 use super::path::{self, Target};
 use super::view::{View, answer, version};
-use super::{ApiState, commands, namespaces, patch, watch};
+use super::{ApiState, commands, exec, log, metrics, namespaces, patch, watch};
 use crate::model::Key;
 use crate::registry::{DeleteOptions, Written};
 use crate::store::{Kind, Object, Part};
@@ -27,6 +28,8 @@ pub struct Call {
     pub method: Method,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// How the connection can become another protocol's, where the client asks for one.
+    pub upgrade: Option<OnUpgrade>,
 }
 
 impl Call {
@@ -62,11 +65,12 @@ pub async fn handle(State(state): State<ApiState>, caller: Caller, request: Requ
 }
 
 async fn dispatch(state: ApiState, caller: Caller, target: Target, request: Request) -> Result<Response> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let upgrade = parts.extensions.remove::<OnUpgrade>();
     let body = body::read(&parts.headers, body).await?;
     let params = Params::read(&parts.uri)?;
     let view = View::asked(&parts.headers, &params);
-    let call = Call { state, caller, params, view, method: parts.method, headers: parts.headers, body };
+    let call = Call { state, caller, params, view, method: parts.method, headers: parts.headers, body, upgrade };
     match target {
         Target::Plan => commands::plan_of_body(call).await,
         Target::Collection { resource, namespace } => match resource.stored {
@@ -81,6 +85,9 @@ async fn dispatch(state: ApiState, caller: Caller, target: Target, request: Requ
             let Some(kind) = resource.stored else { return Err(ApiError::not_found(resource, &key.name)) };
             object(call, Place { resource, kind, key, part: Part::Status }).await
         }
+        Target::Subresource { resource, key, name: "log" } => log::log(&call, resource, &key).await,
+        Target::Subresource { resource, key, name: "exec" } => exec::exec(call, resource, &key).await,
+        Target::Subresource { resource, key, name: "metrics" } => metrics::metrics(&call, resource, &key).await,
         Target::Subresource { resource, key, name } => commands::run(call, resource, &key, name).await,
     }
 }

@@ -12,7 +12,10 @@ use crate::registry::WriteOptions;
 
 /// Query parameters by name; of a repeated one the last counts. Unknown ones are ignored, as Kubernetes does.
 #[derive(Debug, Clone, Default)]
-pub struct Params(HashMap<String, String>);
+pub struct Params {
+    last: HashMap<String, String>,
+    all: Vec<(String, String)>,
+}
 
 /// How unknown fields are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,19 +31,24 @@ pub enum FieldValidation {
 impl Params {
     /// Reads the query of `uri`.
     pub fn read(uri: &Uri) -> Result<Self> {
-        let Query(map) =
-            Query::try_from_uri(uri).map_err(|error| ApiError::bad_request(format!("cannot read the query: {error}")))?;
-        Ok(Self(map))
+        let Query(all) = Query::<Vec<(String, String)>>::try_from_uri(uri)
+            .map_err(|error| ApiError::bad_request(format!("cannot read the query: {error}")))?;
+        Ok(Self { last: all.iter().cloned().collect(), all })
     }
 
     /// The text of a parameter, if it is there and not empty.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|text| !text.is_empty())
+        self.last.get(name).map(String::as_str).filter(|text| !text.is_empty())
+    }
+
+    /// All values of a parameter that may be repeated, in order.
+    pub fn list(&self, name: &str) -> Vec<String> {
+        self.all.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone()).collect()
     }
 
     /// Whether a boolean parameter is on. Kubernetes takes `true`, `1` and the bare name.
     pub fn flag(&self, name: &str) -> bool {
-        self.0.get(name).is_some_and(|text| matches!(text.as_str(), "" | "1" | "t" | "T" | "true" | "TRUE" | "True"))
+        self.last.get(name).is_some_and(|text| matches!(text.as_str(), "" | "1" | "t" | "T" | "true" | "TRUE" | "True"))
     }
 
     /// A number.

@@ -1,16 +1,20 @@
 //! The API as its commands use it, over the unix socket or HTTPS.
 
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use futures::AsyncBufRead;
 use http::{HeaderValue, Request, header};
-use hyper_util::rt::TokioExecutor;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use kube::Client;
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
+use tokio_tungstenite::WebSocketStream;
 use tower::ServiceExt;
 
 use super::failure::{Failure, unreachable};
@@ -50,7 +54,16 @@ pub struct Connection {
 
 const HEADING: &str = "Connection";
 
-/// A connection to the operator.
+/// Path of what the operator says of itself and its engine.
+pub const HOST: &str = "/apis/evenkeel.dev/v1alpha1/host";
+/// Path of what the operator finds when it examines itself.
+pub const DOCTOR: &str = "/apis/evenkeel.dev/v1alpha1/doctor";
+
+/// A connection to a command in a container.
+pub type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+/// A connection to the operator; clones share it.
+#[derive(Clone)]
 pub struct Api {
     client: Client,
     server: String,
@@ -60,6 +73,11 @@ impl Connection {
     /// The namespace asked for.
     pub fn namespace(&self) -> &str {
         self.namespace.as_deref().unwrap_or("default")
+    }
+
+    /// Whether the operator asked for is one of this host.
+    pub fn is_local(&self) -> bool {
+        self.kubeconfig.is_none() && self.server.as_deref().is_none_or(|server| server.starts_with("unix:"))
     }
 
     /// Prepares the connection; nothing is sent yet.
@@ -119,6 +137,23 @@ async fn from_kubeconfig(path: &Path) -> Result<Api, Failure> {
 }
 
 impl Api {
+    /// Where the operator is, for people.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// GET of something that comes bit by bit, and may never end.
+    pub async fn stream(&self, path: &str) -> Result<Pin<Box<dyn AsyncBufRead + Send>>, Failure> {
+        let request = self.request("GET", path, None)?;
+        Ok(Box::pin(self.in_time(self.client.request_stream(request)).await?))
+    }
+
+    /// A connection to a command, by Kubernetes' remote command protocol.
+    pub async fn connect(&self, path: &str) -> Result<Socket, Failure> {
+        let request = self.request("GET", path, None)?;
+        Ok(self.in_time(self.client.connect(request)).await?.into_stream())
+    }
+
     /// GET of an object or a list.
     pub async fn get(&self, path: &str) -> Result<Value, Failure> {
         self.send("GET", path, None).await
@@ -140,19 +175,28 @@ impl Api {
     }
 
     async fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        let request = self.request(method, path, body)?;
+        let text = self.in_time(self.client.request_text(request)).await?;
+        let attempt = || format!("the answer of {} to {method} {path} is no JSON", self.server);
+        Ok(serde_json::from_str(&text).with_context(attempt)?)
+    }
+
+    fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Request<Vec<u8>>, Failure> {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::ACCEPT, "application/json")
             .header(header::CONTENT_TYPE, "application/json")
-            .body(body.map(|body| body.to_string().into_bytes()).unwrap_or_default())
-            .with_context(|| format!("cannot ask for {path:?}"))?;
-        let text = match tokio::time::timeout(TIMEOUT, self.client.request_text(request)).await {
-            Ok(answer) => answer.map_err(|error| unreachable(&self.server, error))?,
-            Err(_) => return Err(Failure::Other(anyhow::anyhow!("no answer from the operator at {} within 30s", self.server))),
-        };
-        let attempt = || format!("the answer of {} to {method} {path} is no JSON", self.server);
-        Ok(serde_json::from_str(&text).with_context(attempt)?)
+            .body(body.map(|body| body.to_string().into_bytes()).unwrap_or_default());
+        Ok(request.with_context(|| format!("cannot ask for {path:?}"))?)
+    }
+
+    /// The answer, or the beginning of one, within the time that an operator needs at most.
+    async fn in_time<T>(&self, answer: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Failure> {
+        match tokio::time::timeout(TIMEOUT, answer).await {
+            Ok(answer) => answer.map_err(|error| unreachable(&self.server, error)),
+            Err(_) => Err(Failure::Other(anyhow::anyhow!("no answer from the operator at {} within 30s", self.server))),
+        }
     }
 }
 

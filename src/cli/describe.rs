@@ -174,7 +174,7 @@ fn containers(look: &Look, services: &[ServiceStatus]) -> String {
 }
 
 /// `running`, `exited 137, out of memory`.
-fn state(container: &ContainerStatus) -> String {
+pub fn state(container: &ContainerStatus) -> String {
     let code = container.exit_code.filter(|_| matches!(container.state.as_str(), "exited" | "dead"));
     let code = code.map(|code| format!(" {code}")).unwrap_or_default();
     format!("{}{code}{}", container.state, if container.oom_killed { ", out of memory" } else { "" })

@@ -35,6 +35,10 @@ pub mod exit {
     pub const TIMED_OUT: u8 = 3;
     /// `plan --detailed-exitcode`: there is something to do.
     pub const CHANGES: u8 = 4;
+    /// `diff`: there are differences.
+    pub const DIFFERENCES: u8 = 1;
+    /// `diff`: it failed.
+    pub const DIFF_FAILED: u8 = 2;
 }
 
 impl From<anyhow::Error> for Failure {
@@ -57,7 +61,8 @@ impl Failure {
         }
     }
 
-    fn lines(&self) -> Vec<String> {
+    /// What is said of it, a line each.
+    pub fn lines(&self) -> Vec<String> {
         match self {
             Self::ClosedPipe => vec![],
             Self::Refused(status) => refusal(status),

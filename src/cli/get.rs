@@ -1,5 +1,7 @@
 //! `evenkeel get`: lists of deployments, holds and events.
 
+mod follow;
+
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use k8s_openapi::api::core::v1::Event;
@@ -8,6 +10,7 @@ use serde_json::Value;
 
 use super::client::{Api, Connection, encode, list_path, name};
 use super::failure::Failure;
+use super::format::{Format, print_whole};
 use super::help;
 use super::output::{Look, print, table, tell};
 use crate::crd::{Deployment, Hold};
@@ -28,9 +31,12 @@ pub struct GetArgs {
     /// Only what has these labels: app=web, app!=web, app
     #[arg(short = 'l', long, value_name = "LABELS")]
     selector: Option<String>,
+    /// Go on, and show again what changes
+    #[arg(short, long)]
+    watch: bool,
     /// How to print it
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
-    output: Output,
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    output: Format,
     #[command(flatten)]
     connection: Connection,
 }
@@ -44,21 +50,6 @@ enum Resource {
     Holds,
     #[value(aliases = ["event", "ev"])]
     Events,
-}
-
-/// Ways to print a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people
-    Table,
-    /// The same with more columns
-    Wide,
-    /// Whole objects
-    Yaml,
-    /// Whole objects
-    Json,
-    /// Names only, a line each
-    Name,
 }
 
 impl Resource {
@@ -77,48 +68,60 @@ impl Resource {
             Self::Events => "event",
         }
     }
+
+    fn name_line(self, item: &Value) -> String {
+        format!("{}/{}\n", self.full_name(), item["metadata"]["name"].as_str().unwrap_or("?"))
+    }
 }
 
 /// `evenkeel get`.
 pub async fn get(args: GetArgs) -> Result<(), Failure> {
     let api = args.connection.open().await?;
+    if args.watch {
+        let (list, query) = whole_list(&args)?;
+        return follow::follow(&api, &args, &list, &query).await;
+    }
     let answer = fetch(&api, &args).await?;
     let items = answer["items"].as_array().cloned().unwrap_or_else(|| vec![answer.clone()]);
     match args.output {
-        Output::Json => print(&(serde_json::to_string_pretty(&answer).context("cannot print the answer")? + "\n")),
-        Output::Yaml => print(&serde_yaml::to_string(&answer).context("cannot print the answer")?),
-        Output::Name => {
-            let line =
-                |item: &Value| format!("{}/{}\n", args.resource.full_name(), item["metadata"]["name"].as_str().unwrap_or("?"));
-            print(&items.iter().map(line).collect::<String>())
-        }
-        Output::Table | Output::Wide if items.is_empty() => {
+        Format::Json | Format::Yaml => print_whole(args.output, &answer),
+        Format::Name => print(&items.iter().map(|item| args.resource.name_line(item)).collect::<String>()),
+        Format::Table | Format::Wide if items.is_empty() => {
             let place =
                 if args.all_namespaces { String::new() } else { format!(" in namespace {}", args.connection.namespace()) };
             tell(&format!("no {}{place}", args.resource.plural()));
             Ok(())
         }
-        Output::Table | Output::Wide => {
-            let columns = Columns { wide: args.output == Output::Wide, namespace: args.all_namespaces };
+        Format::Table | Format::Wide => {
+            let columns = Columns { wide: args.output == Format::Wide, namespace: args.all_namespaces };
             print(&render(&Look::of_stdout(), args.resource, items, columns)?)
         }
     }
 }
 
 async fn fetch(api: &Api, args: &GetArgs) -> Result<Value, Failure> {
+    let (list, query) = whole_list(args)?;
+    match (&args.name, args.resource) {
+        (None, _) | (_, Resource::Events) => api.get(&format!("{list}?{query}")).await,
+        // One that is not there is an error, where a list without it is not.
+        (Some(name), _) => api.get(&format!("{list}/{name}")).await,
+    }
+}
+
+/// Path and query of the list that holds what is asked for.
+fn whole_list(args: &GetArgs) -> Result<(String, String), Failure> {
     let namespace = (!args.all_namespaces).then_some(args.connection.namespace());
-    let list = list_path(args.resource.plural(), namespace);
     let mut query = vec![];
     match (&args.name, args.resource) {
         (Some(_), _) if args.all_namespaces => {
             return Err(Failure::Usage("a name is one in a namespace: leave -A out, or the name".to_owned()));
         }
         (Some(name), Resource::Events) => query.push(format!("fieldSelector=involvedObject.name%3D{name}")),
-        (Some(name), _) => return api.get(&format!("{list}/{name}")).await,
+        (Some(name), _) => query.push(format!("fieldSelector=metadata.name%3D{name}")),
         (None, _) => {}
     }
     query.extend(args.selector.as_deref().map(|selector| format!("labelSelector={}", encode(selector))));
-    api.get(&format!("{list}?{}", query.join("&"))).await
+    Ok((list_path(args.resource.plural(), namespace), query.join("&")))
 }
 
 /// Which columns a table has.
@@ -128,51 +131,44 @@ struct Columns {
     namespace: bool,
 }
 
-fn render(look: &Look, resource: Resource, items: Vec<Value>, columns: Columns) -> Result<String, Failure> {
-    Ok(match resource {
-        Resource::Deployments => {
-            let header = if columns.wide {
-                &["NAME", "PHASE", "READY", "RESTARTS", "AGE", "IMAGES", "SOURCE", "WHY"][..]
-            } else {
-                &["NAME", "PHASE", "READY", "RESTARTS", "AGE", "WHY"]
-            };
-            rows(look, header, typed(items)?, columns, |item| deployment_row(look, item, columns.wide))
+fn render(look: &Look, resource: Resource, mut items: Vec<Value>, columns: Columns) -> Result<String, Failure> {
+    if resource == Resource::Events {
+        let mut dated: Vec<(Option<jiff::Timestamp>, Value)> = vec![];
+        for item in items {
+            dated.push((last_seen(&typed::<Event>(vec![item.clone()])?.remove(0)), item));
         }
-        Resource::Holds => {
-            let header = &["NAME", "DEPLOYMENT", "SCOPE", "STATE", "BY", "AGE", "UNTIL", "REASON"];
-            rows(look, header, typed(items)?, columns, |item| hold_row(look, item))
-        }
-        Resource::Events => {
-            let mut events: Vec<Event> = typed(items)?;
-            events.sort_by_key(last_seen);
-            let header = &["LAST", "TYPE", "REASON", "OBJECT", "COUNT", "MESSAGE"];
-            rows(look, header, events, columns, |item| event_row(look, item))
-        }
-    })
-}
-
-fn rows<T: kube::Resource>(
-    look: &Look,
-    header: &[&str],
-    items: Vec<T>,
-    columns: Columns,
-    row: impl Fn(&T) -> Vec<String>,
-) -> String {
-    let mut header = header.to_vec();
-    if columns.namespace {
-        header.insert(0, "NAMESPACE");
+        dated.sort_by_key(|(at, _)| *at);
+        items = dated.into_iter().map(|(_, item)| item).collect();
     }
-    let rows = items.iter().map(|item| {
-        let mut row = row(item);
-        if columns.namespace {
-            row.insert(0, item.meta().namespace.clone().unwrap_or_default());
-        }
-        row
-    });
-    table(look, "", &header, rows.collect())
+    let rows: Result<Vec<_>, _> = items.into_iter().map(|item| row_of(look, resource, item, columns)).collect();
+    Ok(table(look, "", &header(resource, columns), rows?))
 }
 
-fn typed<T: DeserializeOwned>(items: Vec<Value>) -> Result<Vec<T>, Failure> {
+fn header(resource: Resource, columns: Columns) -> Vec<&'static str> {
+    let own = match resource {
+        Resource::Deployments if columns.wide => &["NAME", "PHASE", "READY", "RESTARTS", "AGE", "IMAGES", "SOURCE", "WHY"][..],
+        Resource::Deployments => &["NAME", "PHASE", "READY", "RESTARTS", "AGE", "WHY"],
+        Resource::Holds => &["NAME", "DEPLOYMENT", "SCOPE", "STATE", "BY", "AGE", "UNTIL", "REASON"],
+        Resource::Events => &["LAST", "TYPE", "REASON", "OBJECT", "COUNT", "MESSAGE"],
+    };
+    columns.namespace.then_some("NAMESPACE").into_iter().chain(own.iter().copied()).collect()
+}
+
+fn row_of(look: &Look, resource: Resource, item: Value, columns: Columns) -> Result<Vec<String>, Failure> {
+    let namespace = columns.namespace.then(|| item["metadata"]["namespace"].as_str().unwrap_or_default().to_owned());
+    let own = match resource {
+        Resource::Deployments => deployment_row(look, &typed(vec![item])?.remove(0), columns.wide),
+        Resource::Holds => hold_row(look, &typed(vec![item])?.remove(0)),
+        Resource::Events => event_row(look, &typed(vec![item])?.remove(0)),
+    };
+    Ok(namespace.into_iter().chain(own).collect())
+}
+
+/// Objects as what they are.
+///
+/// # Errors
+/// When they are something else.
+pub fn typed<T: DeserializeOwned>(items: Vec<Value>) -> Result<Vec<T>, Failure> {
     let typed: Result<_, _> = items.into_iter().map(serde_json::from_value).collect();
     Ok(typed.context("the operator's answer has an unexpected shape; is it of another version than this command?")?)
 }
@@ -199,7 +195,7 @@ fn deployment_row(look: &Look, deployment: &Deployment, wide: bool) -> Vec<Strin
 }
 
 /// The one thing worth knowing about a deployment in a list; nothing if all is well.
-fn why(deployment: &Deployment) -> String {
+pub fn why(deployment: &Deployment) -> String {
     let Some(status) = &deployment.status else { return "not looked at yet".to_owned() };
     let condition = |kind: &str| status.conditions.iter().find(|condition| condition.type_ == kind);
     if let Some(error) = status.source.as_ref().and_then(|source| source.error.as_ref()) {
@@ -237,7 +233,8 @@ pub fn scope(service: Option<&str>, replica: Option<u32>) -> String {
     }
 }
 
-fn event_row(look: &Look, event: &Event) -> Vec<String> {
+/// `LAST TYPE REASON OBJECT COUNT MESSAGE`.
+pub fn event_row(look: &Look, event: &Event) -> Vec<String> {
     let about = &event.involved_object;
     let about = [about.kind.as_deref(), about.name.as_deref()].into_iter().flatten().collect::<Vec<_>>().join("/");
     vec![

@@ -4,8 +4,9 @@
 pub const MAIN: &str = "\
 First steps:
   evenkeel run --manifests ./manifests     start the operator on a folder of manifests
-  evenkeel get                             what is declared, and how it is
+  evenkeel status                          what is declared, and how it is
   evenkeel describe web                    why it is so
+  evenkeel logs -f web                     what it writes
   evenkeel stop web --reason 'migration'   stop it; nothing starts it again
   evenkeel start web                       until you say so
 
@@ -15,6 +16,7 @@ Exit codes:
   2  the command line makes no sense
   3  wait, delete --wait, release: it did not come about in time
   4  plan --detailed-exitcode: there is something to do
+  diff has codes of its own (0 none, 1 differences, 2 failed); exec exits with the command's
 
 The commands talk to the operator over its unix socket on this host. For another place set
 --server or EVENKEEL_SERVER to unix:PATH or https://HOST:PORT. `evenkeel COMMAND --help` has more.";
@@ -53,7 +55,100 @@ Examples:
   evenkeel get deployments web -o yaml     one, whole
   evenkeel get holds                       what is stopped or suspended, by whom and why
   evenkeel get events web                  what happened to one deployment
-  evenkeel get deployments -l team=sea -o name";
+  evenkeel get deployments -l team=sea -o name
+  evenkeel get -w                          and again what changes";
+
+/// Of `status`.
+pub const STATUS: &str = "\
+Examples:
+  evenkeel status                          the host, and all deployments of namespace default
+  evenkeel status shop                     one deployment
+  evenkeel status -A -o wide               of all namespaces, with ids and digests
+  watch --color evenkeel status --color always";
+
+/// Of `events`.
+pub const EVENTS: &str = "\
+Examples:
+  evenkeel events                          of namespace default, the newest last
+  evenkeel events shop -w                  of one deployment, and on as they happen
+  evenkeel events -A --types Warning --since 30m";
+
+/// Of `logs`.
+pub const LOGS: &str = "\
+Examples:
+  evenkeel logs shop                       of all services, merged by time
+  evenkeel logs shop web worker-2 -f       of a service and a replica, and on over restarts
+  evenkeel logs shop --tail 20 --since 10m -t
+  evenkeel logs shop web-1 --no-prefix > web.log";
+
+/// Of `top`.
+pub const TOP: &str = "\
+Examples:
+  evenkeel top                             deployments of namespace default
+  evenkeel top shop                        its containers
+  evenkeel top -A --containers --sort-by memory
+  evenkeel top shop -o json";
+
+/// Of `exec`.
+pub const EXEC: &str = "\
+Examples:
+  evenkeel exec shop db -it -- psql        a terminal in the service db
+  evenkeel exec shop web-2 -- cat /etc/hosts
+  evenkeel exec shop db -i -- psql < dump.sql
+  evenkeel exec hello -u root -w /tmp -e DEBUG=1 -- sh -c 'echo $DEBUG; exit 3'";
+
+/// Of `diff`.
+pub const DIFF: &str = "\
+Examples:
+  evenkeel diff -f web.yaml                what applying the file would change in the stored object
+  evenkeel plan -f web.yaml                what it would do to containers, and why
+  evenkeel diff web                        in what the containers differ from what is declared
+  evenkeel diff -f manifests/ || test $? -eq 1";
+
+/// Of `version`.
+pub const VERSION: &str = "\
+Examples:
+  evenkeel version
+  evenkeel version --client
+  evenkeel version -o json | jq -r .engine.version";
+
+/// Of `doctor`.
+pub const DOCTOR: &str = "\
+Examples:
+  evenkeel doctor
+  evenkeel doctor -o json | jq '.checks[] | select(.result != \"ok\")'
+  evenkeel doctor --docker-host unix:///var/run/docker.sock --data-dir /srv/evenkeel";
+
+/// Of `completion`.
+pub const COMPLETION: &str = "\
+Examples:
+  evenkeel completion bash > /etc/bash_completion.d/evenkeel
+  evenkeel completion zsh > \"${fpath[1]}/_evenkeel\"
+  evenkeel completion fish > ~/.config/fish/completions/evenkeel.fish";
+
+/// Of `resume`.
+pub const RESUME: &str = "\
+Examples:
+  evenkeel resume shop                     the whole deployment
+  evenkeel resume shop db                  one service";
+
+/// Of `restart`.
+pub const RESTART: &str = "\
+Examples:
+  evenkeel restart shop                    all of it, one replica of a service at a time
+  evenkeel restart shop web                one service
+  evenkeel restart shop web-2              one replica";
+
+/// Of `retry`.
+pub const RETRY: &str = "\
+Examples:
+  evenkeel retry shop                      attempts are counted from 1 again, at once
+  evenkeel retry shop migrate              a job that failed runs again";
+
+/// Of `crd`.
+pub const CRD: &str = "\
+Examples:
+  evenkeel crd > crds.yaml";
 
 /// Of `describe`.
 pub const DESCRIBE: &str = "\

@@ -73,6 +73,7 @@ pub struct SuspendArgs {
 
 /// Ends a suspension: what was declared meanwhile is put in force at once.
 #[derive(Debug, Args)]
+#[command(after_help = help::RESUME)]
 pub struct ResumeArgs {
     #[command(flatten)]
     target: Target,
@@ -82,6 +83,7 @@ pub struct ResumeArgs {
 ///
 /// The wish is stored with the deployment, and fulfilled when all containers started later than it.
 #[derive(Debug, Args)]
+#[command(after_help = help::RESTART)]
 pub struct RestartArgs {
     #[command(flatten)]
     target: Target,
@@ -89,6 +91,7 @@ pub struct RestartArgs {
 
 /// Starts over after failures: back-off ends, attempts are counted from 1 again.
 #[derive(Debug, Args)]
+#[command(after_help = help::RETRY)]
 pub struct RetryArgs {
     #[command(flatten)]
     target: Target,
@@ -243,7 +246,7 @@ fn describe_hold(hold: &Value) -> String {
 }
 
 /// Which of the parts are services and which replicas. A service's name wins.
-fn sort_parts(deployment: &str, parts: &[String], services: &[&str]) -> Result<(Vec<String>, Vec<String>), String> {
+pub fn sort_parts(deployment: &str, parts: &[String], services: &[&str]) -> Result<(Vec<String>, Vec<String>), String> {
     let (mut whole, mut replicas) = (vec![], vec![]);
     for part in parts {
         let replica = part.parse::<ReplicaId>().ok().filter(|id| id.number > 0 && services.contains(&id.service.as_str()));

@@ -4,18 +4,31 @@
 
 mod apply;
 mod client;
+mod completion;
 mod crd;
 mod delete;
 mod describe;
+mod diff;
+mod events;
+mod exec;
 mod failure;
+mod format;
 mod get;
 mod help;
 mod intent;
+mod logs;
 mod manifests;
 mod output;
 mod plan;
+mod replicas;
+mod since;
+mod status;
+mod top;
+mod version;
 mod wait;
+mod watch;
 
+pub mod doctor;
 pub mod kubeconfig;
 pub mod paths;
 pub mod run;
@@ -25,13 +38,17 @@ use clap::builder::styling::{AnsiColor, Effects};
 use clap::{Parser, Subcommand};
 
 pub use failure::Failure;
-pub use output::print;
+pub use output::{Coloring, print, set_coloring};
 
 /// Keeps declared Docker deployments running: YAML in, containers up, crashed ones back, stopped ones left alone.
 #[derive(Debug, Parser)]
 #[command(name = "evenkeel", version, after_help = help::MAIN, styles = styles(), max_term_width = 120)]
 #[command(disable_help_subcommand = true)]
 pub struct Cli {
+    /// When to colour what is printed
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Coloring::Auto, hide_possible_values = true, help_heading = "Output", help = "Colours: auto (on a terminal, unless NO_COLOR is set), always, never")]
+    pub color: Coloring,
+
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -44,6 +61,7 @@ pub enum Command {
     Run(run::RunArgs),
     #[command(flatten)]
     Client(ClientCommand),
+    Doctor(doctor::DoctorArgs),
     Kubeconfig(kubeconfig::KubeconfigArgs),
 }
 
@@ -52,9 +70,15 @@ pub enum Command {
 #[expect(missing_docs, reason = "a doc comment here would replace the help text of the arguments")]
 pub enum ClientCommand {
     Apply(apply::ApplyArgs),
+    Status(status::StatusArgs),
     Get(get::GetArgs),
     Describe(describe::DescribeArgs),
+    Events(events::EventsArgs),
+    Logs(logs::LogsArgs),
+    Top(top::TopArgs),
+    Exec(exec::ExecArgs),
     Plan(plan::PlanArgs),
+    Diff(diff::DiffArgs),
     Stop(intent::StopArgs),
     Start(intent::StartArgs),
     Suspend(intent::SuspendArgs),
@@ -64,6 +88,8 @@ pub enum ClientCommand {
     Release(intent::ReleaseArgs),
     Delete(delete::DeleteArgs),
     Wait(wait::WaitArgs),
+    Version(version::VersionArgs),
+    Completion(completion::CompletionArgs),
     Crd(crd::CrdArgs),
 }
 
@@ -71,12 +97,15 @@ pub enum ClientCommand {
 pub async fn execute(command: ClientCommand) -> u8 {
     let done = match command {
         ClientCommand::Apply(args) => apply::apply(args).await,
+        ClientCommand::Status(args) => status::status(args).await,
         ClientCommand::Get(args) => get::get(args).await,
         ClientCommand::Describe(args) => describe::describe(args).await,
-        ClientCommand::Plan(args) => match plan::plan(args).await {
-            Ok(code) => return code,
-            Err(failure) => Err(failure),
-        },
+        ClientCommand::Events(args) => events::events(args).await,
+        ClientCommand::Logs(args) => logs::logs(args).await,
+        ClientCommand::Top(args) => top::top(args).await,
+        ClientCommand::Exec(args) => return exec::exec(args).await.unwrap_or_else(|failure| failure.report()),
+        ClientCommand::Plan(args) => return plan::plan(args).await.unwrap_or_else(|failure| failure.report()),
+        ClientCommand::Diff(args) => return diff::diff(args).await,
         ClientCommand::Stop(args) => intent::stop(args).await,
         ClientCommand::Start(args) => intent::start(args).await,
         ClientCommand::Suspend(args) => intent::suspend(args).await,
@@ -86,6 +115,8 @@ pub async fn execute(command: ClientCommand) -> u8 {
         ClientCommand::Release(args) => intent::release(args).await,
         ClientCommand::Delete(args) => delete::delete(args).await,
         ClientCommand::Wait(args) => wait::wait(args).await,
+        ClientCommand::Version(args) => version::version(args).await,
+        ClientCommand::Completion(args) => completion::completion(&args),
         ClientCommand::Crd(args) => crd::crd(&args),
     };
     done.err().map_or(0, |failure| failure.report())

@@ -1,13 +1,41 @@
 //! What goes to stdout: tables that fit the terminal and are plain when piped, colours, times as people say them.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
 use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use jiff::Timestamp;
+use rustix::event::{PollFd, PollFlags, poll};
 
 use super::failure::Failure;
 use crate::clock::{Clock, SystemClock};
+
+/// `--color`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Coloring {
+    /// On a terminal, unless NO_COLOR is set or TERM is dumb
+    #[default]
+    Auto,
+    /// Also into pipes and files
+    Always,
+    /// Not at all
+    Never,
+}
+
+/// Columns that the last one of a table is to have at least, if it needs them.
+const LEAST_LAST: usize = 16;
+/// Columns of a table that are no wider never fold.
+const NARROW: usize = 12;
+
+/// What this process was told; every command looks the same.
+static COLORING: OnceLock<Coloring> = OnceLock::new();
+
+/// Says once, before anything is printed, whether colours are wanted.
+pub fn set_coloring(coloring: Coloring) {
+    COLORING.get_or_init(|| coloring);
+}
 
 /// How text is to look, and at what time.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +55,11 @@ impl Look {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let dumb = set("TERM").is_some_and(|term| term == "dumb");
         Self {
-            color: terminal && set("NO_COLOR").is_none() && !dumb,
+            color: match COLORING.get().copied().unwrap_or_default() {
+                Coloring::Always => true,
+                Coloring::Never => false,
+                Coloring::Auto => terminal && set("NO_COLOR").is_none() && !dumb,
+            },
             width: terminal.then(terminal_size::terminal_size).flatten().map(|(width, _)| width.0),
             now: SystemClock.now(),
         }
@@ -46,7 +78,23 @@ impl Look {
         }
     }
 
-    fn paint(&self, style: Style, text: &str) -> String {
+    /// A line that comes in.
+    pub fn added(&self, text: &str) -> String {
+        self.paint(Style::new().fg_color(Some(AnsiColor::Green.into())), text)
+    }
+
+    /// A line that goes.
+    pub fn removed(&self, text: &str) -> String {
+        self.paint(Style::new().fg_color(Some(AnsiColor::Red.into())), text)
+    }
+
+    /// A line that only says where one is.
+    pub fn quiet(&self, text: &str) -> String {
+        self.paint(Style::new().fg_color(Some(AnsiColor::Cyan.into())), text)
+    }
+
+    /// Text in a style.
+    pub fn paint(&self, style: Style, text: &str) -> String {
         if self.color { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
@@ -89,8 +137,8 @@ impl Tone {
         let word = text.split([' ', ',', '(']).next()?;
         Some(match word {
             "Running" | "running" | "True" | "healthy" | "Completed" | "ok" => Self::Good,
-            "Progressing" | "Pending" | "starting" | "created" | "restarting" | "Unknown" | "unknown" => Self::Busy,
-            "Degraded" | "Failed" | "unhealthy" | "dead" | "exited" | "Warning" => Self::Bad,
+            "Progressing" | "Pending" | "starting" | "created" | "restarting" | "Unknown" | "unknown" | "warn" => Self::Busy,
+            "Degraded" | "Failed" | "unhealthy" | "dead" | "exited" | "Warning" | "fail" => Self::Bad,
             "Stopped" | "Suspended" | "Paused" | "paused" | "removing" => Self::Quiet,
             _ => return None,
         })
@@ -127,9 +175,10 @@ pub fn table(look: &Look, indent: &str, header: &[&str], rows: Vec<Vec<String>>)
     for row in &rows {
         table.add_row(row.iter().map(|text| cell(if text.is_empty() { "-" } else { text })));
     }
+    let rigid = rigid(look, indent, &widths(header, &rows));
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, if index + 1 < header.len() { 3 } else { 0 }));
-        if index + 1 < header.len() {
+        if rigid.get(index) == Some(&true) {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
@@ -145,10 +194,77 @@ pub fn table(look: &Look, indent: &str, header: &[&str], rows: Vec<Vec<String>>)
     table.trim_fmt().lines().map(|line| format!("{indent}{line}\n")).collect()
 }
 
+/// How wide the cells of each column are.
+fn widths(header: &[&str], rows: &[Vec<String>]) -> Vec<usize> {
+    let width = |(index, name): (usize, &&str)| {
+        let cells = rows.iter().filter_map(|row| row.get(index));
+        let lines = cells.flat_map(|cell| cell.lines()).map(|line| line.chars().count());
+        lines.chain([name.len()]).max().unwrap_or_default()
+    };
+    header.iter().enumerate().map(width).collect()
+}
+
+/// Which columns keep their width: all but the last, unless that leaves it too little; then the wide ones give way too.
+fn rigid(look: &Look, indent: &str, widths: &[usize]) -> Vec<bool> {
+    let Some((last, others)) = widths.split_last() else { return vec![] };
+    let taken = indent.len() + others.iter().map(|width| width + 3).sum::<usize>();
+    let left = look.width.map_or(usize::MAX, |width| usize::from(width).saturating_sub(taken));
+    let enough = left >= (*last).min(LEAST_LAST);
+    others.iter().map(|width| enough || *width <= NARROW).chain([false]).collect()
+}
+
+/// A table that grows: rows that come later stand below the same columns.
+#[derive(Debug)]
+pub struct Rows {
+    widths: Vec<usize>,
+}
+
+impl Rows {
+    /// The table so far, and what further rows need.
+    pub fn begin(look: &Look, header: &[&str], rows: Vec<Vec<String>>) -> (Self, String) {
+        (Self { widths: widths(header, &rows) }, table(look, "", header, rows))
+    }
+
+    /// Further rows. A cell that is wider than its column pushes the rest aside.
+    pub fn further(&self, look: &Look, rows: &[Vec<String>]) -> String {
+        let line = |row: &Vec<String>| {
+            let last = row.len().saturating_sub(1);
+            let cells = row.iter().zip(&self.widths).enumerate().map(|(index, (cell, width))| {
+                let cell = if cell.is_empty() { "-" } else { cell };
+                let space = if index == last { 0 } else { width.saturating_sub(cell.chars().count()) + 3 };
+                format!("{}{}", look.word(cell), " ".repeat(space))
+            });
+            cells.collect::<String>() + "\n"
+        };
+        rows.iter().map(line).collect()
+    }
+}
+
 /// Writes to stdout. A reader that has had enough is no failure of ours.
 pub fn print(text: &str) -> Result<(), Failure> {
+    print_bytes(text.as_bytes())
+}
+
+/// Waits until nobody reads our stdout any more. Without it, one who only waits would notice at the next line it writes.
+pub async fn reader_gone() {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    // Its poll cannot be given up, so it has a thread of its own, which ends with the process.
+    std::thread::spawn(move || {
+        let stdout = io::stdout();
+        // An error is always told, asked for or not.
+        let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+        while poll(&mut fds, None).is_err() {}
+        let _ = sender.send(());
+    });
+    if receiver.await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// As [`print`], for what may be no text.
+pub fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
         _ => Failure::Other(anyhow::Error::new(error).context("cannot write to stdout")),
     })
@@ -198,6 +314,23 @@ mod tests {
         assert!(text.lines().all(|line| line.len() <= 60), "{text}");
         assert!(text.contains("a-rather-long-name   Degraded   many"), "{text}");
         assert!(text.lines().count() > 2);
+    }
+
+    #[test]
+    fn wide_columns_give_way_where_the_last_one_would_get_no_room() {
+        let look = Look { width: Some(60), ..PLAIN };
+        let rows =
+            vec![vec!["web".into(), "registry.example/some/image:1".into(), "folder/web.yaml:1".into(), "not ready yet".into()]];
+        let text = table(&look, "", &["NAME", "IMAGE", "SOURCE", "WHY"], rows);
+        assert!(text.lines().all(|line| line.chars().count() <= 60) && text.contains("WHY\n"), "{text}");
+    }
+
+    #[test]
+    fn rows_that_come_later_stand_below_the_first_ones() {
+        let row = |name: &str, phase: &str| vec![name.to_owned(), phase.to_owned(), String::new()];
+        let (rows, text) = Rows::begin(&PLAIN, &["NAME", "PHASE", "WHY"], vec![row("web", "Running")]);
+        assert_eq!(text, "NAME   PHASE     WHY\nweb    Running   -\n");
+        assert_eq!(rows.further(&PLAIN, &[row("a", "Failed"), row("longer", "x")]), "a      Failed    -\nlonger   x         -\n");
     }
 
     #[test]

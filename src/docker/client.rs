@@ -56,7 +56,6 @@ impl Client {
         Self { wire, docker, stream: Mutex::new(None) }
     }
 
-    #[cfg(test)]
     pub(super) fn wire(&self) -> &Wire {
         &self.wire
     }
@@ -67,7 +66,7 @@ impl Client {
     }
 
     /// One call: within its deadline and span, its failure put in words.
-    async fn call<T>(
+    pub(super) async fn call<T>(
         &self,
         attempt: Attempt,
         limit: Duration,

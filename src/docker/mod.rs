@@ -11,6 +11,7 @@ mod daemon;
 mod error;
 mod events;
 pub mod fake;
+mod inside;
 mod limits;
 mod mounts;
 mod proc;
@@ -31,6 +32,7 @@ use crate::model::{
 
 pub use client::Client;
 pub use connect::{ConnectError, connect};
+pub use inside::{AddressPool, Channel, Exec, ExecSpec, Facts, Inside, LONGEST_LINE, Listener, LogQuery, Logs, Usage};
 pub use tls::TlsError;
 
 /// Results of engine calls.

@@ -13,13 +13,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bollard::errors::Error;
 use bytes::Bytes;
-use http::header::{HOST, HeaderName, HeaderValue};
-use http::{Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Empty};
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, UPGRADE};
+use http::{Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -115,6 +117,30 @@ impl Wire {
         accept(self.exchange(get(path)?).await?).await
     }
 
+    /// Posts a JSON document and reads the one that is answered.
+    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Error> {
+        let request = post(path).body(Full::<Bytes>::from(body.to_string()))?;
+        decode(accept(self.exchange(request).await?).await?).await
+    }
+
+    /// Posts a request that is all in its path.
+    pub(super) async fn post_nothing(&self, path: &str) -> Result<(), Error> {
+        let request = Request::builder().method(Method::POST).uri(path).body(Empty::<Bytes>::new())?;
+        accept(self.exchange(request).await?).await.map(drop)
+    }
+
+    /// Posts a JSON document; what comes after the answer's headers is a raw stream in both directions.
+    pub(super) async fn hijack(&self, path: &str, body: &Value) -> Result<Upgraded, Error> {
+        let request =
+            post(path).header(CONNECTION, "Upgrade").header(UPGRADE, "tcp").body(Full::<Bytes>::from(body.to_string()))?;
+        let response = self.exchange(request).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(hyper::upgrade::on(response).await?);
+        }
+        accept(response).await?;
+        Err(Error::DockerResponseServerError { status_code: 501, message: "it does not hand over the connection".to_owned() })
+    }
+
     /// Sends a request whose path does not name the API version yet.
     pub(super) async fn exchange<B>(&self, mut request: Request<B>) -> Result<Response<Incoming>, Error>
     where
@@ -135,7 +161,7 @@ impl Wire {
         let io = self.dial().await.inspect_err(|_| self.forget_version())?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await?;
         // What goes wrong on the connection is told by the request or the body that it carries.
-        tokio::spawn(async move { connection.await.unwrap_or_default() });
+        tokio::spawn(async move { connection.with_upgrades().await.unwrap_or_default() });
         request.headers_mut().insert(HOST, self.host_header());
         sender.send_request(request).await.map_err(Error::from).inspect_err(|_| self.forget_version())
     }
@@ -169,6 +195,10 @@ impl Wire {
             }
         }
     }
+}
+
+fn post(path: &str) -> http::request::Builder {
+    Request::builder().method(Method::POST).uri(path).header(CONTENT_TYPE, "application/json")
 }
 
 fn get(path: &str) -> Result<Request<Empty<Bytes>>, Error> {

@@ -10,6 +10,7 @@ mod observed;
 mod outcome;
 mod plan;
 mod reason;
+pub mod remote;
 mod template;
 mod waiting;
 

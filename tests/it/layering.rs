@@ -12,7 +12,7 @@ const LAYERS: [&[&str]; 11] = [
     &["controller::plan", "controller::status"],
     &["docker", "store", "systemd", "telemetry"],
     &["registry"],
-    &["controller", "sources"],
+    &["controller", "doctor", "sources"],
     &["api", "cli"],
     &["config"],
     &["app", "main", "lib"],

@@ -7,6 +7,7 @@
 
 mod support;
 
+mod cli;
 mod commands;
 mod compose;
 mod converge;
@@ -18,6 +19,7 @@ mod daemon_order;
 mod disk;
 mod documents;
 mod engine;
+mod exec;
 mod faults;
 mod harness;
 mod heal;
@@ -25,6 +27,7 @@ mod input;
 mod jobs;
 mod killed;
 mod layering;
+mod logs;
 mod order;
 mod outside;
 mod supervised;

@@ -1,6 +1,7 @@
 //! The API as clients see it, over a real store in a folder of its own.
 
 mod commands;
+mod inside;
 mod kubectl;
 mod sockets;
 mod strangers;
@@ -22,8 +23,9 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::auth::Caller;
-use super::{ApiState, PlanText, Planner, Readiness, router};
+use super::{ApiState, Host, PlanText, Planner, Readiness, router};
 use crate::clock::{SharedClock, SystemClock};
+use crate::docker::fake::FakeEngine;
 use crate::model::Key;
 use crate::registry::Registry;
 use crate::store::Store;
@@ -37,6 +39,7 @@ pub const HOLDS: &str = "/apis/evenkeel.dev/v1alpha1/namespaces/default/holds";
 pub struct Api {
     pub state: ApiState,
     pub readiness: Sender<Readiness>,
+    pub engine: FakeEngine,
     pub dir: TempDir,
     router: Router,
 }
@@ -91,8 +94,10 @@ impl Api {
         let (store, _) = Store::open(&dir.path().join("store"), clock.clone()).unwrap();
         let (readiness, readiness_seen) = tokio::sync::watch::channel(Readiness::default());
         let registry = Registry::new(store, clock.clone());
-        let state = ApiState::new(registry, Arc::new(Echo), readiness_seen, clock, CancellationToken::new());
-        Self { router: router(state.clone()), state, readiness, dir }
+        let engine = FakeEngine::new(clock.clone(), 1);
+        let host = Host::new(Arc::new(engine.clone()), "default", dir.path().join("store"), clock.as_ref());
+        let state = ApiState::new(registry, Arc::new(Echo), readiness_seen, host, clock, CancellationToken::new());
+        Self { router: router(state.clone()), state, readiness, engine, dir }
     }
 
     /// Sends a request as somebody who is known.

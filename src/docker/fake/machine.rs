@@ -10,6 +10,7 @@ use super::behaviour::{Behaviour, Chance, Pace};
 use super::buffer::Buffer;
 use super::containers::Unit;
 use super::faults::{CallRecord, Fault, failure};
+use super::inside::Inner;
 use crate::clock::SharedClock;
 use crate::docker::{Alive, Result};
 use crate::model::{EngineEvent, EngineRun, EventKind, FailureKind, HealthStatus, Network, Volume};
@@ -33,6 +34,8 @@ pub(super) struct Machine {
     /// Host ports held by processes that are no containers, and by whom.
     pub(super) foreign_ports: BTreeMap<(u16, String), String>,
     pub(super) buffer: Buffer,
+    /// Logs, commands and figures.
+    pub(super) inner: Inner,
     pub(super) faults: Vec<Fault>,
     pub(super) calls: Vec<CallRecord>,
     /// What [`Engine::alive`](crate::docker::Engine::alive) answers instead of the truth.
@@ -132,6 +135,7 @@ impl Machine {
             behaviours: BTreeMap::new(),
             foreign_ports: BTreeMap::new(),
             buffer: Buffer::default(),
+            inner: Inner::default(),
             faults: vec![],
             calls: vec![],
             evidence: None,

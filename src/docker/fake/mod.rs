@@ -8,6 +8,7 @@
 //! - what a person does with the docker command: [`FakeEngine::person`]
 //! - what becomes of daemon and host: [`FakeEngine::shut_down`], [`FakeEngine::kill_daemon`], [`FakeEngine::start_daemon`], ..
 //! - what goes wrong: [`FakeEngine::fault`], [`FakeEngine::cut_events`], [`FakeEngine::hold_port`]
+//! - what is inside its containers: [`FakeEngine::write_log`], [`FakeEngine::set_usage`]
 //! - what was asked of it: [`FakeEngine::calls`]; what is there: [`FakeEngine::container`], [`FakeEngine::containers`], ..
 //!
 //! Not faked: the processes inside, contents of volumes and images, addresses, DNS, limits.
@@ -18,6 +19,7 @@ mod containers;
 mod daemon;
 mod engine;
 mod faults;
+mod inside;
 mod machine;
 mod objects;
 mod operations;

@@ -1,7 +1,8 @@
 //! The built operator as a process of its own, to be killed, frozen and started again.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Instant;
 
@@ -186,8 +187,39 @@ impl Operator {
 
     /// Runs `evenkeel ARGS` against this operator.
     pub fn cli(&self, args: &[&str]) -> Output {
-        let server = format!("unix:{}", self.socket.display());
-        Self::binary().args(args).env("EVENKEEL_SERVER", server).stdin(Stdio::null()).output().unwrap()
+        self.command(args).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// `evenkeel ARGS` against this operator, to be started.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Self::binary();
+        command.args(args).env("EVENKEEL_SERVER", self.server());
+        command
+    }
+
+    fn server(&self) -> String {
+        format!("unix:{}", self.socket.display())
+    }
+
+    /// Runs a script of bash in which `evenkeel` talks to this operator: its output and exit code. With `terminal` it has one of
+    /// this many columns, into which `input` is typed; else `input` is its stdin.
+    pub fn bash(&self, script: &str, terminal: Option<u16>, input: &str) -> (String, i32) {
+        let folder = Path::new(env!("CARGO_BIN_EXE_evenkeel")).parent().unwrap().display();
+        let size = terminal.map(|columns| format!("stty rows 30 cols {columns}; ")).unwrap_or_default();
+        let script = format!("{size}PATH={folder}:$PATH; {script}");
+        let mut command = Self::clean(if terminal.is_some() { "script" } else { "bash" });
+        match terminal {
+            Some(_) => command.env("SHELL", "/bin/bash").env("TERM", "xterm").args(["-qefc", &script, "/dev/null"]),
+            None => command.args(["-c", &script]),
+        };
+        command.env("EVENKEEL_SERVER", self.server());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_owned());
+        // Beside reading: what is written may come back at once. Nobody need read it all.
+        let typing = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+        let output = child.wait_with_output().unwrap();
+        typing.join().unwrap();
+        (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code().unwrap_or(-1))
     }
 
     /// Runs `evenkeel ARGS`, which must succeed; its output.
@@ -221,8 +253,14 @@ impl Operator {
 
     /// The command under test, in no environment but its own.
     fn binary() -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
-        let foreign = |name: &String| name.starts_with("EVENKEEL_") || name.starts_with("OTEL_") || name.starts_with("DOCKER_");
+        Self::clean(env!("CARGO_BIN_EXE_evenkeel"))
+    }
+
+    fn clean(program: &str) -> Command {
+        let mut command = Command::new(program);
+        let foreign = |name: &String| {
+            name.starts_with("EVENKEEL_") || name.starts_with("OTEL_") || name.starts_with("DOCKER_") || name == "NO_COLOR"
+        };
         std::env::vars().map(|(name, _)| name).filter(foreign).for_each(|name| {
             command.env_remove(name);
         });

@@ -1,0 +1,181 @@
+//! `evenkeel diff`: files against what is in force, or what is in force against the containers.
+
+use clap::Args;
+use serde_json::{Map, Value};
+use similar::TextDiff;
+
+use super::client::{Api, Connection, deployment_path, list_path, name};
+use super::failure::{Failure, exit};
+use super::help;
+use super::manifests::{Files, Manifest};
+use super::output::{Look, print};
+use crate::crd::{ContainerStatus, Deployment};
+use crate::sources::merge;
+
+/// Shows how files differ from what is in force, or how the containers of a deployment differ from it.
+///
+/// With -f: what applying the files would change in the stored objects, as a unified diff. The operator admits both sides,
+/// so that defaults do not show. With a name: in what the containers that are there differ from what is declared. `plan`
+/// says what would be done about either, and why.
+///
+/// Exit codes: 0 no difference, 1 differences, 2 it failed.
+#[derive(Debug, Args)]
+#[command(after_help = help::DIFF, override_usage = "evenkeel diff [OPTIONS] <DEPLOYMENT | -f FILE>")]
+pub struct DiffArgs {
+    /// Name of the deployment
+    #[arg(value_parser = name, required_unless_present = "filenames", conflicts_with = "filenames")]
+    deployment: Option<String>,
+    #[command(flatten)]
+    files: Files,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// `evenkeel diff`; the exit code.
+pub async fn diff(args: DiffArgs) -> u8 {
+    let differs = match &args.deployment {
+        Some(name) => drift(&args, name).await,
+        None => files(&args).await,
+    };
+    match differs {
+        Ok(false) => 0,
+        Ok(true) => exit::DIFFERENCES,
+        Err(Failure::ClosedPipe) => exit::DIFFERENCES,
+        Err(failure) => {
+            failure.report();
+            exit::DIFF_FAILED
+        }
+    }
+}
+
+async fn files(args: &DiffArgs) -> Result<bool, Failure> {
+    let manifests = args.files.read(args.connection.namespace.as_deref())?;
+    let api = args.connection.open().await?;
+    let look = Look::of_stdout();
+    let mut differs = false;
+    for manifest in &manifests {
+        let (before, after) = sides(&api, manifest).await.map_err(|failure| manifest.locate(failure))?;
+        let text = unified(&manifest.key.to_string(), &before, &after);
+        differs |= !text.is_empty();
+        print(&painted(&look, &text))?;
+    }
+    Ok(differs)
+}
+
+/// The stored object, and the one that applying the manifest would leave.
+async fn sides(api: &Api, manifest: &Manifest) -> Result<(String, String), Failure> {
+    let key = &manifest.key;
+    let path = deployment_path(&key.namespace, &key.name, None);
+    let dry = "?dryRun=All";
+    match api.get(&path).await {
+        Ok(stored) => {
+            let after = api.put(&format!("{path}{dry}"), &merge::desired(&manifest.object, Some(&stored))).await?;
+            Ok((declared(&stored)?, declared(&after)?))
+        }
+        Err(failure) if failure.is_not_found() => {
+            let list = list_path("deployments", Some(&key.namespace));
+            let after = api.post(&format!("{list}{dry}"), &merge::desired(&manifest.object, None)).await?;
+            Ok((String::new(), declared(&after)?))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// What people declare of an object, as YAML: its names, labels, annotations and specification.
+fn declared(object: &Value) -> Result<String, Failure> {
+    let mut metadata = Map::new();
+    for field in ["name", "namespace", "labels", "annotations"] {
+        metadata.extend(object["metadata"].get(field).map(|value| (field.to_owned(), value.clone())));
+    }
+    let mut shown = Map::new();
+    shown.extend(["apiVersion", "kind"].map(|field| (field.to_owned(), object[field].clone())));
+    shown.insert("metadata".to_owned(), Value::Object(metadata));
+    shown.insert("spec".to_owned(), object["spec"].clone());
+    serde_yaml::to_string(&shown).map_err(|error| Failure::Other(anyhow::Error::new(error).context("cannot show the object")))
+}
+
+fn unified(name: &str, before: &str, after: &str) -> String {
+    let live = if before.is_empty() { "/dev/null".to_owned() } else { format!("{name} (in force)") };
+    TextDiff::from_lines(before, after).unified_diff().context_radius(3).header(&live, &format!("{name} (file)")).to_string()
+}
+
+/// In the colours of a diff.
+fn painted(look: &Look, text: &str) -> String {
+    let line = |line: &str| match line.as_bytes().first() {
+        _ if line.starts_with("---") || line.starts_with("+++") => look.heading(line),
+        Some(b'+') => look.added(line),
+        Some(b'-') => look.removed(line),
+        Some(b'@') => look.quiet(line),
+        _ => line.to_owned(),
+    };
+    text.lines().map(|text| line(text) + "\n").collect()
+}
+
+/// What the containers differ in: what the next look would do about it, and what is shown and not fought.
+async fn drift(args: &DiffArgs, name: &str) -> Result<bool, Failure> {
+    let api = args.connection.open().await?;
+    let namespace = args.connection.namespace();
+    let object = api.get(&deployment_path(namespace, name, None)).await?;
+    let plan = api.get(&deployment_path(namespace, name, Some("plan"))).await?;
+    let deployment: Deployment = super::get::typed(vec![object])?.remove(0);
+    let lines = drifted(&deployment, &plan);
+    print(&painted(&Look::of_stdout(), &lines.iter().map(|line| format!("{line}\n")).collect::<String>()))?;
+    Ok(!lines.is_empty())
+}
+
+fn drifted(deployment: &Deployment, plan: &Value) -> Vec<String> {
+    let services = deployment.status.iter().flat_map(|status| &status.services);
+    let containers: Vec<&ContainerStatus> = services.flat_map(|service| &service.containers).collect();
+    let mut lines = vec![];
+    for container in &containers {
+        lines.extend(container.drift.iter().map(|drift| format!("  {}: {drift} (left as it is)", container.name)));
+    }
+    for list in ["actions", "withheld"] {
+        let note = if list == "withheld" { " (withheld by the recovery mode)" } else { "" };
+        for action in plan[list].as_array().into_iter().flatten() {
+            let [what, cause] = ["action", "cause"].map(|field| action[field].as_str().unwrap_or_default());
+            let mark = if what.starts_with("remove") || what.starts_with("stop") { '-' } else { '+' };
+            lines.push(format!("{mark} {what}: {cause}{note}"));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(image: &str) -> Value {
+        json!({"apiVersion": "evenkeel.dev/v1alpha1", "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": "default", "uid": "x", "resourceVersion": "7"},
+            "spec": {"services": {"app": {"image": image, "restart": "always"}}}, "status": {"phase": "Running"}})
+    }
+
+    #[test]
+    fn only_what_people_declare_is_compared() {
+        let (before, after) = (declared(&object("web:1")).unwrap(), declared(&object("web:2")).unwrap());
+        insta::assert_snapshot!("diff", unified("default/web", &before, &after));
+        assert_eq!(unified("default/web", &before, &before), "");
+        assert!(unified("default/web", "", &after).starts_with("--- /dev/null\n+++ default/web (file)\n"));
+    }
+
+    #[test]
+    fn drift_is_what_would_be_done_and_what_is_left() {
+        let mut web = object("web:1");
+        web["status"]["services"] =
+            json!([{"name": "app", "containers": [{"name": "web-app-1", "drift": ["memory limit is 1 GiB"]}]}]);
+        let plan = json!({"actions": [{"action": "remove container web-app-2", "cause": "it is not declared"}],
+            "withheld": [{"action": "start container web-app-1", "cause": "it ended"}]});
+        let deployment: Deployment = serde_json::from_value(web).unwrap();
+        assert_eq!(
+            drifted(&deployment, &plan),
+            [
+                "  web-app-1: memory limit is 1 GiB (left as it is)",
+                "- remove container web-app-2: it is not declared",
+                "+ start container web-app-1: it ended (withheld by the recovery mode)",
+            ]
+        );
+    }
+}
