@@ -81,16 +81,17 @@ impl Controller {
             Err(why) => return self.finish(key, blind(&loaded.object, &why, self.clock.now())).await,
         };
         self.remove_ended_holds(&desired).await?;
-        record::finished_jobs(self, &desired, &mut loaded.history).await?;
+        record::finished_jobs(self, &desired, &mut loaded.history, &mut loaded.memory).await?;
         let plan = {
             let _span = info_span!("plan").entered();
             plan(&desired, &observed, &loaded.history, &loaded.memory, self.clock.now())
         };
         tracing::Span::current().record("actions", plan.actions.len());
+        self.registries.note_waiting(&plan);
         record::before_acting(self, &desired, &observed, &plan, &mut loaded.history, &mut loaded.memory).await?;
         let outcomes = self.act(&desired, &plan).await;
         let told = self.sight_status(&loaded, &desired, &observed, &plan);
-        self.record(&desired, &outcomes, &mut loaded.history, told).instrument(info_span!("record")).await?;
+        self.record(&desired, &outcomes, &mut loaded, told).instrument(info_span!("record")).await?;
         self.boot.report(&desired, &plan, &outcomes);
         Ok(self.requeue(key, &plan, !outcomes.is_empty()))
     }
@@ -135,7 +136,7 @@ impl Controller {
     pub(super) fn observe(&self, key: &Key) -> Result<Observed, String> {
         let _span = info_span!("observe").entered();
         match self.world.view() {
-            View::Seen(snapshot) => Ok(Observed { snapshot, jobs: self.jobs.of(key) }),
+            View::Seen(snapshot) => Ok(Observed { snapshot, jobs: self.jobs.of(key), registries: self.registries.view() }),
             View::Blind { why, .. } => Err(why),
         }
     }
@@ -157,11 +158,11 @@ impl Controller {
         &self,
         desired: &Desired,
         outcomes: &[crate::model::Outcome],
-        history: &mut History,
+        loaded: &mut Loaded,
         told: DeploymentStatus,
     ) -> Result<(), Failure> {
-        record::outcomes(self, desired, outcomes, history).await?;
-        let last_actions = super::status::last_actions(history);
+        record::outcomes(self, desired, outcomes, &mut loaded.history, &mut loaded.memory).await?;
+        let last_actions = super::status::last_actions(&loaded.history);
         self.write_status(&desired.key, DeploymentStatus { last_actions, ..told }).await
     }
 

@@ -58,6 +58,22 @@ pub enum Cause {
     Renamed,
     /// The image it runs lost its tag.
     TagMissing,
+    /// `pull_policy: always`, and a container is about to be made.
+    PullAlways {
+        /// Why it is made.
+        made: Box<Cause>,
+    },
+    /// `pull_policy` asks for a look at the registry every so often, and it is time.
+    PullDue,
+    /// `evenkeel pull`.
+    PullRequested,
+    /// A pull brought a newer version of the image than it runs.
+    ImageChanged {
+        /// Digest, or id, of what it runs.
+        from: String,
+        /// Digest, or id, of what was pulled.
+        to: String,
+    },
 }
 
 impl Cause {
@@ -68,7 +84,8 @@ impl Cause {
             Self::NetworkChanged | Self::TagMissing | Self::Renamed | Self::DependencyRestarted { .. } => true,
             Self::Missing | Self::Created | Self::SpecChanged | Self::NotDeclared | Self::Deleted | Self::Held { .. } => false,
             Self::DeclaredStopped | Self::HoldEnded | Self::RestartRequested | Self::Unfinished | Self::PolicyDrift => false,
-            Self::Released => false,
+            Self::PullAlways { made } => made.is_recovery(),
+            Self::Released | Self::PullDue | Self::PullRequested | Self::ImageChanged { .. } => false,
         }
     }
 }

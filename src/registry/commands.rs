@@ -1,4 +1,4 @@
-//! What people command: stop, suspend, start, resume, release, restart, retry.
+//! What people command: stop, suspend, start, resume, release, restart, retry, pull.
 //!
 //! *Guarantees.* A stop is on disk before it is answered, and no start is made afterwards, but for one that was being made
 //! and outlasted the gate's patience; that one is undone at the controller's next turn.
@@ -79,6 +79,11 @@ impl Registry {
     /// `evenkeel retry`: annotates retriedAt, of the Deployment or of each service.
     pub async fn retry(&self, key: &Key, scope: &Scope) -> Result<Object> {
         self.annotate(key, scope, "retry", annotations::RETRIED_AT).await
+    }
+
+    /// `evenkeel pull`: annotates pulledAt, of the Deployment or of each service.
+    pub async fn pull(&self, key: &Key, scope: &Scope) -> Result<Object> {
+        self.annotate(key, scope, "pull", annotations::PULLED_AT).await
     }
 
     pub(super) fn deployment(&self, key: &Key) -> Result<Object> {

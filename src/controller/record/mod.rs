@@ -2,6 +2,7 @@
 //! counter survives a kill at any instant.
 
 mod notes;
+mod pulls;
 
 use tracing::warn;
 
@@ -17,9 +18,14 @@ use super::plan::slots;
 use super::reconcile::Failure;
 
 /// Records what jobs brought that ended since the last turn.
-pub(super) async fn finished_jobs(controller: &Controller, desired: &Desired, history: &mut History) -> Result<(), Failure> {
+pub(super) async fn finished_jobs(
+    controller: &Controller,
+    desired: &Desired,
+    history: &mut History,
+    memory: &mut Memory,
+) -> Result<(), Failure> {
     let finished = controller.jobs.take_finished(&desired.key);
-    if finished.is_empty() { Ok(()) } else { outcomes(controller, desired, &finished, history).await }
+    if finished.is_empty() { Ok(()) } else { outcomes(controller, desired, &finished, history, memory).await }
 }
 
 /// Records what the plan noticed, and counts the attempts it is about to make.
@@ -55,6 +61,7 @@ pub(super) async fn outcomes(
     desired: &Desired,
     outcomes: &[Outcome],
     history: &mut History,
+    memory: &mut Memory,
 ) -> Result<(), Failure> {
     if outcomes.is_empty() {
         return Ok(());
@@ -65,6 +72,13 @@ pub(super) async fn outcomes(
                 forget_obstacle(history, outcome);
                 keep_action(controller, history, outcome, "ok".into());
                 tell_done(controller, desired, outcome).await;
+            }
+            ActionResult::Pulled(pulled) => {
+                forget_obstacle(history, outcome);
+                let brought = pulls::keep(desired, memory, outcome, pulled);
+                keep_action(controller, history, outcome, brought.in_short());
+                controller.store.put_memory(&desired.key, memory.clone()).await?;
+                controller.tell(desired, Reason::Pulled, Severity::Normal, brought.told(&outcome.action)).await;
             }
             ActionResult::Failed(failure) => {
                 let failure = name_port_holder(controller, failure);
@@ -169,7 +183,8 @@ fn keep_failure(
         return new;
     }
     let obstacle = history.obstacles.entry(outcome.action.subject.to_string());
-    let known = matches!(&obstacle, std::collections::btree_map::Entry::Occupied(known) if known.get().kind == failure.kind);
+    let known =
+        matches!(&obstacle, std::collections::btree_map::Entry::Occupied(known) if is_same(&known.get().kind, &failure.kind));
     let obstacle = obstacle.or_insert_with(|| Obstacle {
         kind: failure.kind.clone(),
         message: String::new(),
@@ -182,6 +197,11 @@ fn keep_failure(
     obstacle.tries = obstacle.tries.saturating_add(1);
     obstacle.last_at = now;
     !known
+}
+
+/// The same trouble as before, though a registry may ask for another pause.
+fn is_same(one: &FailureKind, other: &FailureKind) -> bool {
+    one == other || matches!((one, other), (FailureKind::RateLimited { .. }, FailureKind::RateLimited { .. }))
 }
 
 /// Says who holds a port that could not be bound: a container, else a process where that can be read.
@@ -206,7 +226,8 @@ fn failure_reason(outcome: &Outcome, failure: &EngineFailure) -> Reason {
         (FailureKind::NameHeld, _) => Reason::NameHeld,
         (FailureKind::NetworkMissing, _) => Reason::NetworkMissing,
         (FailureKind::Unavailable, _) => Reason::EngineUnavailable,
-        (_, Op::Pull { .. }) => Reason::ImagePullBackOff,
+        (kind, Op::Pull { .. }) => kind.pull_reason(),
+        (FailureKind::WrongPlatform, _) => Reason::WrongPlatform,
         (FailureKind::ImageMissing, _) => Reason::ImageMissing,
         (_, Op::Start(_)) => Reason::StartFailed,
         (_, Op::CreateContainer { .. } | Op::CreateNetwork(_) | Op::CreateVolume(_)) => Reason::CreateFailed,
@@ -221,11 +242,10 @@ async fn tell_done(controller: &Controller, desired: &Desired, outcome: &Outcome
         (Op::CreateContainer { .. } | Op::CreateNetwork(_) | Op::CreateVolume(_), _) => Reason::Created,
         (Op::Start(_), Cause::Recovery { .. }) => Reason::RecoveryStarted,
         (Op::Start(_), Cause::RestartRequested) => Reason::Restarted,
-        (Op::Start(_), Cause::SpecChanged) => Reason::Replaced,
+        (Op::Start(_), Cause::SpecChanged | Cause::ImageChanged { .. }) => Reason::Replaced,
         (Op::Start(_), _) => Reason::Started,
         (Op::Stop { .. }, _) => Reason::Stopped,
         (Op::RemoveContainer(_) | Op::RemoveNetwork { .. } | Op::RemoveVolume { .. }, _) => Reason::Removed,
-        (Op::Pull { .. }, _) => Reason::Pulled,
         _ => Reason::Updated,
     };
     let message = format!("{}, because {}", action.op, action.cause);
