@@ -73,7 +73,9 @@ fn always_pulls_before_a_container_is_made_and_never_for_one_that_fails() {
                 pulled(two(), TAGGED, 600).with(Container { created_at: Some(ago(500)), ..container("app-1") })
             ),
             ("converged", pulled(declares(Always), TAGGED, 600).with(container("app-1"))),
+            ("the spec changed right after a pull", edited(pulled(declares(Always), TAGGED, 5)).with(container("app-1"))),
             ("somebody removed it", vanished(pulled(declares(Always), TAGGED, 600))),
+            ("somebody removed it a moment after a pull", vanished(pulled(declares(Always), TAGGED, 5))),
             (
                 "it was removed and fails when it is made",
                 pulled(declares(Always), TAGGED, 600).remembers(
