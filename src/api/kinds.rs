@@ -52,6 +52,8 @@ pub static DEPLOYMENTS: Resource = Resource {
         ("resume", &["create"]),
         ("restart", &["create"]),
         ("retry", &["create"]),
+        ("pull", &["create"]),
+        ("progress", &["get"]),
         ("release", &["create"]),
         ("log", &["get"]),
         ("exec", &["get"]),

@@ -114,7 +114,7 @@ async fn from_here(local: anyhow::Result<Local>) -> Vec<Finding> {
             return vec![Finding::fail("configuration", format!("{error:#}"), "mend the file or variable that it names")];
         }
     };
-    let engine = match docker::connect(local.docker_host.as_deref()) {
+    let engine = match docker::connect(local.docker_host.as_deref(), None) {
         Ok(engine) => engine,
         Err(error) => {
             let error = anyhow::Error::new(error);

@@ -20,6 +20,8 @@ mod logs;
 mod manifests;
 mod output;
 mod plan;
+mod progress;
+mod pull;
 mod replicas;
 mod since;
 mod status;
@@ -85,6 +87,7 @@ pub enum ClientCommand {
     Resume(intent::ResumeArgs),
     Restart(intent::RestartArgs),
     Retry(intent::RetryArgs),
+    Pull(pull::PullArgs),
     Release(intent::ReleaseArgs),
     Delete(delete::DeleteArgs),
     Wait(wait::WaitArgs),
@@ -112,6 +115,7 @@ pub async fn execute(command: ClientCommand) -> u8 {
         ClientCommand::Resume(args) => intent::resume(args).await,
         ClientCommand::Restart(args) => intent::restart(args).await,
         ClientCommand::Retry(args) => intent::retry(args).await,
+        ClientCommand::Pull(args) => pull::pull(args).await,
         ClientCommand::Release(args) => intent::release(args).await,
         ClientCommand::Delete(args) => delete::delete(args).await,
         ClientCommand::Wait(args) => wait::wait(args).await,

@@ -11,6 +11,7 @@
 //! | `jobs` | what takes long goes on beside the turn | writes |
 //! | `status` | what to tell people | pure |
 //! | `record` | history, memory, Events | store |
+//! | `registries` | pulls under way and refusals, over all Deployments | store |
 //! | `boot` | one summary after a restart of daemon or host | store |
 
 mod act;
@@ -18,6 +19,7 @@ mod boot;
 mod jobs;
 mod reconcile;
 mod record;
+mod registries;
 mod triggers;
 
 pub mod intent;
@@ -42,6 +44,7 @@ use crate::store::Store;
 
 use boot::Boot;
 use jobs::Jobs;
+use registries::Registries;
 use world::World;
 
 /// Engine calls under way at once for all Deployments. Measured: from four on both of two cores are busy, sixteen stretch each start.
@@ -69,6 +72,7 @@ pub struct Controller {
     clock: SharedClock,
     options: Options,
     jobs: Jobs,
+    registries: Registries,
     boot: Boot,
     calls: Semaphore,
     /// The last plan of each Deployment that acted, and how often in a row it was the same: the brake on going in circles.
@@ -85,13 +89,15 @@ impl Controller {
         options: Options,
     ) -> Arc<Self> {
         let store = registry.store().clone();
+        let jobs = Jobs::new(clock.clone());
         Arc::new(Self {
             engine,
             world,
             boot: Boot::new(store.clone(), clock.clone()),
+            registries: Registries::new(store.clone(), clock.clone(), jobs.waker()),
             store,
             registry,
-            jobs: Jobs::new(clock.clone()),
+            jobs,
             clock,
             options,
             calls: Semaphore::new(CALLS_AT_ONCE),

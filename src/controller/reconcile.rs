@@ -85,16 +85,17 @@ impl Controller {
             Err(why) => return self.finish(key, blind(&loaded.object, &why, self.clock.now())).await,
         };
         self.remove_ended_holds(&desired).await?;
-        let mut outcomes = record::finished_jobs(self, &desired, &mut loaded.history).await;
+        let mut outcomes = record::finished_jobs(self, &desired, &mut loaded.history, &mut loaded.memory).await;
         let plan = {
             let _span = info_span!("plan").entered();
             plan(&desired, &observed, &loaded.history, &loaded.memory, self.clock.now())
         };
         tracing::Span::current().record("actions", plan.actions.len());
+        self.registries.note_waiting(&plan, &observed.registries);
         record::before_acting(self, &desired, &observed, &plan, &mut loaded.history, &mut loaded.memory).await?;
         let acted = self.act(&desired, &plan).await;
         let told = self.sight_status(&loaded, &desired, &observed, &plan);
-        self.record(&desired, &acted, &mut loaded.history, told).instrument(info_span!("record")).await?;
+        self.record(&desired, &acted, &mut loaded, told).instrument(info_span!("record")).await?;
         let requeue = self.requeue(key, &plan, !acted.is_empty());
         outcomes.extend(acted);
         self.boot.report(&desired, &plan, &outcomes);
@@ -144,7 +145,7 @@ impl Controller {
     pub(super) fn observe(&self, key: &Key) -> Result<Observed, String> {
         let _span = info_span!("observe").entered();
         match self.world.view() {
-            View::Seen(snapshot) => Ok(Observed { snapshot, jobs: self.jobs.of(key) }),
+            View::Seen(snapshot) => Ok(Observed { snapshot, jobs: self.jobs.of(key), registries: self.registries.view() }),
             View::Blind { why, .. } => Err(why),
         }
     }
@@ -166,11 +167,11 @@ impl Controller {
         &self,
         desired: &Desired,
         outcomes: &[crate::model::Outcome],
-        history: &mut History,
+        loaded: &mut Loaded,
         told: DeploymentStatus,
     ) -> Result<(), Failure> {
-        record::outcomes(self, desired, outcomes, history).await;
-        let last_actions = super::status::last_actions(history);
+        record::outcomes(self, desired, outcomes, &mut loaded.history, &mut loaded.memory).await;
+        let last_actions = super::status::last_actions(&loaded.history);
         self.write_status(&desired.key, DeploymentStatus { last_actions, ..told }).await
     }
 

@@ -7,6 +7,7 @@ mod alive;
 mod client;
 mod connect;
 mod convert;
+mod credentials;
 mod daemon;
 mod error;
 mod events;
@@ -15,6 +16,7 @@ mod inside;
 mod limits;
 mod mounts;
 mod proc;
+mod pull;
 mod read;
 mod tls;
 mod version;
@@ -24,10 +26,11 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use tokio::sync::watch;
 
 use crate::model::{
     Container, ContainerSpec, ContainerState, DockerRestart, EngineEvent, EngineFailure, EngineRun, EventCursor, Image, Network,
-    NetworkAttachment, NetworkSpec, Volume, VolumeSpec,
+    NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec,
 };
 
 pub use client::Client;
@@ -134,8 +137,9 @@ pub trait Engine: Send + Sync + 'static {
     /// Removes it. One that is gone is no error.
     async fn remove_volume(&self, name: &str) -> Result<()>;
 
-    /// Pulls an image and returns when it is there. Dropping the future cancels the pull.
-    async fn pull(&self, image: &str, platform: Option<&str>) -> Result<()>;
+    /// Pulls an image, saying how far it is, and returns when it is there: its digest (`sha256:..`), where the registry said one.
+    /// Dropping the future cancels the pull.
+    async fn pull(&self, image: &str, platform: Option<&str>, progress: &watch::Sender<Progress>) -> Result<Option<String>>;
     /// Gives an image a reference.
     async fn tag(&self, image_id: &str, reference: &str) -> Result<()>;
     /// Who listens on a port of this host, where that can be read: a process name with its pid.

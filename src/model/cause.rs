@@ -60,6 +60,22 @@ pub enum Cause {
     Renamed,
     /// The image it runs lost its tag.
     TagMissing,
+    /// `pull_policy: always`, and a container is about to be made.
+    PullAlways {
+        /// Why it is made.
+        made: Box<Cause>,
+    },
+    /// `pull_policy` asks for a look at the registry every so often, and it is time.
+    PullDue,
+    /// `evenkeel pull`.
+    PullRequested,
+    /// A pull brought a newer version of the image than it runs.
+    ImageChanged {
+        /// Digest, or id, of what it runs.
+        from: String,
+        /// Digest, or id, of what was pulled.
+        to: String,
+    },
 }
 
 impl Cause {
@@ -70,7 +86,8 @@ impl Cause {
             Self::NetworkChanged | Self::TagMissing | Self::Renamed | Self::DependencyRestarted { .. } => true,
             Self::Missing | Self::Created | Self::SpecChanged | Self::NotDeclared | Self::Deleted | Self::Held { .. } => false,
             Self::DeclaredStopped | Self::HoldEnded | Self::RestartRequested | Self::Unfinished | Self::PolicyDrift => false,
-            Self::Released | Self::StartRequested => false,
+            Self::PullAlways { made } => made.is_recovery(),
+            Self::Released | Self::StartRequested | Self::PullDue | Self::PullRequested | Self::ImageChanged { .. } => false,
         }
     }
 }

@@ -91,6 +91,8 @@ pub struct DesiredService {
     pub retried_at: Option<Timestamp>,
     /// Failures before this are forgotten (annotation): somebody asked for a start.
     pub start_asked_at: Option<Timestamp>,
+    /// A pull was asked for then (annotation).
+    pub pulled_at: Option<Timestamp>,
 }
 
 /// When a container that ended is run again.
@@ -117,6 +119,10 @@ pub enum PullRule {
     Missing,
     /// Never pull: a missing image is an error.
     Never,
+    /// Pull whenever a container is made.
+    Always,
+    /// Pull whenever the last pull is so long ago.
+    Every(Duration),
 }
 
 /// One entry of `depends_on`.

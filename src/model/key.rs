@@ -53,6 +53,8 @@ pub mod annotations {
     pub const RETRIED_AT: &str = "evenkeel.dev/retriedAt";
     /// When `evenkeel start` was asked for last: what had failed by then is started at once.
     pub const STARTED_AT: &str = "evenkeel.dev/startedAt";
+    /// RFC 3339 time. A pull of the images was asked for then. A suffix `.SERVICE` narrows it to one service.
+    pub const PULLED_AT: &str = "evenkeel.dev/pulledAt";
     /// `"true"`: when the Deployment is deleted its volumes go with it.
     pub const DELETE_VOLUMES: &str = "evenkeel.dev/delete-volumes";
     /// `"true"`: the Deployment is deleted because its manifest is gone; its Holds outlive it.

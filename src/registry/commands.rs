@@ -1,4 +1,4 @@
-//! What people command: stop, suspend, start, resume, release, restart, retry.
+//! What people command: stop, suspend, start, resume, release, restart, retry, pull.
 //!
 //! *Guarantees.* A stop is on disk before it is answered, and no start is made afterwards, but for one that was being made
 //! and outlasted the gate's patience; that one is undone at the controller's next turn.
@@ -83,6 +83,12 @@ impl Registry {
     pub async fn retry(&self, key: &Key, scope: &Scope) -> Result<Object> {
         whole_services("retry", scope)?;
         self.annotate(key, scope, annotations::RETRIED_AT).await
+    }
+
+    /// `evenkeel pull`: annotates pulledAt, of the Deployment or of each service.
+    pub async fn pull(&self, key: &Key, scope: &Scope) -> Result<Object> {
+        whole_services("pull", scope)?;
+        self.annotate(key, scope, annotations::PULLED_AT).await
     }
 
     pub(super) fn deployment(&self, key: &Key) -> Result<Object> {

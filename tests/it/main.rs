@@ -30,5 +30,6 @@ mod layering;
 mod logs;
 mod order;
 mod outside;
+mod pulls;
 mod supervised;
 mod traces;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::docker;
 use crate::model::{
     Action, ActionResult, ContainerSpec, Desired, EngineFailure, FailureKind, JobKind, NetworkAttachment, NetworkRef, Op,
-    Outcome, Plan, StopReason, Subject, Target,
+    Outcome, Plan, Progress, StopReason, Subject, Target,
 };
 
 use crate::controller::Controller;
@@ -50,7 +50,7 @@ impl Made {
 /// An outcome in one word, for traces.
 pub(super) fn word(result: &ActionResult) -> &'static str {
     match result {
-        ActionResult::Done { .. } => "done",
+        ActionResult::Done { .. } | ActionResult::Pulled(_) => "done",
         ActionResult::Started => "started",
         ActionResult::Failed(_) => "failed",
         ActionResult::Skipped { .. } => "skipped",
@@ -181,7 +181,8 @@ impl Controller {
     fn stop(&self, desired: &Desired, action: &Action, id: &str, grace: u64, reason: StopReason) -> ActionResult {
         let (engine, world) = (Arc::clone(&self.engine), Arc::clone(&self.world));
         let (action, container) = (action.clone(), id.to_owned());
-        self.jobs.start(&desired.key, JobKind::Stop(id.to_owned()), async move {
+        let silent = tokio::sync::watch::Sender::new(Progress::default()).subscribe();
+        self.jobs.start(&desired.key, JobKind::Stop(id.to_owned()), silent, async move {
             let began = tokio::time::Instant::now();
             let stopped = async {
                 let unwritten = |error: crate::store::StoreError| EngineFailure {
@@ -199,25 +200,6 @@ impl Controller {
                 world.refresh_container(&container).await
             };
             let result = match stopped.await {
-                Ok(()) => ActionResult::Done { id: None },
-                Err(failure) => ActionResult::Failed(failure),
-            };
-            Outcome { action, result, took: began.elapsed() }
-        });
-        ActionResult::Started
-    }
-
-    /// A pull, as a job.
-    fn pull(&self, desired: &Desired, action: &Action, image: &str, platform: Option<&str>) -> ActionResult {
-        let (engine, world) = (Arc::clone(&self.engine), Arc::clone(&self.world));
-        let (action, image, platform) = (action.clone(), image.to_owned(), platform.map(str::to_owned));
-        self.jobs.start(&desired.key, JobKind::Pull(image.clone()), async move {
-            let began = tokio::time::Instant::now();
-            let pulled = async {
-                engine.pull(&image, platform.as_deref()).await?;
-                world.refresh_images().await
-            };
-            let result = match pulled.await {
                 Ok(()) => ActionResult::Done { id: None },
                 Err(failure) => ActionResult::Failed(failure),
             };

@@ -9,7 +9,7 @@ use crate::model::{
 
 use super::holds::{Standing, existing, standing, stop};
 use super::identity::{Slot, container_name, owns};
-use super::{Planner, Slots, containers, spec};
+use super::{Planner, Slots, containers, images, spec};
 
 /// Why a container must be replaced, if it must.
 pub(super) fn due(planner: &Planner<'_>, slots: &Slots<'_>, service: &DesiredService, container: &Container) -> Option<Cause> {
@@ -25,7 +25,8 @@ pub(super) fn due(planner: &Planner<'_>, slots: &Slots<'_>, service: &DesiredSer
     if made_from != Some(service.spec_hash.as_str()) {
         return Some(Cause::SpecChanged);
     }
-    spec::stale_parent(slots, service, container).map(|service| Cause::DependencyRestarted { service })
+    let stale = spec::stale_parent(slots, service, container).map(|service| Cause::DependencyRestarted { service });
+    stale.or_else(|| images::outdated(planner, service, container))
 }
 
 /// Plans the next steps of a replacement. Returns whether it goes ahead; if not, the old container is still the one to look after.

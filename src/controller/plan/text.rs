@@ -105,6 +105,10 @@ impl fmt::Display for Cause {
             Self::Released => f.write_str("it is given back to Docker"),
             Self::Renamed => f.write_str("its name is not the declared one"),
             Self::TagMissing => f.write_str("the image lost its tag"),
+            Self::PullAlways { made } => write!(f, "pull_policy is always and a container is to be made: {made}"),
+            Self::PullDue => f.write_str("pull_policy asks for a look at the registry"),
+            Self::PullRequested => f.write_str("a pull was asked for"),
+            Self::ImageChanged { from, to } => write!(f, "its image changed: {} is now {}", digest(from), digest(to)),
         }
     }
 }
@@ -143,6 +147,9 @@ impl fmt::Display for WaitReason {
             Self::Completed => f.write_str("ran to its end"),
             Self::RollingUpdate { replica } => write!(f, "replica {replica} is replaced first"),
             Self::Pulling => f.write_str("being pulled"),
+            Self::Refreshing => f.write_str("a newer version is being looked for; what runs goes on"),
+            Self::NotRefreshed { message } => write!(f, "a newer version could not be looked for, what runs goes on: {message}"),
+            Self::RegistryBusy { registry, .. } => write!(f, "registry {registry} has as many pulls under way as it may"),
             Self::Stopping => f.write_str("being stopped"),
             Self::HealthStarting => f.write_str("its health check has no verdict yet"),
             Self::Unhealthy { output } if output.is_empty() => f.write_str("its health check fails"),
@@ -165,6 +172,11 @@ fn condition_text(condition: DependencyCondition) -> &'static str {
         DependencyCondition::ServiceHealthy => "must be healthy",
         DependencyCondition::ServiceCompletedSuccessfully => "must have completed successfully",
     }
+}
+
+/// A digest with its algorithm, cut to what tells it from others.
+fn digest(text: &str) -> String {
+    if text.starts_with("sha256:") { format!("sha256:{}", short(text)) } else { text.to_owned() }
 }
 
 /// The first twelve characters of an id, Docker's short form.

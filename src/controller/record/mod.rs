@@ -2,6 +2,7 @@
 //! counter survives a kill at any instant.
 
 mod notes;
+mod pulls;
 
 use tracing::warn;
 
@@ -18,9 +19,14 @@ use super::reconcile::Failure;
 use super::world::View;
 
 /// Records what jobs brought that ended since the last turn, and returns it.
-pub(super) async fn finished_jobs(controller: &Controller, desired: &Desired, history: &mut History) -> Vec<Outcome> {
+pub(super) async fn finished_jobs(
+    controller: &Controller,
+    desired: &Desired,
+    history: &mut History,
+    memory: &mut Memory,
+) -> Vec<Outcome> {
     let finished = controller.jobs.take_finished(&desired.key);
-    outcomes(controller, desired, &finished, history).await;
+    outcomes(controller, desired, &finished, history, memory).await;
     finished
 }
 
@@ -38,10 +44,8 @@ pub(super) async fn before_acting(
     notes::apply(controller, desired, plan, history, memory).await?;
     count_attempts(controller, desired, plan, history);
     // A full disk must not keep a crashed container down: what could not be written is tried again with the next turn.
-    if *memory != old_memory
-        && let Err(error) = controller.store.put_memory(&desired.key, memory.clone()).await
-    {
-        warn!(deployment = %desired.key, error = %chain(&error), "writing down what must not be lost failed");
+    if *memory != old_memory {
+        put_memory(controller, desired, memory).await;
     }
     if *history != old_history {
         put_history(controller, desired, history).await;
@@ -50,7 +54,13 @@ pub(super) async fn before_acting(
 }
 
 /// Records what came of actions.
-pub(super) async fn outcomes(controller: &Controller, desired: &Desired, outcomes: &[Outcome], history: &mut History) {
+pub(super) async fn outcomes(
+    controller: &Controller,
+    desired: &Desired,
+    outcomes: &[Outcome],
+    history: &mut History,
+    memory: &mut Memory,
+) {
     if outcomes.is_empty() {
         return;
     }
@@ -60,6 +70,13 @@ pub(super) async fn outcomes(controller: &Controller, desired: &Desired, outcome
                 forget_obstacle(controller, history, outcome);
                 keep_action(controller, history, outcome, "ok".into());
                 tell_done(controller, desired, outcome).await;
+            }
+            ActionResult::Pulled(pulled) => {
+                forget_obstacle(controller, history, outcome);
+                let brought = pulls::keep(desired, memory, outcome, pulled);
+                keep_action(controller, history, outcome, brought.in_short());
+                put_memory(controller, desired, memory).await;
+                controller.tell(desired, Reason::Pulled, Severity::Normal, brought.told(&outcome.action)).await;
             }
             ActionResult::Failed(failure) => {
                 let failure = name_port_holder(controller, failure);
@@ -75,6 +92,13 @@ pub(super) async fn outcomes(controller: &Controller, desired: &Desired, outcome
         }
     }
     put_history(controller, desired, history).await;
+}
+
+/// Writes what must not be lost. While the disk does not take it, it is found out and written anew.
+async fn put_memory(controller: &Controller, desired: &Desired, memory: &Memory) {
+    if let Err(error) = controller.store.put_memory(&desired.key, memory.clone()).await {
+        warn!(deployment = %desired.key, error = %chain(&error), "writing down what must not be lost failed");
+    }
 }
 
 /// Writes the history. What the disk does not take holds in this process until it does, and must not end a turn.
@@ -180,7 +204,8 @@ fn keep_failure(
         return new;
     }
     let obstacle = history.obstacles.entry(outcome.action.subject.to_string());
-    let known = matches!(&obstacle, std::collections::btree_map::Entry::Occupied(known) if known.get().kind == failure.kind);
+    let known =
+        matches!(&obstacle, std::collections::btree_map::Entry::Occupied(known) if is_same(&known.get().kind, &failure.kind));
     let obstacle = obstacle.or_insert_with(|| Obstacle {
         kind: failure.kind.clone(),
         message: String::new(),
@@ -193,6 +218,11 @@ fn keep_failure(
     obstacle.tries = obstacle.tries.saturating_add(1);
     obstacle.last_at = now;
     !known
+}
+
+/// The same trouble as before, though a registry may ask for another pause.
+fn is_same(one: &FailureKind, other: &FailureKind) -> bool {
+    one == other || matches!((one, other), (FailureKind::RateLimited { .. }, FailureKind::RateLimited { .. }))
 }
 
 /// Says who holds a port that could not be bound: a container, else a process where that can be read.
@@ -217,7 +247,8 @@ fn failure_reason(outcome: &Outcome, failure: &EngineFailure) -> Reason {
         (FailureKind::NameHeld, _) => Reason::NameHeld,
         (FailureKind::NetworkMissing, _) => Reason::NetworkMissing,
         (FailureKind::Unavailable, _) => Reason::EngineUnavailable,
-        (_, Op::Pull { .. }) => Reason::ImagePullBackOff,
+        (kind, Op::Pull { .. }) => kind.pull_reason(),
+        (FailureKind::WrongPlatform, _) => Reason::WrongPlatform,
         (FailureKind::ImageMissing, _) => Reason::ImageMissing,
         (_, Op::Start(_)) => Reason::StartFailed,
         (_, Op::CreateContainer { .. } | Op::CreateNetwork(_) | Op::CreateVolume(_)) => Reason::CreateFailed,
@@ -232,11 +263,10 @@ async fn tell_done(controller: &Controller, desired: &Desired, outcome: &Outcome
         (Op::CreateContainer { .. } | Op::CreateNetwork(_) | Op::CreateVolume(_), _) => Reason::Created,
         (Op::Start(_), Cause::Recovery { .. }) => Reason::RecoveryStarted,
         (Op::Start(_), Cause::RestartRequested) => Reason::Restarted,
-        (Op::Start(_), Cause::SpecChanged) => Reason::Replaced,
+        (Op::Start(_), Cause::SpecChanged | Cause::ImageChanged { .. }) => Reason::Replaced,
         (Op::Start(_), _) => Reason::Started,
         (Op::Stop { .. }, _) => Reason::Stopped,
         (Op::RemoveContainer(_) | Op::RemoveNetwork { .. } | Op::RemoveVolume { .. }, _) => Reason::Removed,
-        (Op::Pull { .. }, _) => Reason::Pulled,
         _ => Reason::Updated,
     };
     let message = format!("{}, because {}", action.op, action.cause);

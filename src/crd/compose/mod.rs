@@ -10,6 +10,7 @@ mod hash;
 pub mod keys;
 mod normalise;
 mod parts;
+mod pull;
 pub(super) mod read;
 mod resources;
 mod scalars;
@@ -26,6 +27,7 @@ use super::{DeploymentSpec, FieldError};
 
 pub use hash::{COMPOSE_VERSION, json_hash, network_hash, service_hash, volume_hash};
 pub use parts::*;
+pub use pull::PullPolicy;
 pub use resources::*;
 pub use scalars::*;
 pub use service::Service;

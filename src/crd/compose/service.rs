@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     BlkioConfig, Bytes, Cpus, Dependency, Deploy, DeviceMapping, DeviceRequest, FileMount, Healthcheck, Hosts, Logging, Mount,
-    Port, ServiceNetwork, Span, Ulimit,
+    Port, PullPolicy, ServiceNetwork, Span, Ulimit,
 };
 
 /// Serialises a field unless it is what Go's `omitempty` leaves out.
@@ -172,9 +172,9 @@ pub struct Service {
     /// All capabilities and devices.
     #[serde(skip_serializing_if = "is_empty")]
     pub privileged: bool,
-    /// `missing` or `never`.
+    /// When its image is pulled.
     #[serde(skip_serializing_if = "is_empty")]
-    pub pull_policy: Option<String>,
+    pub pull_policy: Option<PullPolicy>,
     /// Root file system read-only.
     #[serde(skip_serializing_if = "is_empty")]
     pub read_only: bool,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
+use tokio::sync::watch;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::machine::Power;
@@ -12,7 +13,7 @@ use super::{CallRecord, FakeEngine, Machine, Verb};
 use crate::docker::{Alive, ContainerLine, Engine, EngineInfo, Events, Result, limits};
 use crate::model::{
     Container, ContainerSpec, ContainerState, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind, HealthStatus,
-    Image, Network, NetworkAttachment, NetworkSpec, Volume, VolumeSpec,
+    Image, Network, NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec,
 };
 
 impl FakeEngine {
@@ -181,8 +182,9 @@ impl Engine for FakeEngine {
         self.change(Verb::RemoveVolume, name, move |machine| machine.remove_volume(&wanted)).await
     }
 
-    async fn pull(&self, image: &str, _platform: Option<&str>) -> Result<()> {
+    async fn pull(&self, image: &str, _platform: Option<&str>, progress: &watch::Sender<Progress>) -> Result<Option<String>> {
         let (engine, wanted) = (self.clone(), image.to_owned());
+        progress.send_replace(Progress { total: 1, ..Progress::default() });
         self.call(Verb::Pull, image, limits::PULL_SILENCE, async move {
             engine.take(|pace| pace.pull).await;
             engine.step(|machine| machine.pulled(&wanted))

@@ -27,6 +27,7 @@ pub struct Scene {
     pub desired: Desired,
     pub snapshot: Snapshot,
     pub jobs: Vec<Job>,
+    pub registries: BTreeMap<String, RegistryView>,
     pub history: History,
     pub memory: Memory,
 }
@@ -56,6 +57,7 @@ pub fn service(name: &str) -> DesiredService {
         restarted_at: None,
         retried_at: None,
         start_asked_at: None,
+        pulled_at: None,
     }
 }
 
@@ -141,6 +143,7 @@ impl Scene {
             },
             snapshot: Snapshot { images, networks: [("net1".to_owned(), made)].into(), ..Snapshot::default() },
             jobs: vec![],
+            registries: BTreeMap::new(),
             history: History::default(),
             memory: Memory::default(),
         }
@@ -190,7 +193,8 @@ impl Scene {
     }
 
     pub fn plan(&self) -> Plan {
-        let observed = Observed { snapshot: Arc::new(self.snapshot.clone()), jobs: self.jobs.clone() };
+        let observed =
+            Observed { snapshot: Arc::new(self.snapshot.clone()), jobs: self.jobs.clone(), registries: self.registries.clone() };
         plan(&self.desired, &observed, &self.history, &self.memory, noon())
     }
 

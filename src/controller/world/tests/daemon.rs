@@ -13,7 +13,7 @@ use crate::clock::{Clock, TokioClock};
 use crate::docker::{Alive, ContainerLine, Engine, EngineInfo, Events, Result};
 use crate::model::{
     Container, ContainerSpec, ContainerState, DockerRestart, EngineEvent, EngineFailure, EngineRun, EventCursor, EventKind,
-    FailureKind, Image, Network, NetworkAttachment, NetworkSpec, Volume, VolumeSpec, labels,
+    FailureKind, Image, Network, NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec, labels,
 };
 
 const BUFFER: usize = 256;
@@ -297,7 +297,7 @@ impl Engine for Daemon {
     async fn remove_volume(&self, _: &str) -> Result<()> {
         unimplemented!()
     }
-    async fn pull(&self, _: &str, _: Option<&str>) -> Result<()> {
+    async fn pull(&self, _: &str, _: Option<&str>, _: &tokio::sync::watch::Sender<Progress>) -> Result<Option<String>> {
         unimplemented!()
     }
     async fn tag(&self, _: &str, _: &str) -> Result<()> {
