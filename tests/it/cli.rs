@@ -120,9 +120,7 @@ fn a_diff_tells_by_its_exit_code_and_shows_no_defaults() {
     operator.evenkeel(&["suspend", "web"]);
     sandbox.docker().run(&["update", "--restart", "always", &sandbox.container("web", "app", 1)]);
     operator.evenkeel(&["resume", "web"]);
-    let settled =
-        eventually(secs(15), "its policy is taken off again", || check(run(&["diff", "web"]).1 == 0, || run(&["diff", "web"]).0));
-    drop(settled);
+    eventually(secs(15), "its policy is taken off again", || check(run(&["diff", "web"]).1 == 0, || run(&["diff", "web"]).0));
 }
 
 #[test]
