@@ -37,6 +37,18 @@ fn what_the_help_shows_can_be_typed() {
         "evenkeel wait web --for condition=Ready --timeout 2m",
         "evenkeel kubeconfig --server https://dock1:6440 -o k",
         "evenkeel get --server unix:/run/x.sock --namespace a",
+        "evenkeel get -w --color never",
+        "evenkeel status shop -o wide",
+        "evenkeel events shop -w --types warning,Normal --since 30m",
+        "evenkeel logs shop web worker-2 -f --tail all --since 10m -t --no-log-prefix",
+        "evenkeel top -A --containers --sort-by memory",
+        "evenkeel exec shop db -it -- psql -U x",
+        "evenkeel exec hello -T -u root -w /tmp -e DEBUG=1 -- sh -c x",
+        "evenkeel diff -f manifests/",
+        "evenkeel diff web",
+        "evenkeel doctor --docker-host unix:///x.sock -o json",
+        "evenkeel version --client",
+        "evenkeel completion fish",
     ] {
         assert!(accepts(line), "{line}");
     }
@@ -60,6 +72,15 @@ fn what_makes_no_sense_is_refused_before_anything_is_asked() {
         "evenkeel wait web --for ready",
         "evenkeel get pods",
         "evenkeel stop web --until 2h",
+        "evenkeel exec shop db",
+        "evenkeel exec shop db psql",
+        "evenkeel exec shop -e =1 -- ls",
+        "evenkeel logs",
+        "evenkeel logs shop --tail few",
+        "evenkeel diff",
+        "evenkeel diff web -f web.yaml",
+        "evenkeel completion csh",
+        "evenkeel status --color sometimes",
     ] {
         assert!(!accepts(line), "{line}");
     }

@@ -7,7 +7,7 @@ use super::client::{Connection, HOST};
 use super::failure::Failure;
 use super::format::{Format, print_whole};
 use super::help;
-use super::output::print;
+use super::output::{Look, print, table};
 use crate::crd::API_VERSION;
 
 /// Shows the versions of this command, of the operator and of its Docker Engine.
@@ -46,7 +46,7 @@ pub async fn version(args: VersionArgs) -> Result<(), Failure> {
     match args.output {
         Format::Json | Format::Yaml => print_whole(args.output, &all)?,
         Format::Name => print(&format!("evenkeel/{}\n", env!("CARGO_PKG_VERSION")))?,
-        Format::Table | Format::Wide => print(&render(&all))?,
+        Format::Table | Format::Wide => print(&render(&Look::of_stdout(), &all))?,
     }
     failure.map_or(Ok(()), Err)
 }
@@ -60,22 +60,18 @@ fn engine(host: &Value) -> Value {
         "platform": format!("linux/{}", text(&engine["architecture"]))})
 }
 
-fn render(all: &Value) -> String {
-    let mut lines =
-        vec![format!("Client:  evenkeel {}, API {}", text(&all["client"]["version"]), text(&all["client"]["apiVersion"]))];
-    if let Some(server) = all.get("server") {
-        let [version, api, address] = ["version", "apiVersion", "address"].map(|field| text(&server[field]));
-        lines.push(format!("Server:  evenkeel {version}, API {api}, at {address}"));
-    }
-    match all.get("engine") {
-        Some(engine) if engine["error"].is_string() => lines.push(format!("Engine:  {}", text(&engine["error"]))),
-        Some(engine) => {
-            let [version, api, address] = ["version", "apiVersion", "address"].map(|field| text(&engine[field]));
-            lines.push(format!("Engine:  Docker {version}, API {api}, at {address}"));
-        }
-        None => {}
-    }
-    lines.join("\n") + "\n"
+fn render(look: &Look, all: &Value) -> String {
+    let row = |part: &str, what: &str, at: &Value| {
+        let [version, api] = ["version", "apiVersion"].map(|field| text(&at[field]));
+        vec![part.to_owned(), format!("{what} {version}"), api.to_owned(), at["address"].as_str().unwrap_or_default().to_owned()]
+    };
+    let mut rows = vec![row("client", "evenkeel", &all["client"])];
+    rows.extend(all.get("server").map(|server| row("server", "evenkeel", server)));
+    rows.extend(all.get("engine").map(|engine| match engine["error"].as_str() {
+        Some(error) => vec!["engine".to_owned(), String::new(), String::new(), error.to_owned()],
+        None => row("engine", "Docker", engine),
+    }));
+    table(look, "", &["PART", "VERSION", "API", "AT"], rows)
 }
 
 fn text(value: &Value) -> &str {

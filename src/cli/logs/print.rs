@@ -81,7 +81,7 @@ mod tests {
         let shown = |printer: &Printer, id| String::from_utf8_lossy(&printer.render(id, &line)).into_owned();
         let plain = Printer::new(look, &[app.clone(), worker.clone()], true, false);
         assert_eq!(shown(&plain, &app), "app-1     | hello \u{fffd}\n");
-        let stamped = Printer::new(look, &[app.clone()], false, true);
+        let stamped = Printer::new(look, std::slice::from_ref(&app), false, true);
         assert_eq!(shown(&stamped, &app), "1970-01-01T00:00:00.000000000Z hello \u{fffd}\n");
         let coloured = Printer::new(Look { color: true, ..look }, &[app.clone(), worker.clone()], true, false);
         assert_eq!(shown(&coloured, &worker), "\u{1b}[33mworker-12 |\u{1b}[0m hello \u{fffd}\n");
