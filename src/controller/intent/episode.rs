@@ -46,6 +46,8 @@ pub(super) struct Died {
     /// In the daemon's time.
     pub(super) at: Timestamp,
     pub(super) exit_code: Option<i64>,
+    /// A look has told of it: its `die` is still on the way.
+    pub(super) by_look: bool,
 }
 
 /// How far the decision is.
@@ -94,7 +96,7 @@ impl Episode {
             Verdict::Pending { .. } => {}
             Verdict::Ours(reason) => episode.mark = Some(Mark { reason, at: end.at, signalled: false }),
             verdict => {
-                episode.died = Some(Died { at: end.at, exit_code: end.exit_code });
+                episode.died = Some(Died { at: end.at, exit_code: end.exit_code, by_look: false });
                 episode.stage = Stage::Decided(verdict);
             }
         }
@@ -140,15 +142,19 @@ impl Episode {
 
     pub(super) fn died(&mut self, id: &str, event: &EngineEvent, now: Timestamp, effects: &mut Vec<Effect>) {
         let at = event.at();
-        let missed = self.stage == Stage::Missed;
-        if self.is_of_an_older_run(at) || self.died.as_ref().is_some_and(|died| at == died.at || (at < died.at && !missed)) {
+        let known = self.died.as_ref().filter(|died| !died.by_look).map(|died| died.at);
+        if self.is_of_an_older_run(at) || known.is_some_and(|known| at <= known) {
             return;
         }
-        if self.died.is_some() && !missed {
+        if known.is_some() {
             // A second end: a start was missed. The signals are kept, they may be of this run.
             self.stopped = None;
         }
-        self.died = Some(Died { at, exit_code: event.attributes.get("exitCode").and_then(|code| code.parse().ok()) });
+        let exit_code = event.attributes.get("exitCode").and_then(|code| code.parse().ok());
+        let seen_before = self.died.replace(Died { at, exit_code, by_look: false }).is_some() && known.is_none();
+        if seen_before && self.is_past_the_stop() {
+            return;
+        }
         if let Some(reason) = self.mark.as_ref().map(|mark| mark.reason) {
             self.decide(id, Verdict::Ours(reason), effects);
         } else if self.stopped.is_some_and(|stop| near(stop, at)) {
@@ -313,6 +319,11 @@ impl Episode {
             Stage::Up => self.stopped = None,
             Stage::Decided(_) => {}
         }
+    }
+
+    /// All that is waited for after `kill`, `die` and `stop` has been asked.
+    fn is_past_the_stop(&self) -> bool {
+        self.stage.is_asking() || matches!(self.stage, Stage::Person { .. } | Stage::Rereading | Stage::Holding)
     }
 
     /// `kill`, `die`, and no `stop` in time.

@@ -79,7 +79,7 @@ impl Episode {
         match &self.stage {
             Stage::Up => {
                 let at = container.finished_at.unwrap_or(now);
-                self.died = Some(Died { at, exit_code: Some(container.exit_code) });
+                self.died = Some(Died { at, exit_code: Some(container.exit_code), by_look: true });
                 match (self.mark.as_ref().map(|mark| mark.reason), gap) {
                     (Some(reason), _) => self.decide(id, Verdict::Ours(reason), effects),
                     (None, Some(Gap::OtherRun | Gap::UnknownRun)) => self.decide(id, Verdict::Shutdown, effects),

@@ -25,6 +25,11 @@ pub enum Turn {
         exit_code: i64,
         error: String,
     },
+    /// It ends, and the `die` that tells of it comes later.
+    Ends {
+        id: String,
+        exit_code: i64,
+    },
     Mark {
         id: String,
         reason: StopReason,
@@ -205,6 +210,10 @@ impl Story {
                 (container.exit_code, container.error) = (exit_code, error);
                 vec![]
             }
+            Turn::Ends { id, exit_code } => {
+                self.end(&id, exit_code);
+                vec![]
+            }
             Turn::Mark { id, reason } => {
                 self.intent.marked(&id, reason, now);
                 vec![]
@@ -240,13 +249,19 @@ impl Story {
                 container.error.clear();
             }
             "die" => {
-                let container = self.containers.get_mut(id).unwrap();
-                (container.state, container.finished_at) = (ContainerState::Exited, Some(now));
-                container.exit_code = attribute.unwrap().1.parse().unwrap();
+                if self.containers[id].state != ContainerState::Exited {
+                    self.end(id, attribute.unwrap().1.parse().unwrap());
+                }
             }
             "destroy" => drop(self.containers.remove(id)),
             _ => {}
         }
+    }
+
+    fn end(&mut self, id: &str, exit_code: i64) {
+        let container = self.containers.get_mut(id).unwrap();
+        (container.state, container.finished_at) = (ContainerState::Exited, Some(time(self.now)));
+        container.exit_code = exit_code;
     }
 
     fn carry_out(&mut self, effects: Vec<Effect>) {

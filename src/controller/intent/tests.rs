@@ -53,6 +53,19 @@ fn row_2_a_stop_by_hand_becomes_one_hold_three_seconds_later_whatever_the_order_
 }
 
 #[test]
+fn row_2_a_look_between_the_events_changes_nothing_whatever_their_order() {
+    for (stop, die) in [(150, 180), (180, 150), (150, 900), (900, 150)] {
+        for look in [110, 131, 149, 151, 179, 181, 899, 901, 1_500] {
+            let mut story = Story::of(&["web"]);
+            story.kill(100, "web", 15).tell(130, Turn::Ends { id: "web".into(), exit_code: 0 });
+            story.tell(look, Turn::Look { id: "web".into() }).die(die, "web", 0).event(stop, "web", "stop").until(60_000);
+            assert_eq!(story.holds().len(), 1, "stop {stop}, die {die}, look {look}: {:?}", story.diary);
+            assert_eq!(story.verdict("web").unwrap().1, Verdict::ExternalStop, "stop {stop}, die {die}, look {look}");
+        }
+    }
+}
+
+#[test]
 fn row_2_a_stop_that_needed_kill_after_its_grace_is_still_a_persons() {
     let mut story = Story::of(&["web"]);
     story.kill(0, "web", 15).kill(10_000, "web", 9).die(10_040, "web", 137).event(10_120, "web", "stop").until(60_000);
