@@ -33,7 +33,7 @@ pub fn probed(image: &str) -> Value {
     with(sleeper(image), json!({"healthcheck": probe}))
 }
 
-/// Runs a shell script. Compose reads `$` itself: write `$$`, or do without.
+/// Runs a shell script. Nothing is interpolated: a `$` is the shell's.
 pub fn shell(image: &str, script: &str) -> Value {
     json!({"image": image, "command": ["sh", "-c", script]})
 }
