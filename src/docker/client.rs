@@ -15,9 +15,11 @@ use tracing::{Instrument, Span, field};
 
 use super::error::{Attempt, Call};
 use super::wire::{self, Wire};
-use super::{Alive, ContainerLine, Engine, EngineInfo, Events, Result, alive, convert, events, limits, read};
+use super::{
+    Alive, BuildProgress, ContainerLine, Engine, EngineInfo, Events, Result, alive, build, convert, events, limits, read,
+};
 use crate::model::{
-    Container, ContainerSpec, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind, Image, Network,
+    BuildSpec, Container, ContainerSpec, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind, Image, Network,
     NetworkAttachment, NetworkSpec, Volume, VolumeSpec, familiar_reference,
 };
 
@@ -305,6 +307,18 @@ impl Engine for Client {
         };
         let result = self.pull_to_end(&attempt, options).instrument(span.clone()).await;
         told(result, &span)
+    }
+
+    async fn build(&self, spec: &BuildSpec, told: &(dyn Fn(BuildProgress) + Send + Sync)) -> Result<String> {
+        let attempt = Attempt::new(Call::Other, format!("build image {}", spec.image));
+        let span = span!("docker.build", image = %spec.image, builder = field::Empty, id = field::Empty);
+        let engine = self.address();
+        let work = build::run(&self.wire, &attempt, &engine, spec, told);
+        let result = work.instrument(span.clone()).await;
+        if let Ok(id) = &result {
+            span.record("id", id);
+        }
+        self::told(result, &span)
     }
 
     async fn tag(&self, image_id: &str, reference: &str) -> Result<()> {

@@ -18,6 +18,7 @@ use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -127,6 +128,26 @@ impl Wire {
         self.send(request).await
     }
 
+    /// The same; an answer that is no success is an error with the engine's own message.
+    pub(super) async fn exchange_checked<B>(&self, request: Request<B>) -> Result<Response<Incoming>, Error>
+    where
+        B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static,
+    {
+        accept(self.exchange(request).await?).await
+    }
+
+    /// Sends a request that turns its connection into something else; the connection.
+    pub(super) async fn upgrade(&self, request: Request<Empty<Bytes>>) -> Result<Upgraded, Error> {
+        let response = self.exchange(request).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(hyper::upgrade::on(response).await?);
+        }
+        let status_code = response.status().as_u16();
+        accept(response).await?;
+        let message = "the engine does not turn the connection into a session".to_owned();
+        Err(Error::DockerResponseServerError { status_code, message })
+    }
+
     /// Opens a connection and sends the request over it as it is.
     async fn send<B>(&self, mut request: Request<B>) -> Result<Response<Incoming>, Error>
     where
@@ -135,7 +156,7 @@ impl Wire {
         let io = self.dial().await.inspect_err(|_| self.forget_version())?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await?;
         // What goes wrong on the connection is told by the request or the body that it carries.
-        tokio::spawn(async move { connection.await.unwrap_or_default() });
+        tokio::spawn(async move { connection.with_upgrades().await.unwrap_or_default() });
         request.headers_mut().insert(HOST, self.host_header());
         sender.send_request(request).await.map_err(Error::from).inspect_err(|_| self.forget_version())
     }

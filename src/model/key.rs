@@ -51,6 +51,9 @@ pub mod annotations {
     pub const RESTARTED_AT: &str = "evenkeel.dev/restartedAt";
     /// RFC 3339 time. Failures before it are forgotten: back-off and attempts start over. A suffix `.SERVICE` narrows it.
     pub const RETRIED_AT: &str = "evenkeel.dev/retriedAt";
+    /// RFC 3339 time, then any of the words `no-cache` and `pull`. A build of the images was asked for then. A suffix `.SERVICE`
+    /// narrows it to one service.
+    pub const REBUILT_AT: &str = "evenkeel.dev/rebuiltAt";
     /// `"true"`: when the Deployment is deleted its volumes go with it.
     pub const DELETE_VOLUMES: &str = "evenkeel.dev/delete-volumes";
     /// `"true"`: the Deployment is deleted because its manifest is gone; its Holds outlive it.

@@ -1,5 +1,6 @@
 //! What modules hand each other. Plain data: no I/O, no library of the outside world.
 
+mod build;
 mod cause;
 mod desired;
 mod event;
@@ -13,6 +14,7 @@ mod reason;
 mod template;
 mod waiting;
 
+pub use build::*;
 pub use cause::*;
 pub use desired::*;
 pub use event::*;

@@ -73,6 +73,8 @@ pub enum FailureKind {
     RateLimited,
     /// The registry cannot be reached or is broken.
     RegistryUnavailable,
+    /// The image cannot be built: its recipe, a step of it, or its context.
+    BuildFailed,
     /// The container's command, image or configuration cannot be run: a failure of the container itself.
     StartFailed,
     /// The engine refuses the request as wrong (400).

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Problems, Scope, container, hash, labels, policy};
+use super::{Problems, Scope, build, container, hash, labels, policy};
 use crate::crd::compose::Service;
 use crate::model::{Dependency, DependencyCondition, DesiredService, DockerRestart, PullRule, RestartRule, annotations};
 
@@ -26,6 +26,7 @@ fn one(scope: &Scope, name: &str, service: &Service, job: bool, problems: &mut P
         problems.add(name, "restart", message);
         (RestartRule::UntilCompleted, DockerRestart::No)
     });
+    let build = service.build.as_ref().map(|own| build::spec(scope, name, service, own, &template.image, problems));
     DesiredService {
         name: name.to_owned(),
         replicas: service.replicas(),
@@ -38,8 +39,10 @@ fn one(scope: &Scope, name: &str, service: &Service, job: bool, problems: &mut P
         template,
         stop_grace: service.stop_grace_period.map_or(STOP_GRACE, |span| span.0),
         pull: pull(name, service, problems),
+        build,
         restarted_at: policy::requested(scope.deployment, annotations::RESTARTED_AT, name),
         retried_at: policy::requested(scope.deployment, annotations::RETRIED_AT, name),
+        rebuild: policy::rebuild(scope.deployment, name),
     }
 }
 

@@ -9,10 +9,10 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::machine::Power;
 use super::{CallRecord, FakeEngine, Machine, Verb};
-use crate::docker::{Alive, ContainerLine, Engine, EngineInfo, Events, Result, limits};
+use crate::docker::{Alive, BuildProgress, ContainerLine, Engine, EngineInfo, Events, Result, limits};
 use crate::model::{
-    Container, ContainerSpec, ContainerState, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind, HealthStatus,
-    Image, Network, NetworkAttachment, NetworkSpec, Volume, VolumeSpec,
+    BuildSpec, Container, ContainerSpec, ContainerState, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind,
+    HealthStatus, Image, Network, NetworkAttachment, NetworkSpec, Volume, VolumeSpec,
 };
 
 impl FakeEngine {
@@ -186,6 +186,16 @@ impl Engine for FakeEngine {
         self.call(Verb::Pull, image, limits::PULL_SILENCE, async move {
             engine.take(|pace| pace.pull).await;
             engine.step(|machine| machine.pulled(&wanted))
+        })
+        .await
+    }
+
+    async fn build(&self, spec: &BuildSpec, told: &(dyn Fn(BuildProgress) + Send + Sync)) -> Result<String> {
+        told(BuildProgress { done: 0, total: 1, text: "[1/1] FROM scratch".to_owned() });
+        let (engine, wanted) = (self.clone(), spec.clone());
+        self.call(Verb::Build, &spec.image, limits::BUILD_SILENCE, async move {
+            engine.take(|pace| pace.build).await;
+            engine.step(|machine| machine.built(&wanted))
         })
         .await
     }

@@ -33,6 +33,7 @@ pub enum Verb {
     CreateVolume,
     RemoveVolume,
     Pull,
+    Build,
     Tag,
 }
 

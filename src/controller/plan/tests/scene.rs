@@ -53,8 +53,10 @@ pub fn service(name: &str) -> DesiredService {
         },
         stop_grace: Duration::from_secs(10),
         pull: PullRule::Missing,
+        build: None,
         restarted_at: None,
         retried_at: None,
+        rebuild: None,
     }
 }
 

@@ -10,10 +10,10 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::clock::{Clock, TokioClock};
-use crate::docker::{Alive, ContainerLine, Engine, EngineInfo, Events, Result};
+use crate::docker::{Alive, BuildProgress, ContainerLine, Engine, EngineInfo, Events, Result};
 use crate::model::{
-    Container, ContainerSpec, ContainerState, DockerRestart, EngineEvent, EngineFailure, EngineRun, EventCursor, EventKind,
-    FailureKind, Image, Network, NetworkAttachment, NetworkSpec, Volume, VolumeSpec, labels,
+    BuildSpec, Container, ContainerSpec, ContainerState, DockerRestart, EngineEvent, EngineFailure, EngineRun, EventCursor,
+    EventKind, FailureKind, Image, Network, NetworkAttachment, NetworkSpec, Volume, VolumeSpec, labels,
 };
 
 const BUFFER: usize = 256;
@@ -298,6 +298,9 @@ impl Engine for Daemon {
         unimplemented!()
     }
     async fn pull(&self, _: &str, _: Option<&str>) -> Result<()> {
+        unimplemented!()
+    }
+    async fn build(&self, _: &BuildSpec, _: &(dyn Fn(BuildProgress) + Send + Sync)) -> Result<String> {
         unimplemented!()
     }
     async fn tag(&self, _: &str, _: &str) -> Result<()> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::{BlkioConfig, Dependency, Healthcheck, Hosts, Logging, Service, ServiceNetwork, Ulimit};
 use super::deploy::deploy;
 use super::scalars::*;
-use super::{mounts, ports, refuse};
+use super::{build, mounts, ports, refuse};
 use crate::crd::compose::keys;
 use crate::crd::decode::{Node, unsupported};
 use crate::model::DependencyCondition;
@@ -18,6 +18,7 @@ pub(super) fn service(node: &Node) -> Option<Service> {
         profiles: fields.or_default("profiles", texts),
         annotations: fields.or_default("annotations", mapping),
         attach: fields.read("attach", flag),
+        build: fields.read("build", build::build),
         blkio_config: fields.read("blkio_config", blkio),
         cap_add: fields.or_default("cap_add", texts),
         cap_drop: fields.or_default("cap_drop", texts),
@@ -91,11 +92,6 @@ pub(super) fn service(node: &Node) -> Option<Service> {
     };
     fields.finish();
     Some(service)
-}
-
-/// Lists in which a `=` is no separator.
-fn texts_as_they_are(node: &Node) -> Option<Vec<String>> {
-    each(node, text)
 }
 
 fn image(node: &Node) -> Option<String> {
@@ -174,7 +170,7 @@ fn expose(node: &Node) -> Option<Vec<String>> {
     each(node, entry).map(|items| unique(items, Clone::clone))
 }
 
-fn extra_hosts(node: &Node) -> Option<Hosts> {
+pub(super) fn extra_hosts(node: &Node) -> Option<Hosts> {
     let bare = |ip: &str| ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).unwrap_or(ip).to_owned();
     let mut hosts = Hosts::default();
     let mut add = |node: &Node, host: &str, ips: Vec<String>| {
@@ -257,7 +253,7 @@ fn service_network(node: &Node) -> Option<ServiceNetwork> {
     Some(network)
 }
 
-fn ulimits(node: &Node) -> Option<BTreeMap<String, Ulimit>> {
+pub(super) fn ulimits(node: &Node) -> Option<BTreeMap<String, Ulimit>> {
     Some(node.entries()?.iter().filter_map(|(name, node)| Some(((*name).to_owned(), ulimit(node)?))).collect())
 }
 

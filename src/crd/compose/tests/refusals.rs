@@ -14,7 +14,6 @@ fn check(table: &[(&str, &str, &str)]) {
 #[test]
 fn valid_keys_that_are_not_supported_are_refused_by_name() {
     check(&[
-        ("build: .", ".build", "build is not supported yet by evenkeel: build the image"),
         ("env_file: .env", ".env_file", "env_file is not supported yet by evenkeel"),
         ("extends: {service: x}", ".extends", "not supported yet"),
         ("develop: {watch: []}", ".develop", "not supported yet"),
