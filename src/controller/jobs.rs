@@ -8,11 +8,11 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio::task::AbortHandle;
 
 use crate::clock::SharedClock;
-use crate::model::{Job, JobKind, Key, Outcome};
+use crate::model::{Job, JobKind, Key, Outcome, Progress};
 
 /// Unread finishes kept for a slow reader; one that lags takes it as "anything may have finished".
 const BACKLOG: usize = 1024;
@@ -27,8 +27,14 @@ pub(super) struct Jobs {
 
 #[derive(Default)]
 struct State {
-    running: HashMap<(Key, JobKind), (Job, Option<AbortHandle>)>,
+    running: HashMap<(Key, JobKind), Running>,
     inbox: HashMap<Key, Vec<Outcome>>,
+}
+
+struct Running {
+    job: Job,
+    progress: watch::Receiver<Progress>,
+    handle: Option<AbortHandle>,
 }
 
 impl Jobs {
@@ -36,14 +42,21 @@ impl Jobs {
         Self { clock, state: Arc::default(), finished: broadcast::channel(BACKLOG).0 }
     }
 
-    /// Starts a job, unless the same one is under way. Its outcome is delivered when it ends.
-    pub fn start(&self, key: &Key, kind: JobKind, work: impl Future<Output = Outcome> + Send + 'static) {
+    /// Starts a job, unless the same one is under way. Its outcome is delivered when it ends; `progress` says how far it is.
+    pub fn start(
+        &self,
+        key: &Key,
+        kind: JobKind,
+        progress: watch::Receiver<Progress>,
+        work: impl Future<Output = Outcome> + Send + 'static,
+    ) {
         let id = (key.clone(), kind.clone());
         let mut state = self.lock();
         if state.running.contains_key(&id) {
             return;
         }
-        state.running.insert(id.clone(), (Job { kind, since: self.clock.now() }, None));
+        let job = Job { kind, since: self.clock.now() };
+        state.running.insert(id.clone(), Running { job, progress, handle: None });
         let jobs = self.clone();
         let task = tokio::spawn(tracing::Instrument::in_current_span({
             let id = id.clone();
@@ -54,19 +67,27 @@ impl Jobs {
                 }
             }
         }));
-        if let Some((_, handle)) = state.running.get_mut(&id) {
-            *handle = Some(task.abort_handle());
+        if let Some(running) = state.running.get_mut(&id) {
+            running.handle = Some(task.abort_handle());
         }
     }
 
     /// The jobs of a Deployment.
     pub fn of(&self, key: &Key) -> Vec<Job> {
-        self.lock().running.iter().filter(|((owner, _), _)| owner == key).map(|(_, (job, _))| job.clone()).collect()
+        self.progress(key).into_iter().map(|(job, _)| job).collect()
+    }
+
+    /// The jobs of a Deployment, and how far each is.
+    pub fn progress(&self, key: &Key) -> Vec<(Job, Progress)> {
+        let state = self.lock();
+        let of_key = state.running.iter().filter(|((owner, _), _)| owner == key);
+        of_key.map(|(_, running)| (running.job.clone(), running.progress.borrow().clone())).collect()
     }
 
     /// Ends a job that nobody wants any more. Its outcome is not delivered.
     pub fn cancel(&self, key: &Key, kind: &JobKind) {
-        if let Some((_, Some(handle))) = self.lock().running.remove(&(key.clone(), kind.clone())) {
+        let running = self.lock().running.remove(&(key.clone(), kind.clone()));
+        if let Some(handle) = running.and_then(|running| running.handle) {
             handle.abort();
         }
     }
@@ -83,10 +104,8 @@ impl Jobs {
 
     /// Ends all jobs: the operator goes.
     pub fn abort_all(&self) {
-        for (_, (_, handle)) in self.lock().running.drain() {
-            if let Some(handle) = handle {
-                handle.abort();
-            }
+        for handle in self.lock().running.drain().filter_map(|(_, running)| running.handle) {
+            handle.abort();
         }
     }
 

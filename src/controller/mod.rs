@@ -10,11 +10,13 @@
 //! | `act` | does it: the only place that acts | writes |
 //! | `jobs` | what takes long goes on beside the turn | writes |
 //! | `status` | what to tell people | pure |
+//! | `inputs` | what is known of the files that images are built from | |
 //! | `record` | history, memory, Events | store |
 //! | `boot` | one summary after a restart of daemon or host | store |
 
 mod act;
 mod boot;
+mod inputs;
 mod jobs;
 mod reconcile;
 mod record;
@@ -41,8 +43,11 @@ use crate::registry::Registry;
 use crate::store::Store;
 
 use boot::Boot;
+use inputs::Inputs;
 use jobs::Jobs;
 use world::World;
+
+pub use inputs::InputChannels;
 
 /// Engine calls under way at once for all Deployments. Measured: from four on both of two cores are busy, sixteen stretch each start.
 const CALLS_AT_ONCE: usize = 8;
@@ -69,6 +74,7 @@ pub struct Controller {
     clock: SharedClock,
     options: Options,
     jobs: Jobs,
+    inputs: Inputs,
     boot: Boot,
     calls: Semaphore,
     /// The last plan of each Deployment that acted, and how often in a row it was the same: the brake on going in circles.
@@ -83,6 +89,7 @@ impl Controller {
         registry: Registry,
         clock: SharedClock,
         options: Options,
+        inputs: InputChannels,
     ) -> Arc<Self> {
         let store = registry.store().clone();
         Arc::new(Self {
@@ -92,6 +99,7 @@ impl Controller {
             store,
             registry,
             jobs: Jobs::new(clock.clone()),
+            inputs: Inputs::new(inputs),
             clock,
             options,
             calls: Semaphore::new(CALLS_AT_ONCE),
@@ -102,6 +110,7 @@ impl Controller {
     /// Forgets what is kept in memory of a Deployment that is gone.
     fn forget(&self, key: &Key) {
         self.boot.forget(key);
+        self.inputs.forget(key);
         drop(self.jobs.take_finished(key));
         self.repeats.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
     }

@@ -65,7 +65,7 @@ impl Controller {
         let namespace = metadata.namespace.as_deref().unwrap_or("default");
         let key = Key::new(namespace, metadata.name.as_deref().unwrap_or_default());
         let desired = self.desired(&key, object)?;
-        let observed = self.observe(&key)?;
+        let observed = self.observe(&desired)?;
         let read = |error: crate::store::StoreError| error.to_string();
         let (history, memory) = (self.store.history(&key).map_err(read)?, self.store.memory(&key).map_err(read)?);
         Ok(plan(&desired, &observed, &history, &memory, self.clock.now()).into())

@@ -76,12 +76,13 @@ impl Controller {
             Ok(desired) => desired,
             Err(why) => return self.finish(key, invalid(&loaded.object, &why, self.clock.now())).await,
         };
-        let observed = match self.observe(key) {
+        self.inputs.want(&desired);
+        let observed = match self.observe(&desired) {
             Ok(observed) => observed,
             Err(why) => return self.finish(key, blind(&loaded.object, &why, self.clock.now())).await,
         };
         self.remove_ended_holds(&desired).await?;
-        record::finished_jobs(self, &desired, &mut loaded.history).await?;
+        record::finished_jobs(self, &desired, &mut loaded.history, &mut loaded.memory).await?;
         let plan = {
             let _span = info_span!("plan").entered();
             plan(&desired, &observed, &loaded.history, &loaded.memory, self.clock.now())
@@ -90,7 +91,7 @@ impl Controller {
         record::before_acting(self, &desired, &observed, &plan, &mut loaded.history, &mut loaded.memory).await?;
         let outcomes = self.act(&desired, &plan).await;
         let told = self.sight_status(&loaded, &desired, &observed, &plan);
-        self.record(&desired, &outcomes, &mut loaded.history, told).instrument(info_span!("record")).await?;
+        self.record(&desired, &outcomes, &mut loaded, told).instrument(info_span!("record")).await?;
         self.boot.report(&desired, &plan, &outcomes);
         Ok(self.requeue(key, &plan, !outcomes.is_empty()))
     }
@@ -132,10 +133,10 @@ impl Controller {
     }
 
     /// What is: the cached picture, without a call to the engine.
-    pub(super) fn observe(&self, key: &Key) -> Result<Observed, String> {
+    pub(super) fn observe(&self, desired: &Desired) -> Result<Observed, String> {
         let _span = info_span!("observe").entered();
         match self.world.view() {
-            View::Seen(snapshot) => Ok(Observed { snapshot, jobs: self.jobs.of(key) }),
+            View::Seen(snapshot) => Ok(Observed { snapshot, jobs: self.jobs.of(&desired.key), inputs: self.inputs.of(desired) }),
             View::Blind { why, .. } => Err(why),
         }
     }
@@ -157,11 +158,11 @@ impl Controller {
         &self,
         desired: &Desired,
         outcomes: &[crate::model::Outcome],
-        history: &mut History,
+        loaded: &mut Loaded,
         told: DeploymentStatus,
     ) -> Result<(), Failure> {
-        record::outcomes(self, desired, outcomes, history).await?;
-        let last_actions = super::status::last_actions(history);
+        record::outcomes(self, desired, outcomes, &mut loaded.history, &mut loaded.memory).await?;
+        let last_actions = super::status::last_actions(&loaded.history);
         self.write_status(&desired.key, DeploymentStatus { last_actions, ..told }).await
     }
 

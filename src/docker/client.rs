@@ -11,16 +11,15 @@ use bollard::query_parameters as query;
 use bollard::{BollardRequest, ClientVersion, Docker, models};
 use futures::StreamExt;
 use serde::Deserialize;
+use tokio::sync::watch;
 use tracing::{Instrument, Span, field};
 
 use super::error::{Attempt, Call};
 use super::wire::{self, Wire};
-use super::{
-    Alive, BuildProgress, ContainerLine, Engine, EngineInfo, Events, Result, alive, build, convert, events, limits, read,
-};
+use super::{Alive, ContainerLine, Engine, EngineInfo, Events, Result, alive, build, convert, events, limits, read};
 use crate::model::{
     BuildSpec, Container, ContainerSpec, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind, Image, Network,
-    NetworkAttachment, NetworkSpec, Volume, VolumeSpec, familiar_reference,
+    NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec, familiar_reference,
 };
 
 /// bollard's own timeout is in whole seconds and knows no pulls: it is put out of the way of ours.
@@ -309,16 +308,16 @@ impl Engine for Client {
         told(result, &span)
     }
 
-    async fn build(&self, spec: &BuildSpec, told: &(dyn Fn(BuildProgress) + Send + Sync)) -> Result<String> {
+    async fn build(&self, spec: &BuildSpec, progress: &watch::Sender<Progress>) -> Result<String> {
         let attempt = Attempt::new(Call::Other, format!("build image {}", spec.image));
         let span = span!("docker.build", image = %spec.image, builder = field::Empty, id = field::Empty);
         let engine = self.address();
-        let work = build::run(&self.wire, &attempt, &engine, spec, told);
+        let work = build::run(&self.wire, &attempt, &engine, spec, progress);
         let result = work.instrument(span.clone()).await;
         if let Ok(id) = &result {
             span.record("id", id);
         }
-        self::told(result, &span)
+        told(result, &span)
     }
 
     async fn tag(&self, image_id: &str, reference: &str) -> Result<()> {

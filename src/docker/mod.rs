@@ -24,13 +24,14 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use tokio::sync::watch;
 
 use crate::model::{
     BuildSpec, Container, ContainerSpec, ContainerState, DockerRestart, EngineEvent, EngineFailure, EngineRun, EventCursor,
-    Image, Network, NetworkAttachment, NetworkSpec, Volume, VolumeSpec,
+    Image, Network, NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec,
 };
 
-pub use build::{BuildProgress, DigestCache, InputError};
+pub use build::{DigestCache, InputError};
 pub use client::Client;
 pub use connect::{ConnectError, connect};
 pub use tls::TlsError;
@@ -136,9 +137,8 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Pulls an image and returns when it is there. Dropping the future cancels the pull.
     async fn pull(&self, image: &str, platform: Option<&str>) -> Result<()>;
-    /// Builds an image and returns its id when it is there. `told` is called as the build gets on, never for long. Dropping the
-    /// future ends the build.
-    async fn build(&self, spec: &BuildSpec, told: &(dyn Fn(BuildProgress) + Send + Sync)) -> Result<String>;
+    /// Builds an image, saying how far it is, and returns its id when it is there. Dropping the future ends the build.
+    async fn build(&self, spec: &BuildSpec, progress: &watch::Sender<Progress>) -> Result<String>;
     /// Gives an image a reference.
     async fn tag(&self, image_id: &str, reference: &str) -> Result<()>;
     /// Who listens on a port of this host, where that can be read: a process name with its pid.

@@ -58,6 +58,17 @@ pub enum Cause {
     Renamed,
     /// The image it runs lost its tag.
     TagMissing,
+    /// What an image is built from changed.
+    InputChanged,
+    /// `evenkeel rebuild`.
+    RebuildRequested,
+    /// A newer version of the image is there than it runs.
+    ImageChanged {
+        /// Digest, or id, of what it runs.
+        from: String,
+        /// Digest, or id, of the newer one.
+        to: String,
+    },
 }
 
 impl Cause {
@@ -68,7 +79,7 @@ impl Cause {
             Self::NetworkChanged | Self::TagMissing | Self::Renamed | Self::DependencyRestarted { .. } => true,
             Self::Missing | Self::Created | Self::SpecChanged | Self::NotDeclared | Self::Deleted | Self::Held { .. } => false,
             Self::DeclaredStopped | Self::HoldEnded | Self::RestartRequested | Self::Unfinished | Self::PolicyDrift => false,
-            Self::Released => false,
+            Self::Released | Self::InputChanged | Self::RebuildRequested | Self::ImageChanged { .. } => false,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{DockerRestart, FailureKind, ReplicaId};
+use super::{BuildRecord, DockerRestart, FailureKind, ReplicaId};
 
 /// How many last actions are kept.
 pub const LAST_ACTIONS: usize = 10;
@@ -32,6 +32,9 @@ pub struct Memory {
     pub volumes: BTreeMap<String, BTreeMap<String, String>>,
     /// Containers that evenkeel did not make and looks after, by `service-number`.
     pub adopted: BTreeMap<String, Adopted>,
+    /// What evenkeel's own builds made, by reference.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub builds: BTreeMap<String, BuildRecord>,
 }
 
 /// A container that evenkeel did not make and looks after.
@@ -108,6 +111,9 @@ pub struct Obstacle {
     pub since: Timestamp,
     /// When it last failed.
     pub last_at: Timestamp,
+    /// Of a build: the digest of what it was built from. Another one is tried at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
 }
 
 /// One action that was done or tried.

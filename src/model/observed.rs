@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Key, ReplicaId, labels};
+use super::{BuildInput, Key, ReplicaId, labels};
 
 /// The engine as the cache knows it at one moment: everything on it, ours or not.
 #[derive(Debug, Clone, Default)]
@@ -48,6 +48,8 @@ pub struct Observed {
     pub snapshot: std::sync::Arc<Snapshot>,
     /// Work of this deployment that is under way beside its turn.
     pub jobs: Vec<Job>,
+    /// What is known of the files that its images are built from, by service; nothing yet of those that are absent.
+    pub inputs: BTreeMap<String, BuildInput>,
 }
 
 /// Identifies a run of host and daemon; a change means everything may have been stopped by it.
@@ -306,6 +308,13 @@ pub struct Job {
 pub enum JobKind {
     /// A pull of this reference.
     Pull(String),
+    /// A build of this reference.
+    Build {
+        /// The reference.
+        image: String,
+        /// Digest of what it is built from.
+        input: String,
+    },
     /// A graceful stop of this container (full id).
     Stop(String),
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Action;
+use super::{Action, BuildRecord};
 
 /// One action and what came of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +25,8 @@ pub enum ActionResult {
         /// Container or network id.
         id: Option<String>,
     },
+    /// Done: an image was built.
+    Built(BuildRecord),
     /// It goes on beside the key's turn.
     Started,
     /// It failed.

@@ -59,6 +59,13 @@ pub enum WaitReason {
     },
     /// A job is under way.
     Pulling,
+    /// A build is under way; what runs goes on meanwhile.
+    Building {
+        /// Digest of what it is built from.
+        input: String,
+    },
+    /// It is being read what an image is built from.
+    ReadingInput,
     /// A job is under way.
     Stopping,
     /// It is within its health check's start period or has not become healthy yet.

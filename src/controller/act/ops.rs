@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::docker;
 use crate::model::{
     Action, ActionResult, ContainerSpec, Desired, EngineFailure, FailureKind, JobKind, NetworkAttachment, NetworkRef, Op,
-    Outcome, Plan, StopReason, Subject, Target,
+    Outcome, Plan, Progress, StopReason, Subject, Target,
 };
 
 use crate::controller::Controller;
@@ -49,7 +49,7 @@ impl Made {
 /// An outcome in one word, for traces.
 pub(super) fn word(result: &ActionResult) -> &'static str {
     match result {
-        ActionResult::Done { .. } => "done",
+        ActionResult::Done { .. } | ActionResult::Built(_) => "done",
         ActionResult::Started => "started",
         ActionResult::Failed(_) => "failed",
         ActionResult::Skipped { .. } => "skipped",
@@ -61,6 +61,7 @@ impl Controller {
     pub(super) async fn carry_out(&self, desired: &Desired, action: &Action, made: &Made) -> ActionResult {
         match &action.op {
             Op::Pull { image, platform } => self.pull(desired, action, image, platform.as_deref()),
+            Op::Build { spec, input } => self.build(desired, action, spec, input),
             Op::Stop { target: Target::Existing { id, .. }, grace, reason } => self.stop(desired, action, id, *grace, *reason),
             Op::Start(target) => self.start(desired, action, target, made).await,
             _ => match self.call(action, made).await {
@@ -115,7 +116,7 @@ impl Controller {
                 self.engine.tag(image_id, reference).await?;
                 self.world.refresh_images().await?;
             }
-            Op::Pull { .. } | Op::Stop { .. } | Op::Start(_) => {}
+            Op::Pull { .. } | Op::Build { .. } | Op::Stop { .. } | Op::Start(_) => {}
         }
         Ok(None)
     }
@@ -170,7 +171,8 @@ impl Controller {
     fn stop(&self, desired: &Desired, action: &Action, id: &str, grace: u64, reason: StopReason) -> ActionResult {
         let (engine, world) = (Arc::clone(&self.engine), Arc::clone(&self.world));
         let (action, container) = (action.clone(), id.to_owned());
-        self.jobs.start(&desired.key, JobKind::Stop(id.to_owned()), async move {
+        let silent = tokio::sync::watch::Sender::new(Progress::default()).subscribe();
+        self.jobs.start(&desired.key, JobKind::Stop(id.to_owned()), silent, async move {
             let began = tokio::time::Instant::now();
             let stopped = async {
                 let unwritten = |error: crate::store::StoreError| EngineFailure {
@@ -200,7 +202,8 @@ impl Controller {
     fn pull(&self, desired: &Desired, action: &Action, image: &str, platform: Option<&str>) -> ActionResult {
         let (engine, world) = (Arc::clone(&self.engine), Arc::clone(&self.world));
         let (action, image, platform) = (action.clone(), image.to_owned(), platform.map(str::to_owned));
-        self.jobs.start(&desired.key, JobKind::Pull(image.clone()), async move {
+        let silent = tokio::sync::watch::Sender::new(Progress::default()).subscribe();
+        self.jobs.start(&desired.key, JobKind::Pull(image.clone()), silent, async move {
             let began = tokio::time::Instant::now();
             let pulled = async {
                 engine.pull(&image, platform.as_deref()).await?;

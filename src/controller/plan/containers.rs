@@ -188,7 +188,7 @@ pub(super) fn create(
         planner.wait(subject, wait, Some(until));
         return None;
     }
-    if !images::ensure(planner, service) {
+    if !images::ensure(planner, service, old.is_some_and(Container::is_up)) {
         return None;
     }
     let needed = needs(planner, slots, service, replica, old);

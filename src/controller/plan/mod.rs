@@ -4,6 +4,7 @@
 //! Planning again after the calls succeeded gives an empty plan; planning after any of them failed, or after a crash
 //! half-way, goes on from what is there.
 
+mod builds;
 mod cleanup;
 mod containers;
 mod ended;
@@ -27,8 +28,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::model::{
-    Action, Cause, Desired, FailureKind, History, Job, JobKind, Memory, NetworkRef, Note, Observed, Obstacle, Op, Plan, Reason,
-    RecoveryMode, ReplicaId, Snapshot, Subject, WaitReason, Waiting,
+    Action, BuildInput, Cause, Desired, DesiredService, FailureKind, History, Job, JobKind, Memory, NetworkRef, Note, Observed,
+    Obstacle, Op, Plan, Reason, RecoveryMode, ReplicaId, Snapshot, Subject, WaitReason, Waiting,
 };
 
 pub(crate) use identity::{Slots, slots};
@@ -55,6 +56,7 @@ pub fn plan(desired: &Desired, observed: &Observed, history: &History, memory: &
     volumes::ensure(&mut planner);
     for service in sorted(desired) {
         containers::service(&mut planner, &slots, service);
+        builds::refresh(&mut planner, service);
     }
     cleanup::undeclared(&mut planner, &slots);
     planner.finish()
@@ -65,6 +67,7 @@ struct Planner<'a> {
     desired: &'a Desired,
     snapshot: &'a Snapshot,
     jobs: &'a [Job],
+    inputs: &'a BTreeMap<String, BuildInput>,
     history: &'a History,
     memory: &'a Memory,
     now: Timestamp,
@@ -85,6 +88,7 @@ impl<'a> Planner<'a> {
             desired,
             snapshot: &observed.snapshot,
             jobs: &observed.jobs,
+            inputs: &observed.inputs,
             history,
             memory,
             now,
@@ -134,14 +138,28 @@ impl<'a> Planner<'a> {
         if obstacle.kind.is_transient() {
             delay = delay.min(TRANSIENT_CAP);
         }
-        let forgiven = self.desired.services.values().filter_map(|service| recovery::forgiven_at(self, service)).max();
+        let asked = |service: &DesiredService| match subject {
+            Subject::Image(image) if service.template.image == *image => service.rebuild.map(|asked| asked.at),
+            _ => None,
+        };
+        let services = self.desired.services.values();
+        let forgiven = services.filter_map(|service| recovery::forgiven_at(self, service).max(asked(service))).max();
         if forgiven.is_some_and(|at| at > obstacle.last_at) { self.now } else { later(obstacle.last_at, delay) }
     }
 
     fn finish(mut self) -> Plan {
         let pulling = |w: &&Waiting| w.reason == WaitReason::Pulling;
         let wanted: BTreeSet<&Subject> = self.plan.waiting.iter().filter(pulling).map(|w| &w.subject).collect();
-        let unwanted = |job: &&Job| matches!(&job.kind, JobKind::Pull(image) if !wanted.contains(&Subject::Image(image.clone())));
+        let building = |image: &String, input: &String| {
+            let subject = Subject::Image(image.clone());
+            let is = |w: &Waiting| w.subject == subject && matches!(&w.reason, WaitReason::Building { input: of } if of == input);
+            self.plan.waiting.iter().any(is)
+        };
+        let unwanted = |job: &&Job| match &job.kind {
+            JobKind::Pull(image) => !wanted.contains(&Subject::Image(image.clone())),
+            JobKind::Build { image, input } => !building(image, input),
+            JobKind::Stop(_) => false,
+        };
         self.plan.cancel = self.jobs.iter().filter(unwanted).map(|job| job.kind.clone()).collect();
         let ends = self.desired.holds.iter().filter_map(|hold| hold.until).filter(|until| *until > self.now);
         if let Some(until) = ends.min() {
@@ -164,6 +182,8 @@ fn obstacle_reason(subject: &Subject, obstacle: &Obstacle) -> WaitReason {
         (FailureKind::NameHeld, _) => Reason::NameHeld,
         (FailureKind::NetworkMissing, _) => Reason::NetworkMissing,
         (FailureKind::Unavailable, _) => Reason::EngineUnavailable,
+        (FailureKind::BuildFailed, _) => Reason::BuildFailed,
+        (_, Subject::Image(_)) if obstacle.input.is_some() => Reason::BuildFailed,
         (_, Subject::Image(_)) => Reason::ImagePullBackOff,
         (FailureKind::ImageMissing, _) => Reason::ImageMissing,
         (kind, Subject::Replica(_)) if !kind.is_transient() => Reason::StartFailed,

@@ -9,7 +9,7 @@ use crate::model::{
 
 use super::holds::{Standing, existing, standing, stop};
 use super::identity::{Slot, container_name, owns};
-use super::{Planner, Slots, containers, spec};
+use super::{Planner, Slots, builds, containers, spec};
 
 /// Why a container must be replaced, if it must.
 pub(super) fn due(planner: &Planner<'_>, slots: &Slots<'_>, service: &DesiredService, container: &Container) -> Option<Cause> {
@@ -25,7 +25,8 @@ pub(super) fn due(planner: &Planner<'_>, slots: &Slots<'_>, service: &DesiredSer
     if made_from != Some(service.spec_hash.as_str()) {
         return Some(Cause::SpecChanged);
     }
-    spec::stale_parent(slots, service, container).map(|service| Cause::DependencyRestarted { service })
+    let stale = spec::stale_parent(slots, service, container).map(|service| Cause::DependencyRestarted { service });
+    stale.or_else(|| builds::outdated(planner, service, container))
 }
 
 /// Plans the next steps of a replacement. Returns whether it goes ahead; if not, the old container is still the one to look after.
@@ -43,6 +44,11 @@ pub(super) fn step(
         return false;
     }
     let (successor, made) = match slot.successor {
+        // Made from an image that a newer one has outdated since: it never gets to run.
+        Some(successor) if builds::outdated(planner, service, successor).is_some() => {
+            planner.act(Op::RemoveContainer(existing(successor)), Subject::Replica(replica.clone()), cause, vec![]);
+            return true;
+        }
         Some(successor) => (existing(successor), vec![]),
         None => match containers::create(planner, slots, service, replica, Some(old), cause.clone()) {
             Some(made) => (made.target(), vec![made.action]),

@@ -42,6 +42,7 @@ impl fmt::Display for Op {
             Self::CreateVolume(spec) => write!(f, "create volume {}", spec.name),
             Self::RemoveVolume { name } => write!(f, "remove volume {name}"),
             Self::Pull { image, .. } => write!(f, "pull image {image}"),
+            Self::Build { spec, .. } => write!(f, "build image {}", spec.image),
             Self::CreateContainer { spec, .. } => write!(f, "create container {} from {}", spec.name, spec.image),
             Self::Start(target) => write!(f, "start container {target}"),
             Self::Stop { target, grace, reason } => {
@@ -104,6 +105,9 @@ impl fmt::Display for Cause {
             Self::Released => f.write_str("it is given back to Docker"),
             Self::Renamed => f.write_str("its name is not the declared one"),
             Self::TagMissing => f.write_str("the image lost its tag"),
+            Self::InputChanged => f.write_str("what it is built from changed"),
+            Self::RebuildRequested => f.write_str("a build was asked for"),
+            Self::ImageChanged { from, to } => write!(f, "its image changed: {} is now {}", digest(from), digest(to)),
         }
     }
 }
@@ -141,6 +145,8 @@ impl fmt::Display for WaitReason {
             Self::Completed => f.write_str("ran to its end"),
             Self::RollingUpdate { replica } => write!(f, "replica {replica} is replaced first"),
             Self::Pulling => f.write_str("being pulled"),
+            Self::Building { .. } => f.write_str("being built"),
+            Self::ReadingInput => f.write_str("what it is built from is being read"),
             Self::Stopping => f.write_str("being stopped"),
             Self::HealthStarting => f.write_str("its health check has no verdict yet"),
             Self::Unhealthy { output } if output.is_empty() => f.write_str("its health check fails"),
@@ -163,6 +169,11 @@ fn condition_text(condition: DependencyCondition) -> &'static str {
         DependencyCondition::ServiceHealthy => "must be healthy",
         DependencyCondition::ServiceCompletedSuccessfully => "must have completed successfully",
     }
+}
+
+/// A digest with its algorithm, cut to what tells it from others.
+fn digest(text: &str) -> String {
+    if text.starts_with("sha256:") { format!("sha256:{}", short(text)) } else { text.to_owned() }
 }
 
 /// The first twelve characters of an id, Docker's short form.

@@ -27,8 +27,8 @@ const FRESH: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub struct DigestCache {
     files: HashMap<PathBuf, (Stamp, [u8; 32])>,
-    /// Folders that the last look went through, the root included: where a change can show.
-    folders: Vec<PathBuf>,
+    /// Folders that the last look went through, the root included, with their inodes: where a change can show.
+    folders: Vec<(PathBuf, u64)>,
 }
 
 /// What changes with a file's content.
@@ -47,11 +47,15 @@ impl DigestCache {
     /// # Errors
     /// When a file, a folder or the ignore file cannot be read, or is gone.
     pub fn digest(&mut self, spec: &BuildSpec, now: Timestamp) -> Result<String, ContextError> {
+        self.folders.clear();
         let context = Context::open(spec)?;
         let mut sum = Sum::default();
         words(&mut sum, spec, &context);
         let before = std::mem::take(&mut self.files);
-        self.folders = spec.context.iter().map(PathBuf::from).collect();
+        if let Some(root) = &spec.context {
+            let inode = std::fs::metadata(root).map_err(|why| read(Path::new(root), why))?.ino();
+            self.folders.push((PathBuf::from(root), inode));
+        }
         context.walk(&mut |entry| {
             self.add(&mut sum, entry, &before, now)?;
             Ok(())
@@ -59,8 +63,8 @@ impl DigestCache {
         Ok(sum.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// Folders of the last look, where a change of the context can show; a Dockerfile outside of it lies in one of them too.
-    pub fn folders(&self) -> &[PathBuf] {
+    /// Folders of the last look with their inodes: where a change of the context shows. None after a look that failed.
+    pub fn folders(&self) -> &[(PathBuf, u64)] {
         &self.folders
     }
 
@@ -76,7 +80,7 @@ impl DigestCache {
             EntryKind::Folder => {
                 sum.bytes(b"folder");
                 sum.number(u64::from(entry.mode()));
-                self.folders.push(entry.path.to_owned());
+                self.folders.push((entry.path.to_owned(), entry.metadata.ino()));
             }
             EntryKind::Link(target) => {
                 sum.bytes(b"link");

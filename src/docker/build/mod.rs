@@ -28,11 +28,12 @@ use http::Request;
 use http::header::CONTENT_TYPE;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::sync::watch;
 
 use super::error::Attempt;
 use super::limits;
 use super::wire::Wire;
-use crate::model::{BuildSpec, EngineFailure, FailureKind};
+use crate::model::{BuildSpec, EngineFailure, FailureKind, Progress};
 use archive::Sending;
 use context::{Context, ContextError};
 use mask::Mask;
@@ -41,7 +42,6 @@ use request::Builder;
 use session::Session;
 
 pub use digest::DigestCache;
-pub use output::BuildProgress;
 
 /// Why a context cannot be read.
 pub type InputError = ContextError;
@@ -54,7 +54,7 @@ pub(super) async fn run(
     attempt: &Attempt,
     engine: &str,
     spec: &BuildSpec,
-    told: &(dyn Fn(BuildProgress) + Send + Sync),
+    told: &watch::Sender<Progress>,
 ) -> Result<String, EngineFailure> {
     let failed = |error: Error| attempt.failed(engine, &error);
     let builder = choose(wire).await.map_err(failed)?;
@@ -98,7 +98,7 @@ async fn listen(
     mut body: Incoming,
     sending: &Sending,
     mut output: Output,
-    told: &(dyn Fn(BuildProgress) + Send + Sync),
+    told: &watch::Sender<Progress>,
 ) -> Result<Output, EngineFailure> {
     loop {
         match while_it_moves(attempt, sending, body.frame()).await? {
@@ -107,7 +107,7 @@ async fn listen(
                 if let Ok(data) = frame.into_data()
                     && let Some(progress) = output.read(&data)
                 {
-                    told(progress);
+                    told.send_replace(progress);
                 }
             }
             Some(Err(error)) => {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::mask::Mask;
 use super::proto::StatusResponse;
+use crate::model::Progress;
 
 /// Lines that are kept for people when a build fails.
 const KEPT_LINES: usize = 20;
@@ -38,17 +39,6 @@ struct Step {
     completed: bool,
 }
 
-/// How far a build is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct BuildProgress {
-    /// Steps that are done.
-    pub done: u64,
-    /// Steps known so far.
-    pub total: u64,
-    /// The step or line that was told last.
-    pub text: String,
-}
-
 /// One message of the stream, as far as it concerns us.
 #[derive(Deserialize)]
 struct Line {
@@ -72,7 +62,7 @@ impl Output {
     }
 
     /// Takes in what came; the progress, if it made some.
-    pub fn read(&mut self, data: &[u8]) -> Option<BuildProgress> {
+    pub fn read(&mut self, data: &[u8]) -> Option<Progress> {
         self.buffer.extend_from_slice(data);
         let mut progress = None;
         while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
@@ -105,7 +95,7 @@ impl Output {
         lines.join("\n")
     }
 
-    fn line(&mut self, line: &[u8]) -> Option<BuildProgress> {
+    fn line(&mut self, line: &[u8]) -> Option<Progress> {
         // A line that is no message of a builder's says nothing that could be acted on.
         let Line { id, stream, aux, error } = serde_json::from_slice(line).ok()?;
         if let Some(error) = error {
@@ -125,17 +115,17 @@ impl Output {
     }
 
     /// Text of the classic builder; its steps are lines like `Step 2/5 : COPY . .`.
-    fn classic(&mut self, text: &str) -> Option<BuildProgress> {
+    fn classic(&mut self, text: &str) -> Option<Progress> {
         self.text(text);
         let (number, step) = text.strip_prefix("Step ")?.split_once(" : ")?;
         let (number, total) = number.split_once('/')?;
         let (number, total): (u64, u64) = (number.parse().ok()?, total.parse().ok()?);
         let text = self.mask.hide(step.trim());
-        Some(BuildProgress { done: number.saturating_sub(1), total, text })
+        Some(Progress { done: number.saturating_sub(1), total, text, ..Progress::default() })
     }
 
     /// A message of BuildKit's own.
-    fn trace(&mut self, text: &str) -> Option<BuildProgress> {
+    fn trace(&mut self, text: &str) -> Option<Progress> {
         let status = StatusResponse::decode(STANDARD.decode(text).ok()?.as_slice()).ok()?;
         let mut last = None;
         for vertex in status.vertexes {
@@ -157,7 +147,7 @@ impl Output {
             self.text(&String::from_utf8_lossy(&log.text));
         }
         let done = self.steps.values().filter(|step| step.completed).count() as u64;
-        last.map(|text| BuildProgress { done, total: self.steps.len() as u64, text })
+        last.map(|text| Progress { done, total: self.steps.len() as u64, text, ..Progress::default() })
     }
 
     /// Output, which may end in the middle of a line.

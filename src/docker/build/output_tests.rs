@@ -1,7 +1,7 @@
 use super::super::proto::{Time, Vertex, VertexLog};
 use super::*;
 
-fn read(output: &mut Output, lines: &[&str]) -> Vec<BuildProgress> {
+fn read(output: &mut Output, lines: &[&str]) -> Vec<Progress> {
     lines.iter().filter_map(|line| output.read(format!("{line}\r\n").as_bytes())).collect()
 }
 
@@ -30,7 +30,7 @@ fn the_classic_builder_is_read() {
             r#"{"stream":"Successfully built 1234\n"}"#,
         ],
     );
-    let told = |done, text: &str| BuildProgress { done, total: 2, text: text.into() };
+    let told = |done, text: &str| Progress { done, total: 2, text: text.into(), ..Progress::default() };
     assert_eq!(progress, [told(0, "FROM scratch"), told(1, "COPY . /")]);
     assert_eq!(output.result(), Ok("sha256:1234".into()));
 }
@@ -45,7 +45,7 @@ fn buildkit_is_read() {
         r#"{"id":"moby.image.id","aux":{"ID":"sha256:5678"}}"#.to_owned(),
     ];
     let progress: Vec<_> = lines.iter().filter_map(|line| output.read(format!("{line}\n").as_bytes())).collect();
-    let told = |done, total, text: &str| BuildProgress { done, total, text: text.into() };
+    let told = |done, total, text: &str| Progress { done, total, text: text.into(), ..Progress::default() };
     assert_eq!(progress, [told(1, 2, "[1/2] FROM scratch"), told(2, 3, "[2/2] RUN make")]);
     assert_eq!(output.result(), Ok("sha256:5678".into()));
 }

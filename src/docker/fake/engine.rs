@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
+use tokio::sync::watch;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::machine::Power;
 use super::{CallRecord, FakeEngine, Machine, Verb};
-use crate::docker::{Alive, BuildProgress, ContainerLine, Engine, EngineInfo, Events, Result, limits};
+use crate::docker::{Alive, ContainerLine, Engine, EngineInfo, Events, Result, limits};
 use crate::model::{
     BuildSpec, Container, ContainerSpec, ContainerState, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind,
-    HealthStatus, Image, Network, NetworkAttachment, NetworkSpec, Volume, VolumeSpec,
+    HealthStatus, Image, Network, NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec,
 };
 
 impl FakeEngine {
@@ -190,8 +191,8 @@ impl Engine for FakeEngine {
         .await
     }
 
-    async fn build(&self, spec: &BuildSpec, told: &(dyn Fn(BuildProgress) + Send + Sync)) -> Result<String> {
-        told(BuildProgress { done: 0, total: 1, text: "[1/1] FROM scratch".to_owned() });
+    async fn build(&self, spec: &BuildSpec, progress: &watch::Sender<Progress>) -> Result<String> {
+        progress.send_replace(Progress { total: 1, text: "[1/1] FROM scratch".to_owned(), ..Progress::default() });
         let (engine, wanted) = (self.clone(), spec.clone());
         self.call(Verb::Build, &spec.image, limits::BUILD_SILENCE, async move {
             engine.take(|pace| pace.build).await;

@@ -5,13 +5,19 @@ use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
 
-use evenkeel::docker::{BuildProgress, Engine};
-use evenkeel::model::{BuildArgs, BuildSpec, Dockerfile, FailureKind};
+use evenkeel::docker::Engine;
+use evenkeel::model::{BuildArgs, BuildSpec, Dockerfile, FailureKind, Progress};
+
+use tokio::sync::watch;
 
 use super::{client, failure, run, sleeper_of};
 use crate::support::{Sandbox, check, eventually, secs};
+
+/// For those who do not look how far it is.
+fn silent() -> watch::Sender<Progress> {
+    watch::Sender::default()
+}
 
 /// A context in the sandbox, with the files of the test.
 fn context(sandbox: &Sandbox, files: &[(&str, &str)]) -> PathBuf {
@@ -83,16 +89,16 @@ async fn an_image_is_built_as_its_spec_says() {
         network: Some("none".into()),
         ..spec(&sandbox, &files)
     };
-    let seen: Mutex<Vec<BuildProgress>> = Mutex::default();
-    let id = client(sandbox.docker()).build(&spec, &|progress| seen.lock().unwrap().push(progress)).await.unwrap();
+    let (progress, last) = watch::channel(Progress::default());
+    let id = client(sandbox.docker()).build(&spec, &progress).await.unwrap();
     let inspect = |reference: &str, what: &str| sandbox.docker().run(&["image", "inspect", "--format", what, reference]);
     assert_eq!(inspect(&spec.image, "{{.Id}}"), id);
     assert_eq!(inspect(&spec.tags[0], "{{.Id}}"), id);
     assert_eq!(inspect(&id, "{{index .Config.Labels \"of\"}}"), "test");
     assert_eq!(print(&sandbox, &id, &["cat", "/greeting"]), "hello");
     assert_eq!(print(&sandbox, &id, &["ls", "/ctx"]), "Dockerfile\nkept.log");
-    let seen = seen.into_inner().unwrap();
-    assert!(seen.iter().any(|progress| progress.text.contains("COPY") && progress.total >= 2), "{seen:?}");
+    let last = last.borrow();
+    assert!(last.done >= 2 && last.total >= last.done && !last.text.is_empty(), "{last:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,9 +107,9 @@ async fn an_inline_dockerfile_needs_no_context_and_a_cached_build_gives_the_same
     let client = client(sandbox.docker());
     let dockerfile = Dockerfile::Inline(from_base(&sandbox, "RUN echo inline > /made"));
     let spec = BuildSpec { context: None, dockerfile, ..spec(&sandbox, &[]) };
-    let first = client.build(&spec, &|_| ()).await.unwrap();
+    let first = client.build(&spec, &silent()).await.unwrap();
     assert_eq!(print(&sandbox, &first, &["cat", "/made"]), "inline");
-    assert_eq!(client.build(&spec, &|_| ()).await.unwrap(), first);
+    assert_eq!(client.build(&spec, &silent()).await.unwrap(), first);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,7 +120,7 @@ async fn a_failing_step_is_told_with_its_last_lines_and_without_what_is_secret()
         args: BuildArgs([("API_TOKEN".to_owned(), Some("s3cr3t-t0ken".to_owned()))].into()),
         ..spec(&sandbox, &[("Dockerfile", &dockerfile)])
     };
-    let told = failure(client(sandbox.docker()).build(&spec, &|_| ()).await);
+    let told = failure(client(sandbox.docker()).build(&spec, &silent()).await);
     assert_eq!(told.kind, FailureKind::BuildFailed, "{told}");
     assert!(told.message.starts_with(&format!("cannot build image {}: ", spec.image)), "{told}");
     for line in ["looking", "got ***", "broken", "3"] {
@@ -127,10 +133,10 @@ async fn a_failing_step_is_told_with_its_last_lines_and_without_what_is_secret()
 async fn a_dockerfile_with_a_slip_and_one_that_is_not_there_are_told() {
     let sandbox = Sandbox::new();
     let client = client(sandbox.docker());
-    let slip = failure(client.build(&spec(&sandbox, &[("Dockerfile", "FRMO scratch\n")]), &|_| ()).await);
+    let slip = failure(client.build(&spec(&sandbox, &[("Dockerfile", "FRMO scratch\n")]), &silent()).await);
     assert!(slip.kind == FailureKind::BuildFailed && slip.message.contains("FRMO"), "{slip}");
     let missing = BuildSpec { dockerfile: Dockerfile::Path("Containerfile".into()), ..spec(&sandbox, &[]) };
-    let missing = failure(client.build(&missing, &|_| ()).await);
+    let missing = failure(client.build(&missing, &silent()).await);
     assert!(missing.kind == FailureKind::BuildFailed && missing.message.contains("Containerfile"), "{missing}");
 }
 
@@ -159,7 +165,7 @@ async fn buildkit_is_given_secrets_and_agents_which_leave_no_trace_in_the_image(
         ..spec(&sandbox, &[("Dockerfile", &dockerfile)])
     };
     compile_asker(&sandbox.dir().join("context"));
-    let id = client(sandbox.docker()).build(&spec, &|_| ()).await.unwrap();
+    let id = client(sandbox.docker()).build(&spec, &silent()).await.unwrap();
     assert_eq!(print(&sandbox, &id, &["cat", "/length"]), "11");
     assert_eq!(print(&sandbox, &id, &["find", "/", "-name", "pw", "-size", "+0"]), "");
     assert_eq!(print(&sandbox, &id, &["cat", "/answer"]), "ping pong");
@@ -176,7 +182,7 @@ async fn a_build_that_nobody_waits_for_any_more_ends() {
         String::from_utf8_lossy(&processes.stdout).lines().any(|line| line.starts_with(&marker))
     };
     {
-        let build = client.build(&spec, &|_| ());
+        let build = client.build(&spec, &silent());
         tokio::pin!(build);
         let begun = async {
             while !running() {
@@ -192,7 +198,7 @@ async fn a_build_that_nobody_waits_for_any_more_ends() {
     eventually(secs(20), "the step is ended", || check(!running(), || "it runs on".into()));
     // The daemon is well: what follows is built.
     let next = super::builds::spec(&sandbox, &[("Dockerfile", &from_base(&sandbox, "RUN true"))]);
-    let id = client.build(&next, &|_| ()).await.unwrap();
+    let id = client.build(&next, &silent()).await.unwrap();
     let container = run(&client, &sleeper_of(&id, &format!("{}-after", sandbox.prefix()))).await;
     sandbox.docker().running(&container).unwrap();
 }

@@ -27,6 +27,7 @@ pub struct Scene {
     pub desired: Desired,
     pub snapshot: Snapshot,
     pub jobs: Vec<Job>,
+    pub inputs: BTreeMap<String, BuildInput>,
     pub history: History,
     pub memory: Memory,
 }
@@ -142,6 +143,7 @@ impl Scene {
             },
             snapshot: Snapshot { images, networks: [("net1".to_owned(), made)].into(), ..Snapshot::default() },
             jobs: vec![],
+            inputs: BTreeMap::new(),
             history: History::default(),
             memory: Memory::default(),
         }
@@ -191,7 +193,8 @@ impl Scene {
     }
 
     pub fn plan(&self) -> Plan {
-        let observed = Observed { snapshot: Arc::new(self.snapshot.clone()), jobs: self.jobs.clone() };
+        let observed =
+            Observed { snapshot: Arc::new(self.snapshot.clone()), jobs: self.jobs.clone(), inputs: self.inputs.clone() };
         plan(&self.desired, &observed, &self.history, &self.memory, noon())
     }
 

@@ -10,10 +10,10 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::clock::{Clock, TokioClock};
-use crate::docker::{Alive, BuildProgress, ContainerLine, Engine, EngineInfo, Events, Result};
+use crate::docker::{Alive, ContainerLine, Engine, EngineInfo, Events, Result};
 use crate::model::{
     BuildSpec, Container, ContainerSpec, ContainerState, DockerRestart, EngineEvent, EngineFailure, EngineRun, EventCursor,
-    EventKind, FailureKind, Image, Network, NetworkAttachment, NetworkSpec, Volume, VolumeSpec, labels,
+    EventKind, FailureKind, Image, Network, NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec, labels,
 };
 
 const BUFFER: usize = 256;
@@ -300,7 +300,7 @@ impl Engine for Daemon {
     async fn pull(&self, _: &str, _: Option<&str>) -> Result<()> {
         unimplemented!()
     }
-    async fn build(&self, _: &BuildSpec, _: &(dyn Fn(BuildProgress) + Send + Sync)) -> Result<String> {
+    async fn build(&self, _: &BuildSpec, _: &tokio::sync::watch::Sender<Progress>) -> Result<String> {
         unimplemented!()
     }
     async fn tag(&self, _: &str, _: &str) -> Result<()> {
