@@ -47,7 +47,7 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     let (store, opened) = Store::open(&settings.data_dir, Arc::clone(&clock))?;
     tell_rebuilt(&store, opened.rebuilt).await;
     let registry = Registry::new(store.clone(), Arc::clone(&clock));
-    let engine: Arc<dyn Engine> = Arc::new(docker::connect(settings.docker_host.as_deref())?);
+    let engine: Arc<dyn Engine> = Arc::new(docker::connect(settings.docker_host.as_deref(), settings.docker_config.as_deref())?);
     let server = api::Server::bind(&api_settings(&settings), clock.as_ref()).await?;
 
     let options = WorldOptions { instance: settings.instance.clone(), resync: settings.resync, ..WorldOptions::default() };
@@ -190,6 +190,10 @@ struct Previews(Arc<Controller>);
 impl Planner for Previews {
     async fn plan(&self, key: &Key) -> Result<PlanText, String> {
         self.0.preview(key).and_then(text)
+    }
+
+    fn progress(&self, key: &Key) -> Value {
+        serde_json::json!({ "jobs": self.0.progress(key) })
     }
 
     async fn plan_object(&self, deployment: Value) -> Result<PlanText, String> {

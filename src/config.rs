@@ -28,6 +28,8 @@ pub struct Settings {
     pub insecure_loopback: bool,
     /// Docker Engine; `None`: as the environment says.
     pub docker_host: Option<String>,
+    /// Docker's configuration, with the credentials of registries; `None`: as the environment says.
+    pub docker_config: Option<PathBuf>,
     /// Name of this operator on the engine.
     pub instance: String,
     /// Upper bound of every Deployment's `recovery.mode`.
@@ -69,6 +71,7 @@ impl Settings {
             socket: args.socket.unwrap_or_else(|| surroundings.socket()),
             insecure_loopback: args.insecure_loopback.unwrap_or(false),
             docker_host: args.docker_host.filter(|host| !host.is_empty()),
+            docker_config: args.docker_config,
             mode: args.mode.unwrap_or_default(),
             // Watched paths are told in full, and the operator may be asked from elsewhere where they are.
             manifests: args.manifests.map(|folder| std::path::absolute(&folder).unwrap_or(folder)),
@@ -117,6 +120,7 @@ fn merge(first: RunArgs, second: RunArgs) -> RunArgs {
         prune,
         mode,
         docker_host,
+        docker_config,
         instance,
         listen,
         socket,
@@ -132,6 +136,7 @@ fn merge(first: RunArgs, second: RunArgs) -> RunArgs {
         prune: prune.or(second.prune),
         mode: mode.or(second.mode),
         docker_host: docker_host.or(second.docker_host),
+        docker_config: docker_config.or(second.docker_config),
         instance: instance.or(second.instance),
         listen: listen.or(second.listen),
         socket: socket.or(second.socket),

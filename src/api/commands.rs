@@ -1,9 +1,9 @@
 //! What the command line says about a Deployment, as subresources that are posted to; and plans.
 //!
 //! `POST .../deployments/NAME/COMMAND` with [`Command`] as body (an empty one is all of it). `stop` and `suspend` answer
-//! the Holds that were laid, `start` and `resume` those that were lifted, `release` its Hold, `restart` and `retry` the
-//! Deployment. `GET .../deployments/NAME/plan` and `POST .../plan` (an object as body, not stored) answer a plan as JSON,
-//! or as text to those who accept `text/plain` first.
+//! the Holds that were laid, `start` and `resume` those that were lifted, `release` its Hold, `restart`, `retry` and
+//! `pull` the Deployment. `GET .../deployments/NAME/plan` and `POST .../plan` (an object as body, not stored) answer a plan as JSON,
+//! or as text to those who accept `text/plain` first. `GET .../progress` answers how far pulls and stops are.
 
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -32,12 +32,19 @@ struct Command {
     reason: Option<String>,
     /// Until when (`suspend`), RFC 3339.
     until: Option<Timestamp>,
+    /// Use no cached layer (`rebuild`).
+    no_cache: bool,
+    /// Pull base images though they are there (`rebuild`).
+    pull: bool,
 }
 
 /// A command or the plan of a stored Deployment.
 pub async fn run(call: Call, resource: &'static Resource, key: &Key, name: &str) -> Result<Response> {
     if name == "plan" {
         return plan(&call, resource, key).await;
+    }
+    if name == "progress" {
+        return progress(&call, resource, key);
     }
     if call.method != Method::POST {
         return Err(ApiError::method_not_allowed(resource, "commands are posted"));
@@ -53,6 +60,8 @@ pub async fn run(call: Call, resource: &'static Resource, key: &Key, name: &str)
         "resume" => registry.resume(key, &scope, by).await.map(holds),
         "restart" => registry.restart(key, &scope).await.map(one),
         "retry" => registry.retry(key, &scope).await.map(one),
+        "pull" => registry.pull(key, &scope).await.map(one),
+        "rebuild" => registry.rebuild(key, &scope, command.no_cache, command.pull).await.map(one),
         "release" if narrow => {
             return Err(ApiError::bad_request("a Deployment is released as a whole, without services or replicas"));
         }
@@ -78,12 +87,23 @@ fn read_command(call: &Call) -> Result<Command> {
         return Ok(Command::default());
     }
     serde_json::from_value(Value::Object(call.object()?)).map_err(|error| {
-        ApiError::bad_request(format!("cannot read the command: {error}; it may have services, replicas, reason and until"))
+        ApiError::bad_request(format!(
+            "cannot read the command: {error}; it may have services, replicas, reason, until, noCache and pull"
+        ))
     })
 }
 
 fn replicas(names: &[String]) -> Result<Vec<ReplicaId>> {
     names.iter().map(|name| name.parse().map_err(|error| ApiError::bad_request(format!("replicas: {error}")))).collect()
+}
+
+/// How far the jobs of a stored Deployment are: served from memory, so that no change of it is a write.
+fn progress(call: &Call, resource: &'static Resource, key: &Key) -> Result<Response> {
+    if call.method != Method::GET {
+        return Err(ApiError::method_not_allowed(resource, "progress is read"));
+    }
+    get(&call.state, &Place { resource, kind: Kind::Deployment, key: key.clone(), part: Part::Main })?;
+    Ok(answer(StatusCode::OK, &call.state.planner.progress(key), &[]))
 }
 
 async fn plan(call: &Call, resource: &'static Resource, key: &Key) -> Result<Response> {

@@ -67,6 +67,8 @@ pub struct PlanText {
 pub trait Planner: Send + Sync + 'static {
     /// What would be done now for a stored Deployment. The error is for people.
     async fn plan(&self, key: &Key) -> Result<PlanText, String>;
+    /// How far the pulls and stops of a Deployment that are under way are, as JSON.
+    fn progress(&self, key: &Key) -> Value;
     /// What would be done if this admitted Deployment were stored.
     async fn plan_object(&self, deployment: Value) -> Result<PlanText, String>;
 }

@@ -13,11 +13,31 @@ Exit codes:
   0  done
   1  failed: what and why is on stderr
   2  the command line makes no sense
-  3  wait, delete --wait, release: it did not come about in time
+  3  wait, delete --wait, pull --wait, rebuild --wait, release: it did not come about in time
   4  plan --detailed-exitcode: there is something to do
 
 The commands talk to the operator over its unix socket on this host. For another place set
 --server or EVENKEEL_SERVER to unix:PATH or https://HOST:PORT. `evenkeel COMMAND --help` has more.";
+
+/// Of `pull`.
+pub const PULL: &str = "\
+Examples:
+  evenkeel pull web                        look for newer versions of all its images
+  evenkeel pull web app --wait             of one service's; return when its containers run it
+  evenkeel describe web                    what came of it
+
+A container is replaced only if the image changed, one replica at a time. What is stopped stays stopped: its image is pulled,
+and used when it is started. Credentials are those that `docker login` wrote for the user that the operator runs as.";
+
+/// Of `rebuild`.
+pub const REBUILD: &str = "\
+Examples:
+  evenkeel rebuild web                     build all its images anew
+  evenkeel rebuild web app --no-cache --pull --wait
+                                           one service's from the ground up; return when its containers run it
+
+A container is replaced only if another image came of it, one replica at a time. What is stopped stays stopped: its image is
+built when it is started. When a build fails the old containers go on, and the last lines of its output are shown.";
 
 /// Of `run`.
 pub const RUN: &str = "\

@@ -19,14 +19,14 @@ use crate::model::ReplicaId;
 pub struct Target {
     /// Name of the deployment
     #[arg(value_parser = name)]
-    deployment: String,
+    pub(super) deployment: String,
 
     /// Only these services (web) or single replicas of them (web-2). Default: the whole deployment
     #[arg(value_name = "SERVICE")]
-    parts: Vec<String>,
+    pub(super) parts: Vec<String>,
 
     #[command(flatten)]
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 /// Stops a deployment, a service or a replica, and keeps it stopped.
@@ -188,7 +188,7 @@ async fn all_names(api: &Api) -> Result<Vec<(String, String)>, Failure> {
 
 impl Target {
     /// Sends the command, with the parts sorted into services and replicas as the deployment knows them.
-    async fn post(&self, verb: &str, mut body: Value) -> Result<Value, Failure> {
+    pub(super) async fn post(&self, verb: &str, mut body: Value) -> Result<Value, Failure> {
         let api = self.connection.open().await?;
         let namespace = self.connection.namespace();
         if !self.parts.is_empty() {
@@ -203,7 +203,7 @@ impl Target {
     }
 
     /// What was acted on, for people.
-    fn subject(&self) -> String {
+    pub(super) fn subject(&self) -> String {
         if self.parts.is_empty() {
             format!("deployment {}", self.deployment)
         } else {

@@ -14,6 +14,9 @@ mod intent;
 mod manifests;
 mod output;
 mod plan;
+mod progress;
+mod pull;
+mod rebuild;
 mod wait;
 
 pub mod kubeconfig;
@@ -61,6 +64,8 @@ pub enum ClientCommand {
     Resume(intent::ResumeArgs),
     Restart(intent::RestartArgs),
     Retry(intent::RetryArgs),
+    Pull(pull::PullArgs),
+    Rebuild(rebuild::RebuildArgs),
     Release(intent::ReleaseArgs),
     Delete(delete::DeleteArgs),
     Wait(wait::WaitArgs),
@@ -83,6 +88,8 @@ pub async fn execute(command: ClientCommand) -> u8 {
         ClientCommand::Resume(args) => intent::resume(args).await,
         ClientCommand::Restart(args) => intent::restart(args).await,
         ClientCommand::Retry(args) => intent::retry(args).await,
+        ClientCommand::Pull(args) => pull::pull(args).await,
+        ClientCommand::Rebuild(args) => rebuild::rebuild(args).await,
         ClientCommand::Release(args) => intent::release(args).await,
         ClientCommand::Delete(args) => delete::delete(args).await,
         ClientCommand::Wait(args) => wait::wait(args).await,

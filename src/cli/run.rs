@@ -48,6 +48,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "URL", env = "EVENKEEL_DOCKER_HOST", hide_env_values = true)]
     pub docker_host: Option<String>,
 
+    /// Folder of Docker's config.json, from which the credentials of registries are read. Default: DOCKER_CONFIG, else
+    /// ~/.docker of the user that the operator runs as
+    #[arg(long, value_name = "DIR", env = "EVENKEEL_DOCKER_CONFIG", hide_env_values = true)]
+    pub docker_config: Option<PathBuf>,
+
     /// Name of this operator among several on one engine; each leaves the others' containers alone. Default: default
     #[arg(long, value_name = "NAME", env = "EVENKEEL_INSTANCE", hide_env_values = true)]
     pub instance: Option<String>,

@@ -30,6 +30,8 @@ fn what_the_help_shows_can_be_typed() {
         "evenkeel stop shop web-2 worker --reason x",
         "evenkeel suspend shop --until 2h",
         "evenkeel release --all",
+        "evenkeel pull web",
+        "evenkeel pull web app --wait --timeout 2m",
         "evenkeel delete a b --volumes --wait",
         "evenkeel delete -f a.yaml",
         "evenkeel wait web --for condition=Ready --timeout 2m",

@@ -143,6 +143,10 @@ impl Boot {
 /// What a Deployment waits for without being on its way: the summary does not wait with it.
 fn is_settled(reason: &WaitReason) -> bool {
     matches!(reason, WaitReason::Completed | WaitReason::Stopped { .. } | WaitReason::Suspended { .. } | WaitReason::Paused)
+        || matches!(
+            reason,
+            WaitReason::Refreshing | WaitReason::NotRefreshed { .. } | WaitReason::RegistryBusy { needed: false, .. }
+        )
         || matches!(reason, WaitReason::BackOffExhausted { .. } | WaitReason::JobFailed { .. } | WaitReason::NotOwned { .. })
 }
 

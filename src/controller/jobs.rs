@@ -84,6 +84,11 @@ impl Jobs {
         of_key.map(|(_, running)| (running.job.clone(), running.progress.borrow().clone())).collect()
     }
 
+    /// Calls for turns as a finished job does.
+    pub fn waker(&self) -> broadcast::Sender<Key> {
+        self.finished.clone()
+    }
+
     /// Ends a job that nobody wants any more. Its outcome is not delivered.
     pub fn cancel(&self, key: &Key, kind: &JobKind) {
         let running = self.lock().running.remove(&(key.clone(), kind.clone()));

@@ -12,6 +12,7 @@
 //! | `status` | what to tell people | pure |
 //! | `inputs` | what is known of the files that images are built from | |
 //! | `record` | history, memory, Events | store |
+//! | `registries` | pulls under way and refusals, over all Deployments | store |
 //! | `boot` | one summary after a restart of daemon or host | store |
 
 mod act;
@@ -20,6 +21,7 @@ mod inputs;
 mod jobs;
 mod reconcile;
 mod record;
+mod registries;
 mod triggers;
 
 pub mod intent;
@@ -45,6 +47,7 @@ use crate::store::Store;
 use boot::Boot;
 use inputs::Inputs;
 use jobs::Jobs;
+use registries::Registries;
 use world::World;
 
 pub use inputs::InputChannels;
@@ -75,6 +78,7 @@ pub struct Controller {
     options: Options,
     jobs: Jobs,
     inputs: Inputs,
+    registries: Registries,
     boot: Boot,
     calls: Semaphore,
     /// The last plan of each Deployment that acted, and how often in a row it was the same: the brake on going in circles.
@@ -92,13 +96,15 @@ impl Controller {
         inputs: InputChannels,
     ) -> Arc<Self> {
         let store = registry.store().clone();
+        let jobs = Jobs::new(clock.clone());
         Arc::new(Self {
             engine,
             world,
             boot: Boot::new(store.clone(), clock.clone()),
+            registries: Registries::new(store.clone(), clock.clone(), jobs.waker()),
             store,
             registry,
-            jobs: Jobs::new(clock.clone()),
+            jobs,
             inputs: Inputs::new(inputs),
             clock,
             options,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::crd::Deployment;
-use crate::model::{Action, Key, Plan};
+use crate::model::{Action, Job, JobKind, Key, Plan, Progress};
 use crate::store::Kind;
 
 use super::Controller;
@@ -30,6 +30,22 @@ pub struct Preview {
     pub text: String,
 }
 
+/// One job that is under way.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobProgress {
+    /// `pull`, `build` or `stop`.
+    pub kind: &'static str,
+    /// The image, or the id of the container.
+    pub subject: String,
+    /// Since when.
+    pub since: jiff::Timestamp,
+    /// How far it is.
+    pub progress: Progress,
+    /// The same in words.
+    pub text: String,
+}
+
 /// One action that would be taken.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -45,6 +61,22 @@ pub struct PlannedAction {
 }
 
 impl Controller {
+    /// How far the jobs of a Deployment are, in order of kind and subject.
+    pub fn progress(&self, key: &Key) -> Vec<JobProgress> {
+        let mut jobs = self.jobs.progress(key);
+        jobs.sort_by(|(one, _), (other, _)| one.kind.cmp(&other.kind));
+        let show = |(job, progress): (Job, Progress)| {
+            let (kind, subject) = match job.kind {
+                JobKind::Pull(image) => ("pull", image),
+                JobKind::Build { image, .. } => ("build", image),
+                JobKind::Stop(container) => ("stop", container),
+            };
+            let text = if kind == "build" { progress.in_steps() } else { progress.to_string() };
+            JobProgress { kind, subject, since: job.since, text, progress }
+        };
+        jobs.into_iter().map(show).collect()
+    }
+
     /// The plan of a stored Deployment, now.
     ///
     /// # Errors

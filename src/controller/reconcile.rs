@@ -88,6 +88,7 @@ impl Controller {
             plan(&desired, &observed, &loaded.history, &loaded.memory, self.clock.now())
         };
         tracing::Span::current().record("actions", plan.actions.len());
+        self.registries.note_waiting(&plan);
         record::before_acting(self, &desired, &observed, &plan, &mut loaded.history, &mut loaded.memory).await?;
         let outcomes = self.act(&desired, &plan).await;
         let told = self.sight_status(&loaded, &desired, &observed, &plan);
@@ -136,7 +137,12 @@ impl Controller {
     pub(super) fn observe(&self, desired: &Desired) -> Result<Observed, String> {
         let _span = info_span!("observe").entered();
         match self.world.view() {
-            View::Seen(snapshot) => Ok(Observed { snapshot, jobs: self.jobs.of(&desired.key), inputs: self.inputs.of(desired) }),
+            View::Seen(snapshot) => Ok(Observed {
+                snapshot,
+                jobs: self.jobs.of(&desired.key),
+                inputs: self.inputs.of(desired),
+                registries: self.registries.view(),
+            }),
             View::Blind { why, .. } => Err(why),
         }
     }

@@ -1,6 +1,8 @@
 //! What to tell people of a Deployment. Pure: the status follows from the plan, what was observed and what is remembered.
 
+mod builds;
 mod conditions;
+mod images;
 mod services;
 
 use jiff::Timestamp;

@@ -164,6 +164,7 @@ fn form_schema(form: Form, reader: Reader) -> Option<Value> {
     Some(match form {
         Form::Text => json!({"type": "string"}),
         Form::Words(words) => json!({"type": "string", "enum": words}),
+        Form::Match { pattern, .. } => json!({"type": "string", "pattern": pattern}),
         Form::List(item) => json!({"type": "array", "items": form_schema(*item, reader)?}),
         Form::Map(table) => map_schema(table, reader),
         Form::MapOf(value) => json!({"type": "object", "additionalProperties": form_schema(*value, reader)?}),

@@ -1,6 +1,6 @@
 //! `status` of a Deployment: what the controller saw last.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -74,8 +74,86 @@ pub struct ServiceStatus {
     pub replicas: u32,
     /// Containers ready.
     pub ready_replicas: u32,
+    /// What is known of its image, once evenkeel pulled it or tried to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageStatus>,
+    /// What came of the builds of its image, once there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<BuildStatus>,
     /// Its containers, by number.
     pub containers: Vec<ContainerStatus>,
+}
+
+/// An image, and what came of its pulls.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ImageStatus {
+    /// Its reference, as declared.
+    pub reference: String,
+    /// Id of the image that the last pull brought: what the containers are to run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Registry digest of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// When the last pull that succeeded began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pulled_at: Option<MicroTime>,
+    /// When the registry is looked at again, as `pull_policy` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_pull_at: Option<Time>,
+    /// Why the pulls since fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<PullFailure>,
+}
+
+/// A pull that fails.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PullFailure {
+    /// One word: `ImageNotFound`, `ImageDenied`, `RegistryRateLimited`, `RegistryUnavailable`, `WrongPlatform`, else
+    /// `ImagePullBackOff`.
+    pub reason: String,
+    /// What was attempted and what the registry said.
+    pub message: String,
+    /// Tries that failed.
+    pub tries: u32,
+    /// When the last one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<MicroTime>,
+}
+
+/// An image that is built, and what came of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BuildStatus {
+    /// The reference it gets.
+    pub reference: String,
+    /// Id of the image that the last build made: what the containers are to run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Digest of what it was built from: context, Dockerfile, arguments and the like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+    /// When the last build that succeeded began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub built_at: Option<MicroTime>,
+    /// Why the builds since fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<BuildFailure>,
+}
+
+/// A build that fails.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BuildFailure {
+    /// What went wrong, and under it the last lines that the build printed.
+    pub message: String,
+    /// Tries that failed.
+    pub tries: u32,
+    /// When the last one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<MicroTime>,
 }
 
 /// One container.

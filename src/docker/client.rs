@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,12 +14,14 @@ use serde::Deserialize;
 use tokio::sync::watch;
 use tracing::{Instrument, Span, field};
 
+use super::credentials::{Access, Keyring};
 use super::error::{Attempt, Call};
+use super::pull::Story;
 use super::wire::{self, Wire};
 use super::{Alive, ContainerLine, Engine, EngineInfo, Events, Result, alive, build, convert, events, limits, read};
 use crate::model::{
     BuildSpec, Container, ContainerSpec, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind, Image, Network,
-    NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec, familiar_reference,
+    NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec, familiar_reference, registry_of,
 };
 
 /// bollard's own timeout is in whole seconds and knows no pulls: it is put out of the way of ours.
@@ -38,12 +40,13 @@ macro_rules! span {
 pub struct Client {
     wire: Wire,
     docker: Docker,
+    keyring: Keyring,
     /// The event stream opened last; evidence that its daemon lives on.
     stream: Mutex<Option<events::Open>>,
 }
 
 impl Client {
-    pub(super) fn new(wire: Wire) -> Self {
+    pub(super) fn new(wire: Wire, keyring: Keyring) -> Self {
         // bollard puts this version into no path (see `wire`); the host is replaced on the wire as well.
         let version = ClientVersion { major_version: 1, minor_version: 41 };
         let carrier = wire.clone();
@@ -54,7 +57,7 @@ impl Client {
         #[expect(clippy::expect_used, reason = "bollard 0.21 builds this client without anything that can fail")]
         let docker = Docker::connect_with_custom_transport(transport, Some("http://engine"), NO_TIMEOUT_SECONDS, &version)
             .expect("a client of a custom transport can be made");
-        Self { wire, docker, stream: Mutex::new(None) }
+        Self { wire, docker, keyring, stream: Mutex::new(None) }
     }
 
     #[cfg(test)]
@@ -115,13 +118,23 @@ impl Client {
         }
     }
 
-    /// Reads the daemon's progress until it says it is done.
-    async fn pull_to_end(&self, attempt: &Attempt, options: query::CreateImageOptions) -> Result<()> {
-        let mut progress = self.docker.create_image(Some(options), None, None);
+    /// Reads what the daemon tells until it says it is done; the digest, if it told one.
+    async fn pull_to_end(
+        &self,
+        attempt: &Attempt,
+        options: query::CreateImageOptions,
+        access: &mut Access,
+        progress: &watch::Sender<Progress>,
+    ) -> Result<Option<String>> {
+        let mut story = Story::default();
+        let mut lines = self.docker.create_image(Some(options), None, access.credentials.take());
         loop {
-            match tokio::time::timeout(limits::PULL_SILENCE, progress.next()).await {
-                Ok(None) => return Ok(()),
-                Ok(Some(Ok(_))) => {}
+            match tokio::time::timeout(limits::PULL_SILENCE, lines.next()).await {
+                Ok(None) => return Ok(story.digest()),
+                Ok(Some(Ok(line))) => {
+                    story.hear(&line);
+                    progress.send_replace(story.progress());
+                }
                 Ok(Some(Err(error))) => return Err(attempt.failed(&self.address(), &error)),
                 Err(_) => return Err(attempt.timed_out(limits::PULL_SILENCE)),
             }
@@ -295,7 +308,7 @@ impl Engine for Client {
         gone_is_done(self.call(attempt, limits::REMOVE, span!("docker.remove_volume", volume = %name), work).await)
     }
 
-    async fn pull(&self, image: &str, platform: Option<&str>) -> Result<()> {
+    async fn pull(&self, image: &str, platform: Option<&str>, progress: &watch::Sender<Progress>) -> Result<Option<String>> {
         let attempt = Attempt::new(Call::Pull, format!("pull image {image}"));
         let span = span!("docker.pull", image = %image, platform = platform.unwrap_or_default());
         let options = query::CreateImageOptions {
@@ -304,8 +317,12 @@ impl Engine for Client {
             platform: platform.unwrap_or_default().to_owned(),
             ..Default::default()
         };
-        let result = self.pull_to_end(&attempt, options).instrument(span.clone()).await;
-        told(result, &span)
+        let work = async {
+            let mut access = self.keyring.of(registry_of(image)).await;
+            let pulled = self.pull_to_end(&attempt, options, &mut access, progress).await;
+            pulled.map_err(|failure| explained(failure, &access))
+        };
+        told(work.instrument(span.clone()).await, &span)
     }
 
     async fn build(&self, spec: &BuildSpec, progress: &watch::Sender<Progress>) -> Result<String> {
@@ -343,6 +360,14 @@ fn told<T>(result: Result<T>, span: &Span) -> Result<T> {
         span.record("otel.status_description", &failure.message);
     }
     result
+}
+
+/// A refusal of a registry says with which credentials it was asked.
+fn explained(failure: EngineFailure, access: &Access) -> EngineFailure {
+    match failure.kind {
+        FailureKind::ImageDenied => EngineFailure { message: format!("{} ({})", failure.message, access.origin), ..failure },
+        _ => failure,
+    }
 }
 
 /// What is to be stopped, removed or detached and is not there needs no more work.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::client::Client;
+use super::credentials::Keyring;
 use super::tls::{self, TlsFiles};
 use super::wire::{Endpoint, Wire};
 
@@ -64,7 +65,7 @@ struct Surroundings {
 impl Surroundings {
     fn of_this_process() -> Self {
         let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let config_dir = var("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(PathBuf::from(var("HOME")?).join(".docker")));
+        let config_dir = var("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".docker")));
         Self {
             docker_host: var("DOCKER_HOST"),
             docker_context: var("DOCKER_CONTEXT"),
@@ -83,17 +84,21 @@ struct Address {
     tls: Option<TlsFiles>,
 }
 
-/// A client of the engine at `docker_host`, or where `DOCKER_HOST`, `DOCKER_CONTEXT` or Docker's configuration says.
+/// A client of the engine at `docker_host`, or where `DOCKER_HOST`, `DOCKER_CONTEXT` or Docker's configuration says. Docker's
+/// configuration, with the credentials of registries in it, is in `docker_config`, else where `DOCKER_CONFIG` says, else in
+/// `~/.docker`.
 ///
 /// The engine is not contacted: this succeeds while the daemon is away.
 ///
 /// # Errors
 /// When the address, the context or the certificates cannot be used.
-pub fn connect(docker_host: Option<&str>) -> Result<Client, ConnectError> {
-    let address = resolve(docker_host, &Surroundings::of_this_process())?;
+pub fn connect(docker_host: Option<&str>, docker_config: Option<&Path>) -> Result<Client, ConnectError> {
+    let mut around = Surroundings::of_this_process();
+    around.config_dir = docker_config.map(Path::to_owned).or(around.config_dir);
+    let address = resolve(docker_host, &around)?;
     let endpoint = endpoint(&address)?;
     tracing::info!(engine = %endpoint, origin = %address.origin, "using the Docker Engine at this address");
-    Ok(Client::new(Wire::new(endpoint)))
+    Ok(Client::new(Wire::new(endpoint), Keyring::new(around.config_dir)))
 }
 
 fn resolve(explicit: Option<&str>, around: &Surroundings) -> Result<Address, ConnectError> {

@@ -89,6 +89,7 @@ fn by_status(call: Call, status: u16, message: &str) -> FailureKind {
         (Call::Pull, _) => pull(status, &text),
         (Call::Name, 409) => FailureKind::NameHeld,
         (Call::Name, 404) if text.contains("no such image") => FailureKind::ImageMissing,
+        (Call::Name, 400 | 404) if other_platform(&text) => FailureKind::WrongPlatform,
         (Call::Name | Call::Start | Call::Connect, 404 | 500) if names_missing_network(&text) => FailureKind::NetworkMissing,
         // Two networks of one name: even by id the engine starts nothing in either (20.10), until one of them is gone.
         (Call::Name | Call::Start | Call::Connect, 400 | 500) if text.contains("is ambiguous") => FailureKind::Conflict,
@@ -199,8 +200,7 @@ fn pull(status: u16, text: &str) -> FailureKind {
         "access to the resource is denied",
         "denied: ",
     ];
-    const UNKNOWN: &[&str] =
-        &["manifest unknown", "name unknown", "no matching manifest", "repository name not known", ": not found"];
+    const UNKNOWN: &[&str] = &["manifest unknown", "name unknown", "repository name not known", ": not found"];
     const DOWN: &[&str] = &[
         "dial tcp",
         "connection refused",
@@ -222,14 +222,31 @@ fn pull(status: u16, text: &str) -> FailureKind {
     ];
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
     match status {
-        _ if says(LIMITED) => FailureKind::RateLimited,
+        _ if says(LIMITED) => FailureKind::RateLimited { retry_after: retry_after(text) },
         _ if says(DENIED) => FailureKind::ImageDenied,
+        _ if other_platform(text) => FailureKind::WrongPlatform,
         _ if says(UNKNOWN) => FailureKind::ImageNotFound,
         _ if says(DOWN) => FailureKind::RegistryUnavailable,
         400 => FailureKind::Refused,
         404 => FailureKind::ImageNotFound,
         _ => FailureKind::Transient,
     }
+}
+
+/// The image is there, but for other machines: there is no manifest for this one, or what is on the engine does not match.
+fn other_platform(text: &str) -> bool {
+    text.contains("no matching manifest for") || text.contains("does not match the specified platform")
+}
+
+/// How long a registry wants to be left alone. The engine keeps the header to itself and passes the text on, in which some
+/// registries (ghcr.io) say it as Go prints a duration: `toomanyrequests: retry-after: 1m2.5s, allowed: 44000/minute`.
+fn retry_after(text: &str) -> Option<Duration> {
+    let (_, told) = text.split_once("retry-after: ")?;
+    let end = told.find([',', ' ', ';', '"', '\n']).unwrap_or(told.len());
+    let told = told[..end].trim_end_matches('.');
+    let seconds = || told.parse::<u64>().ok().map(Duration::from_secs);
+    let duration = told.parse::<crate::crd::Duration>().ok().map(|duration| duration.0);
+    seconds().or(duration)
 }
 
 #[cfg(test)]

@@ -77,13 +77,13 @@ fn the_status_decides_where_it_can() {
 #[test]
 fn what_a_registry_says_is_told_apart() {
     for (text, wanted) in [
-        ("toomanyrequests: You have reached your pull rate limit.", FailureKind::RateLimited),
-        ("error parsing HTTP 429 response body: Too Many Requests", FailureKind::RateLimited),
+        ("toomanyrequests: You have reached your pull rate limit.", FailureKind::RateLimited { retry_after: None }),
+        ("error parsing HTTP 429 response body: Too Many Requests", FailureKind::RateLimited { retry_after: None }),
         ("Head \"http://127.0.0.1:42947/v2/app/manifests/1\": no basic auth credentials", FailureKind::ImageDenied),
         ("unauthorized: incorrect username or password", FailureKind::ImageDenied),
         ("pull access denied for app, repository does not exist or may require 'docker login'", FailureKind::ImageDenied),
         ("manifest for 127.0.0.1:43215/ekt-4012/app:2 not found: manifest unknown: manifest unknown", FailureKind::ImageNotFound),
-        ("no matching manifest for linux/arm64/v8 in the manifest list entries", FailureKind::ImageNotFound),
+        ("no matching manifest for linux/arm64/v8 in the manifest list entries", FailureKind::WrongPlatform),
         ("Get \"http://127.0.0.1:1/v2/\": dial tcp 127.0.0.1:1: connect: connection refused", FailureKind::RegistryUnavailable),
         ("dial tcp: lookup registry.test on 10.0.0.1:53: no such host", FailureKind::RegistryUnavailable),
         ("net/http: TLS handshake timeout", FailureKind::RegistryUnavailable),
@@ -94,6 +94,28 @@ fn what_a_registry_says_is_told_apart() {
         assert_eq!(in_stream(Call::Pull, text), wanted, "{text}");
     }
     assert_eq!(kind(Call::Pull, 400, "invalid reference format"), FailureKind::Refused);
+}
+
+#[test]
+fn how_long_a_registry_wants_to_be_left_alone_is_read_from_its_words() {
+    for (text, seconds) in [
+        ("toomanyrequests: retry-after: 1m2.5s, allowed: 44000/minute", Some(62.5)),
+        ("toomanyrequests: slow down, Retry-After: 30", Some(30.0)),
+        ("toomanyrequests: retry-after: 401.625\u{b5}s, allowed: 44000/minute", Some(0.000_401_625)),
+        ("toomanyrequests: retry-after: soon", None),
+        ("toomanyrequests: Rate exceeded", None),
+    ] {
+        let retry_after = seconds.map(Duration::from_secs_f64);
+        assert_eq!(kind(Call::Pull, 500, text), FailureKind::RateLimited { retry_after }, "{text}");
+    }
+}
+
+#[test]
+fn an_image_for_other_machines_is_told_from_one_that_is_not_there() {
+    let other =
+        "image with reference app:1 was found but does not match the specified platform: wanted linux/arm64, actual: linux/amd64";
+    assert_eq!(kind(Call::Name, 404, other), FailureKind::WrongPlatform);
+    assert_eq!(kind(Call::Pull, 404, other), FailureKind::WrongPlatform);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod build;
 mod client;
 mod connect;
 mod convert;
+mod credentials;
 mod daemon;
 mod error;
 mod events;
@@ -15,6 +16,7 @@ pub mod fake;
 mod limits;
 mod mounts;
 mod proc;
+mod pull;
 mod read;
 mod tls;
 mod version;
@@ -135,8 +137,9 @@ pub trait Engine: Send + Sync + 'static {
     /// Removes it. One that is gone is no error.
     async fn remove_volume(&self, name: &str) -> Result<()>;
 
-    /// Pulls an image and returns when it is there. Dropping the future cancels the pull.
-    async fn pull(&self, image: &str, platform: Option<&str>) -> Result<()>;
+    /// Pulls an image, saying how far it is, and returns when it is there: its digest (`sha256:..`), where the registry said one.
+    /// Dropping the future cancels the pull.
+    async fn pull(&self, image: &str, platform: Option<&str>, progress: &watch::Sender<Progress>) -> Result<Option<String>>;
     /// Builds an image, saying how far it is, and returns its id when it is there. Dropping the future ends the build.
     async fn build(&self, spec: &BuildSpec, progress: &watch::Sender<Progress>) -> Result<String>;
     /// Gives an image a reference.

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
 use super::*;
+use crate::docker::credentials::Keyring;
 use crate::docker::events::Open;
 use crate::docker::{Alive, Client, Engine, alive};
 use crate::model::FailureKind;
@@ -88,7 +89,7 @@ fn usual(path: &str) -> Option<(u16, String)> {
 #[tokio::test]
 async fn the_agreed_version_is_in_every_path_of_ours_and_of_bollards() {
     let daemon = Scripted::start(usual);
-    let client = Client::new(daemon.wire());
+    let client = Client::new(daemon.wire(), Keyring::new(None));
     client.list_networks().await.unwrap();
     client.list_networks().await.unwrap();
     client.remove_volume("v").await.unwrap();
@@ -123,7 +124,7 @@ async fn registry_credentials_go_out_in_the_alphabet_the_engine_reads() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_never_answered_ends_at_its_deadline() {
     let daemon = Scripted::start(|path| if path == "/version" { usual(path) } else { None });
-    let client = Client::new(daemon.wire());
+    let client = Client::new(daemon.wire(), Keyring::new(None));
     client.wire().version().await.unwrap();
     let before = tokio::time::Instant::now();
     let failure = client.start_container("abc").await.unwrap_err();
@@ -137,7 +138,7 @@ async fn a_call_that_is_never_answered_ends_at_its_deadline() {
 async fn an_engine_that_is_too_old_is_refused_with_what_to_do() {
     let old = r#"{"Version":"19.03.1","ApiVersion":"1.40","MinAPIVersion":"1.12"}"#;
     let daemon = Scripted::start(|_| Some((200, old.to_owned())));
-    let failure = Client::new(daemon.wire()).list_images().await.unwrap_err();
+    let failure = Client::new(daemon.wire(), Keyring::new(None)).list_images().await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Refused);
     assert!(failure.message.contains("19.03.1") && failure.message.contains("20.10"), "{failure}");
 }

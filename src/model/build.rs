@@ -7,7 +7,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::UlimitSpec;
+use super::{Progress, UlimitSpec};
 
 /// Everything that is needed to build one image. Made from the spec alone; the builder reads the files it names.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -155,5 +155,16 @@ impl fmt::Debug for Dockerfile {
 impl fmt::Debug for BuildArgs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Progress {
+    /// How far a build is, in words.
+    pub fn in_steps(&self) -> String {
+        match (self.total, self.text.as_str()) {
+            (0, "") => "sending the context".to_owned(),
+            (0, text) => text.to_owned(),
+            (total, text) => format!("{} of {total} steps, {text}", self.done),
+        }
     }
 }

@@ -62,7 +62,16 @@ pub enum Cause {
     InputChanged,
     /// `evenkeel rebuild`.
     RebuildRequested,
-    /// A newer version of the image is there than it runs.
+    /// `pull_policy: always`, and a container is about to be made.
+    PullAlways {
+        /// Why it is made.
+        made: Box<Cause>,
+    },
+    /// `pull_policy` asks for a look at the registry every so often, and it is time.
+    PullDue,
+    /// `evenkeel pull`.
+    PullRequested,
+    /// A pull or a build brought a newer version of the image than it runs.
     ImageChanged {
         /// Digest, or id, of what it runs.
         from: String,
@@ -79,7 +88,9 @@ impl Cause {
             Self::NetworkChanged | Self::TagMissing | Self::Renamed | Self::DependencyRestarted { .. } => true,
             Self::Missing | Self::Created | Self::SpecChanged | Self::NotDeclared | Self::Deleted | Self::Held { .. } => false,
             Self::DeclaredStopped | Self::HoldEnded | Self::RestartRequested | Self::Unfinished | Self::PolicyDrift => false,
-            Self::Released | Self::InputChanged | Self::RebuildRequested | Self::ImageChanged { .. } => false,
+            Self::PullAlways { made } => made.is_recovery(),
+            Self::Released | Self::PullDue | Self::PullRequested | Self::ImageChanged { .. } => false,
+            Self::InputChanged | Self::RebuildRequested => false,
         }
     }
 }

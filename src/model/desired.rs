@@ -91,6 +91,8 @@ pub struct DesiredService {
     pub restarted_at: Option<Timestamp>,
     /// Failures before this are forgotten (annotation).
     pub retried_at: Option<Timestamp>,
+    /// A pull was asked for then (annotation).
+    pub pulled_at: Option<Timestamp>,
     /// A build of its image was asked for (annotation).
     pub rebuild: Option<RebuildRequest>,
 }
@@ -119,6 +121,10 @@ pub enum PullRule {
     Missing,
     /// Never pull: a missing image is an error.
     Never,
+    /// Pull whenever a container is made.
+    Always,
+    /// Pull whenever the last pull is so long ago.
+    Every(Duration),
 }
 
 /// One entry of `depends_on`.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BuildRecord, DockerRestart, FailureKind, ReplicaId};
+use super::{BuildRecord, DockerRestart, FailureKind, ImageRecord, ReplicaId};
 
 /// How many last actions are kept.
 pub const LAST_ACTIONS: usize = 10;
@@ -32,6 +32,9 @@ pub struct Memory {
     pub volumes: BTreeMap<String, BTreeMap<String, String>>,
     /// Containers that evenkeel did not make and looks after, by `service-number`.
     pub adopted: BTreeMap<String, Adopted>,
+    /// What evenkeel's own pulls brought, by reference as declared.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: BTreeMap<String, ImageRecord>,
     /// What evenkeel's own builds made, by reference.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub builds: BTreeMap<String, BuildRecord>,

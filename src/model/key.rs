@@ -51,6 +51,8 @@ pub mod annotations {
     pub const RESTARTED_AT: &str = "evenkeel.dev/restartedAt";
     /// RFC 3339 time. Failures before it are forgotten: back-off and attempts start over. A suffix `.SERVICE` narrows it.
     pub const RETRIED_AT: &str = "evenkeel.dev/retriedAt";
+    /// RFC 3339 time. A pull of the images was asked for then. A suffix `.SERVICE` narrows it to one service.
+    pub const PULLED_AT: &str = "evenkeel.dev/pulledAt";
     /// RFC 3339 time, then any of the words `no-cache` and `pull`. A build of the images was asked for then. A suffix `.SERVICE`
     /// narrows it to one service.
     pub const REBUILT_AT: &str = "evenkeel.dev/rebuiltAt";

@@ -73,6 +73,15 @@ pub enum Note {
         /// Docker's restart policy that was on it.
         restart: DockerRestart,
     },
+    /// A newer image could not be pulled, and a container is made from the one that is there.
+    OldImage {
+        /// Which.
+        replica: ReplicaId,
+        /// Its reference.
+        image: String,
+        /// Why there is no newer one.
+        failure: String,
+    },
     /// All that a deletion must remove is gone: the finalizer can go.
     Cleaned,
 }

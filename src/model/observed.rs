@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BuildInput, Key, ReplicaId, labels};
+use super::image::{familiar_reference, same_digest};
+use super::{BuildInput, Key, RegistryView, ReplicaId, labels};
 
 /// The engine as the cache knows it at one moment: everything on it, ours or not.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +51,8 @@ pub struct Observed {
     pub jobs: Vec<Job>,
     /// What is known of the files that its images are built from, by service; nothing yet of those that are absent.
     pub inputs: BTreeMap<String, BuildInput>,
+    /// What is known of registries, by `host[:port]`; nothing is known of those that are absent.
+    pub registries: BTreeMap<String, RegistryView>,
 }
 
 /// Identifies a run of host and daemon; a change means everything may have been stopped by it.
@@ -354,26 +357,4 @@ impl Snapshot {
                 .find(|image| image.tags.contains(&full) || image.digests.iter().any(|digest| same_digest(digest, &full)))
         })
     }
-}
-
-/// Docker's short form of a reference (`docker.io/library/web` is `web`), with `:latest` where neither tag nor digest is given.
-pub fn familiar_reference(reference: &str) -> String {
-    let short = ["docker.io/library/", "index.docker.io/library/", "docker.io/", "index.docker.io/", "library/"]
-        .iter()
-        .find_map(|prefix| reference.strip_prefix(prefix))
-        .unwrap_or(reference);
-    let last = short.rsplit('/').next().unwrap_or(short);
-    if last.contains(':') || last.contains('@') { short.to_owned() } else { format!("{short}:latest") }
-}
-
-/// `name:tag@sha256:..` and `name@sha256:..` name the same image.
-fn same_digest(digest: &str, reference: &str) -> bool {
-    let (Some((name, sum)), Some((wanted, wanted_sum))) = (digest.split_once('@'), reference.split_once('@')) else {
-        return false;
-    };
-    let bare = match wanted.rsplit_once(':') {
-        Some((bare, tag)) if !tag.contains('/') => bare,
-        _ => wanted,
-    };
-    sum == wanted_sum && name == bare
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, BuildRecord};
+use super::{Action, BuildRecord, Pulled, Reason};
 
 /// One action and what came of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +25,8 @@ pub enum ActionResult {
         /// Container or network id.
         id: Option<String>,
     },
+    /// Done: an image was pulled, or the registry said that the one here is the newest.
+    Pulled(Pulled),
     /// Done: an image was built.
     Built(BuildRecord),
     /// It goes on beside the key's turn.
@@ -72,9 +74,14 @@ pub enum FailureKind {
     /// The registry wants (other) credentials.
     ImageDenied,
     /// The registry's rate limit.
-    RateLimited,
+    RateLimited {
+        /// How long it wants to be left alone, where it says so.
+        retry_after: Option<Duration>,
+    },
     /// The registry cannot be reached or is broken.
     RegistryUnavailable,
+    /// The image is not made for the platform that is asked for.
+    WrongPlatform,
     /// The image cannot be built: its recipe, a step of it, or its context.
     BuildFailed,
     /// The container's command, image or configuration cannot be run: a failure of the container itself.
@@ -95,6 +102,18 @@ impl FailureKind {
     /// Whether it is the container's own fault: it spends a recovery attempt. Everything else is an obstacle.
     pub fn spends_attempt(&self) -> bool {
         matches!(self, Self::StartFailed | Self::Refused)
+    }
+
+    /// What keeps an image from being pulled, in one word.
+    pub fn pull_reason(&self) -> Reason {
+        match self {
+            Self::ImageNotFound => Reason::ImageNotFound,
+            Self::ImageDenied => Reason::ImageDenied,
+            Self::RateLimited { .. } => Reason::RegistryRateLimited,
+            Self::RegistryUnavailable => Reason::RegistryUnavailable,
+            Self::WrongPlatform => Reason::WrongPlatform,
+            _ => Reason::ImagePullBackOff,
+        }
     }
 
     /// Whether the engine itself, not the request, is to blame: tried again soon.

@@ -57,7 +57,7 @@ pub enum WaitReason {
         /// That replica.
         replica: ReplicaId,
     },
-    /// A job is under way.
+    /// A job is under way, and a container cannot be made before it ends.
     Pulling,
     /// A build is under way; what runs goes on meanwhile.
     Building {
@@ -66,6 +66,20 @@ pub enum WaitReason {
     },
     /// It is being read what an image is built from.
     ReadingInput,
+    /// A newer version of an image is looked for; what runs goes on meanwhile.
+    Refreshing,
+    /// A newer version of an image could not be looked for; what runs goes on meanwhile.
+    NotRefreshed {
+        /// What is wrong, and what to do.
+        message: String,
+    },
+    /// As many pulls from that registry are under way as may be.
+    RegistryBusy {
+        /// `host[:port]`.
+        registry: String,
+        /// A container cannot be made before; else only a newer version is looked for.
+        needed: bool,
+    },
     /// A job is under way.
     Stopping,
     /// It is within its health check's start period or has not become healthy yet.

@@ -1,4 +1,4 @@
-//! What people command: stop, suspend, start, resume, release, restart, retry.
+//! What people command: stop, suspend, start, resume, release, restart, retry, pull, rebuild.
 //!
 //! *Guarantees.* A stop is on disk before it is answered, and no start is made afterwards, but for one that was being made
 //! and outlasted the gate's patience; that one is undone at the controller's next turn.
@@ -15,7 +15,8 @@ use super::holds::{NewHold, described, laid_message, laid_reason, services, view
 use super::target::{Services, Target};
 use super::{Registry, RegistryError, Result, Scope};
 use crate::model::{
-    HoldState, HoldView, Key, REASON_EXTERNAL_STOP, REASON_RELEASED, REASON_STOPPED, REASON_SUSPENDED, Reason, annotations,
+    HoldState, HoldView, Key, REASON_EXTERNAL_STOP, REASON_RELEASED, REASON_STOPPED, REASON_SUSPENDED, Reason, RebuildRequest,
+    annotations,
 };
 use crate::store::{Kind, Object, Part, StoreError};
 
@@ -79,6 +80,30 @@ impl Registry {
     /// `evenkeel retry`: annotates retriedAt, of the Deployment or of each service.
     pub async fn retry(&self, key: &Key, scope: &Scope) -> Result<Object> {
         self.annotate(key, scope, "retry", annotations::RETRIED_AT).await
+    }
+
+    /// `evenkeel pull`: annotates pulledAt, of the Deployment or of each service.
+    pub async fn pull(&self, key: &Key, scope: &Scope) -> Result<Object> {
+        self.annotate(key, scope, "pull", annotations::PULLED_AT).await
+    }
+
+    /// `evenkeel rebuild`: annotates rebuiltAt, of the Deployment or of each service that is built.
+    pub async fn rebuild(&self, key: &Key, scope: &Scope, no_cache: bool, pull: bool) -> Result<Object> {
+        let deployment = self.deployment(key)?;
+        let builds = |service: &str| !deployment["spec"]["services"][service]["build"].is_null();
+        let pulled =
+            scope.services.iter().find(|service| !deployment["spec"]["services"][*service].is_null() && !builds(service));
+        if let Some(service) = pulled {
+            let message = format!("Deployment {key}: the image of service {service} is not built, it has no build section");
+            return Err(RegistryError::Refused(message));
+        }
+        if !services(&deployment)?.keys().any(|service| builds(service)) {
+            return Err(RegistryError::Refused(format!(
+                "Deployment {key} builds nothing: none of its services has a build section"
+            )));
+        }
+        let request = RebuildRequest { at: self.clock.now(), no_cache, pull };
+        self.annotate_with(key, scope, "rebuild", annotations::REBUILT_AT, request.to_string()).await
     }
 
     pub(super) fn deployment(&self, key: &Key) -> Result<Object> {
@@ -187,6 +212,10 @@ impl Registry {
     }
 
     async fn annotate(&self, key: &Key, scope: &Scope, command: &str, annotation: &str) -> Result<Object> {
+        self.annotate_with(key, scope, command, annotation, self.clock.now().to_string()).await
+    }
+
+    async fn annotate_with(&self, key: &Key, scope: &Scope, command: &str, annotation: &str, value: String) -> Result<Object> {
         if let Some(replica) = scope.replicas.first() {
             return Err(RegistryError::Refused(format!(
                 "cannot {command} replica {replica} alone: name its service, {}",
@@ -199,10 +228,9 @@ impl Registry {
             (None, _) => annotation.to_owned(),
         });
         let names: Vec<String> = names.collect();
-        let now = self.clock.now().to_string();
         let change = move |object: &mut Value| {
             for name in names {
-                object["metadata"]["annotations"][name] = now.as_str().into();
+                object["metadata"]["annotations"][name] = value.as_str().into();
             }
             Ok::<_, RegistryError>(())
         };

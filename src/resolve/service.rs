@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Problems, Scope, build, container, hash, labels, policy};
-use crate::crd::compose::Service;
+use crate::crd::compose::{PullPolicy, Service};
 use crate::model::{Dependency, DependencyCondition, DesiredService, DockerRestart, PullRule, RestartRule, annotations};
 
 /// Between stop signal and KILL, where the service does not say.
@@ -38,10 +38,11 @@ fn one(scope: &Scope, name: &str, service: &Service, job: bool, problems: &mut P
         spec_hash,
         template,
         stop_grace: service.stop_grace_period.map_or(STOP_GRACE, |span| span.0),
-        pull: pull(name, service, problems),
+        pull: pull(service),
         build,
         restarted_at: policy::requested(scope.deployment, annotations::RESTARTED_AT, name),
         retried_at: policy::requested(scope.deployment, annotations::RETRIED_AT, name),
+        pulled_at: policy::requested(scope.deployment, annotations::PULLED_AT, name),
         rebuild: policy::rebuild(scope.deployment, name),
     }
 }
@@ -77,13 +78,12 @@ pub(super) fn missing(scope: &Scope, service: &str) -> String {
     }
 }
 
-fn pull(name: &str, service: &Service, problems: &mut Problems) -> PullRule {
-    match service.pull_policy.as_deref() {
-        None | Some("missing" | "if_not_present") => PullRule::Missing,
-        Some("never") => PullRule::Never,
-        Some(other) => {
-            problems.add(name, "pull_policy", format!("{other:?} is not supported: write missing or never"));
-            PullRule::default()
-        }
+fn pull(service: &Service) -> PullRule {
+    match &service.pull_policy {
+        // What is built is never pulled, whatever the rule.
+        None | Some(PullPolicy::Missing | PullPolicy::Build) => PullRule::Missing,
+        Some(PullPolicy::Never) => PullRule::Never,
+        Some(PullPolicy::Always) => PullRule::Always,
+        Some(PullPolicy::Every { interval, .. }) => PullRule::Every(*interval),
     }
 }

@@ -12,7 +12,7 @@ const BOOKKEEPING: [&str; 5] =
     [annotations::SOURCE, annotations::SOURCE_ERROR, annotations::ORPHANED, annotations::DELETE_VOLUMES, annotations::PRUNED];
 
 /// Annotations with a time: the later one is the newer wish.
-const WISHES: [&str; 2] = [annotations::RESTARTED_AT, annotations::RETRIED_AT];
+const WISHES: [&str; 3] = [annotations::RESTARTED_AT, annotations::RETRIED_AT, annotations::PULLED_AT];
 
 /// A manifest that is right.
 #[derive(Debug, Clone, PartialEq)]

@@ -25,5 +25,6 @@ mod jobs;
 mod layering;
 mod order;
 mod outside;
+mod pulls;
 mod supervised;
 mod traces;

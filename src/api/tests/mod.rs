@@ -79,6 +79,10 @@ impl Planner for Echo {
         Ok(PlanText { text: format!("plan of {key}\n"), json: json!({"plan": key.to_string()}) })
     }
 
+    fn progress(&self, key: &Key) -> Value {
+        json!({"jobs": [{"kind": "pull", "subject": key.to_string()}]})
+    }
+
     async fn plan_object(&self, deployment: Value) -> Result<PlanText, String> {
         Ok(PlanText { text: "plan of what was sent\n".into(), json: json!({"planned": deployment["spec"]["services"]}) })
     }

@@ -4,6 +4,7 @@
 
 mod build;
 mod ops;
+mod pull;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use tracing::{Instrument, info_span};
@@ -103,7 +104,7 @@ fn readiness(plan: &Plan, outcomes: &[Option<Outcome>], index: usize) -> Readine
     for before in &plan.actions[index].after {
         match outcomes[*before].as_ref().map(|outcome| &outcome.result) {
             None => return Readiness::Wait,
-            Some(ActionResult::Done { .. } | ActionResult::Built(_)) => {}
+            Some(ActionResult::Done { .. } | ActionResult::Pulled(_) | ActionResult::Built(_)) => {}
             Some(ActionResult::Started) => return Readiness::Skip(format!("{} is under way", plan.actions[*before].op)),
             Some(ActionResult::Failed(_) | ActionResult::Skipped { .. }) => {
                 return Readiness::Skip(format!("{} did not succeed", plan.actions[*before].op));

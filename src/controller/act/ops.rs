@@ -49,7 +49,7 @@ impl Made {
 /// An outcome in one word, for traces.
 pub(super) fn word(result: &ActionResult) -> &'static str {
     match result {
-        ActionResult::Done { .. } | ActionResult::Built(_) => "done",
+        ActionResult::Done { .. } | ActionResult::Pulled(_) | ActionResult::Built(_) => "done",
         ActionResult::Started => "started",
         ActionResult::Failed(_) => "failed",
         ActionResult::Skipped { .. } => "skipped",
@@ -190,26 +190,6 @@ impl Controller {
                 world.refresh_container(&container).await
             };
             let result = match stopped.await {
-                Ok(()) => ActionResult::Done { id: None },
-                Err(failure) => ActionResult::Failed(failure),
-            };
-            Outcome { action, result, took: began.elapsed() }
-        });
-        ActionResult::Started
-    }
-
-    /// A pull, as a job.
-    fn pull(&self, desired: &Desired, action: &Action, image: &str, platform: Option<&str>) -> ActionResult {
-        let (engine, world) = (Arc::clone(&self.engine), Arc::clone(&self.world));
-        let (action, image, platform) = (action.clone(), image.to_owned(), platform.map(str::to_owned));
-        let silent = tokio::sync::watch::Sender::new(Progress::default()).subscribe();
-        self.jobs.start(&desired.key, JobKind::Pull(image.clone()), silent, async move {
-            let began = tokio::time::Instant::now();
-            let pulled = async {
-                engine.pull(&image, platform.as_deref()).await?;
-                world.refresh_images().await
-            };
-            let result = match pulled.await {
                 Ok(()) => ActionResult::Done { id: None },
                 Err(failure) => ActionResult::Failed(failure),
             };

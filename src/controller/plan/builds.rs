@@ -34,6 +34,11 @@ pub(super) fn builder<'a>(planner: &Planner<'a>, image: &str) -> Option<(&'a Des
     planner.desired.services.values().filter_map(build).find(|(_, build)| familiar_reference(&build.image) == wanted)
 }
 
+/// Whether an image is built, so that it is never pulled.
+pub(super) fn is_built(planner: &Planner<'_>, image: &str) -> bool {
+    builder(planner, image).is_some()
+}
+
 /// Whether a container may be made from a service's image now; if not, plans its build or says what it waits for. `None`: the
 /// image is not built. What was built last has to do where nothing is `serving`.
 pub(super) fn ensure(planner: &mut Planner<'_>, service: &DesiredService, serving: bool) -> Option<bool> {

@@ -206,6 +206,9 @@ pub(super) fn create(
         planner.wait(subject, wait, None);
         return None;
     }
+    if !images::newest(planner, service, replica, &cause, old.is_some_and(Container::is_up)) {
+        return None;
+    }
     let name = spec.name.clone();
     let action = planner.act(Op::CreateContainer { spec: Box::new(spec), networks }, subject, cause, after);
     Some(Made { action, name, dependencies })

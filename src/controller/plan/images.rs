@@ -1,10 +1,29 @@
-//! Images: one that is present is used, a missing one is pulled. Those that are built are in `builds`.
+//! Images: one that is present is used, a missing one is pulled, and a newer one is looked for when the policy or a person says so.
+//!
+//! How an image is got is in one place, [`get`]. What a pull brought is in [`Memory::images`](crate::model::Memory): a container
+//! is replaced only for what evenkeel itself pulled for its Deployment, never because somebody else moved a tag. Images that are
+//! built are in `builds`.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::model::{Cause, Container, DesiredService, JobKind, Op, PullRule, Reason, Subject, WaitReason};
+use crate::model::{
+    Cause, Container, DesiredService, ImageRecord, JobKind, Note, Op, PullRule, Reason, ReplicaId, Subject, WaitReason,
+    familiar_reference, is_pinned, registry_of,
+};
 
-use super::{Planner, builds};
+use super::holds::any_free;
+use super::{Planner, Slots, builds, later, recovery};
+
+/// A pull serves all containers that are made so soon after it.
+const WAVE: Duration = Duration::from_secs(60);
+
+/// Polls are spread over so much of their interval, so that many Deployments do not ask in step.
+const POLL_SPREAD: f64 = 0.1;
+
+/// And over no more than this.
+const POLL_SPREAD_MAX: Duration = Duration::from_secs(3600);
 
 /// Whether a container may be made from a service's image; if not, plans to get it or says what it waits for. `serving`: a
 /// container that is to be replaced runs meanwhile.
@@ -16,28 +35,99 @@ pub(super) fn ensure(planner: &mut Planner<'_>, service: &DesiredService, servin
     if planner.snapshot.image(image).is_some() {
         return true;
     }
-    let subject = Subject::Image(image.clone());
     if service.pull == PullRule::Never {
         let message = format!("image {image} is not on this engine and pull_policy is never; build or load it, or allow pulls");
-        planner.wait(subject, WaitReason::Obstacle { reason: Reason::ImageMissing, message }, None);
+        wait_once(planner, image, WaitReason::Obstacle { reason: Reason::ImageMissing, message }, None);
         return false;
     }
-    if let Some((wait, until)) = planner.obstacle(&subject) {
-        planner.wait(subject, wait, Some(until));
-        return false;
+    match get(planner, service, Cause::Missing) {
+        Ok(()) => wait_once(planner, image, WaitReason::Pulling, None),
+        Err((wait, until)) => wait_once(planner, image, wait, until),
     }
-    if !is_planned(planner, &subject) && !planner.job(&JobKind::Pull(image.clone())) {
-        let op = Op::Pull { image: image.clone(), platform: service.template.platform.clone() };
-        planner.act(op, subject.clone(), Cause::Missing, vec![]);
-    }
-    wait_once(planner, image, WaitReason::Pulling, None);
     false
+}
+
+/// Whether a container may be made now, for `cause`, from the image that is there: the policy may want a newer one first. When
+/// that cannot be had and nothing is `serving`, the one that is there has to do.
+pub(super) fn newest(
+    planner: &mut Planner<'_>,
+    service: &DesiredService,
+    replica: &ReplicaId,
+    cause: &Cause,
+    serving: bool,
+) -> bool {
+    let image = &service.template.image;
+    if builds::is_built(planner, image) {
+        return true;
+    }
+    let Some(pull) = due_before(planner, service, replica, cause) else { return true };
+    match get(planner, service, pull) {
+        Ok(()) => wait_once(planner, image, WaitReason::Pulling, None),
+        Err((WaitReason::Obstacle { message, .. }, _)) if !serving => {
+            planner.note(Note::OldImage { replica: replica.clone(), image: image.clone(), failure: message });
+            return true;
+        }
+        Err((wait, until)) => wait_once(planner, image, wait, until),
+    }
+    false
+}
+
+/// Looks for a newer image where that was asked for or is due. What runs goes on meanwhile, and what is stopped stays so.
+pub(super) fn refresh(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredService) {
+    let image = &service.template.image;
+    if is_pinned(image) || service.pull == PullRule::Never || builds::is_built(planner, image) {
+        return;
+    }
+    let cause = if is_asked_for(planner, service) {
+        Cause::PullRequested
+    } else {
+        let PullRule::Every(interval) = service.pull else { return };
+        if !serves(planner, slots, service) {
+            return;
+        }
+        let due = poll_due(planner, service, interval);
+        if planner.now < due {
+            return planner.plan.wake(due);
+        }
+        Cause::PullDue
+    };
+    match get(planner, service, cause) {
+        Ok(()) => wait_once(planner, image, WaitReason::Refreshing, None),
+        Err((WaitReason::Obstacle { message, .. }, until)) => {
+            wait_once(planner, image, WaitReason::NotRefreshed { message }, until);
+        }
+        Err((WaitReason::RegistryBusy { registry, .. }, until)) => {
+            wait_once(planner, image, WaitReason::RegistryBusy { registry, needed: false }, until);
+        }
+        Err((wait, until)) => wait_once(planner, image, wait, until),
+    }
+}
+
+/// Why a container must give way to a newer image, if it must: evenkeel pulled one for this Deployment, the reference still
+/// names that one, and the container runs another.
+pub(super) fn outdated(planner: &Planner<'_>, service: &DesiredService, container: &Container) -> Option<Cause> {
+    let image = &service.template.image;
+    if builds::is_built(planner, image) {
+        return builds::outdated(planner, service, container);
+    }
+    let record = planner.memory.images.get(image)?;
+    let tagged = planner.snapshot.image(image)?;
+    let same_reference = familiar_reference(&container.image) == familiar_reference(image);
+    if tagged.id != record.image_id || container.image_id == record.image_id || !same_reference {
+        return None;
+    }
+    let digest = |image: &crate::model::Image| image.digests.first()?.split_once('@').map(|(_, digest)| digest.to_owned());
+    let runs = planner.snapshot.images.get(&container.image_id).and_then(digest);
+    Some(Cause::ImageChanged {
+        from: runs.unwrap_or_else(|| container.image_id.clone()),
+        to: record.digest.clone().unwrap_or_else(|| record.image_id.clone()),
+    })
 }
 
 /// Gives the image of a running container its tag back, if nothing has that tag any more (`docker rmi` only took the name).
 pub(super) fn retag(planner: &mut Planner<'_>, service: &DesiredService, container: &Container) {
     let reference = &service.template.image;
-    let by_name = !reference.contains('@') && !reference.starts_with("sha256:") && container.image == *reference;
+    let by_name = !is_pinned(reference) && container.image == *reference;
     if !by_name || planner.snapshot.image(reference).is_some() || !planner.snapshot.images.contains_key(&container.image_id) {
         return;
     }
@@ -46,6 +136,99 @@ pub(super) fn retag(planner: &mut Planner<'_>, service: &DesiredService, contain
         let op = Op::Tag { image_id: container.image_id.clone(), reference: reference.clone() };
         planner.act(op, subject, Cause::TagMissing, vec![]);
     }
+}
+
+/// The one way to get an image: its pull is under way or planned, or what that waits for.
+fn get(planner: &mut Planner<'_>, service: &DesiredService, cause: Cause) -> Result<(), (WaitReason, Option<Timestamp>)> {
+    let image = &service.template.image;
+    let subject = Subject::Image(image.clone());
+    if planner.job(&JobKind::Pull(image.clone())) || is_planned(planner, &subject) {
+        return Ok(());
+    }
+    let registry = registry_of(image);
+    let view = planner.registries.get(registry).cloned().unwrap_or_default();
+    if let Some(limit) = view.limited_until(planner.now) {
+        let reason = Reason::RegistryRateLimited;
+        let message = format!("{reason}: registry {registry} wants to be asked less often; nothing is pulled from it meanwhile");
+        return Err((
+            WaitReason::Obstacle { reason: Reason::ImagePullBackOff, message: format!("{message}: {}", limit.message) },
+            Some(limit.until),
+        ));
+    }
+    if let Some((wait, until)) = planner.obstacle(&subject) {
+        return Err((wait, Some(until)));
+    }
+    let from_there = |op: &Op| matches!(op, Op::Pull { image, .. } if registry_of(image) == registry);
+    let planned = planner.plan.actions.iter().filter(|action| from_there(&action.op)).count();
+    if !view.has_room(planned) {
+        return Err((WaitReason::RegistryBusy { registry: registry.to_owned(), needed: true }, None));
+    }
+    let op = Op::Pull { image: image.clone(), platform: service.template.platform.clone() };
+    planner.act(op, subject, cause, vec![]);
+    Ok(())
+}
+
+/// Why a pull has to come before a container is made from an image that is there, if it has to.
+fn due_before(planner: &Planner<'_>, service: &DesiredService, replica: &ReplicaId, made: &Cause) -> Option<Cause> {
+    if is_pinned(&service.template.image) || matches!(made, Cause::Recovery { .. } | Cause::ImageChanged { .. }) {
+        return None;
+    }
+    match service.pull {
+        PullRule::Always if !is_covered(planner, service, replica, made) => {
+            Some(Cause::PullAlways { made: Box::new(made.clone()) })
+        }
+        PullRule::Every(interval) if poll_due(planner, service, interval) <= planner.now => Some(Cause::PullDue),
+        _ => None,
+    }
+}
+
+/// Whether a pull that was made counts for a container that is made now. One for the same specification does, until a container
+/// came of it; and one of a moment ago does in any case. A replica that fails is not pulled for again and again.
+fn is_covered(planner: &Planner<'_>, service: &DesiredService, replica: &ReplicaId, made: &Cause) -> bool {
+    let history = planner.history.replica(replica);
+    let fails = history.failure.is_some() || history.attempts > 0;
+    let Some(record) = planner.memory.images.get(&service.template.image) else { return fails };
+    let for_this_spec = record.specs.contains(&service.spec_hash);
+    let used = || {
+        let of_service = |container: &Container| container.replica().is_some_and(|replica| replica.service == service.name);
+        let mut containers = planner.snapshot.containers.values();
+        containers.any(|found| {
+            super::identity::owns(planner.desired, &found.labels)
+                && of_service(found)
+                && found.created_at.is_some_and(|made| made > record.at)
+        })
+    };
+    let of_a_moment_ago = planner.now < later(record.at, WAVE);
+    of_a_moment_ago
+        || match made {
+            Cause::Vanished => fails,
+            Cause::Missing => fails || (for_this_spec && !used()),
+            _ => for_this_spec,
+        }
+}
+
+/// Whether `evenkeel pull` was said and not fulfilled since: what began before it may have missed what it was for.
+fn is_asked_for(planner: &Planner<'_>, service: &DesiredService) -> bool {
+    let record = planner.memory.images.get(&service.template.image);
+    service.pulled_at.is_some_and(|asked| record.is_none_or(|record| record.began < asked))
+}
+
+/// When the registry is to be looked at again.
+fn poll_due(planner: &Planner<'_>, service: &DesiredService, interval: Duration) -> Timestamp {
+    let image = &service.template.image;
+    planner.memory.images.get(image).map_or(planner.now, |record| next_poll(record, interval, &planner.seed(image)))
+}
+
+/// When the poll after that record is due, with its spread: the same question always has the same answer.
+pub(crate) fn next_poll(record: &ImageRecord, interval: Duration, seed: &str) -> Timestamp {
+    let spread = interval.mul_f64(POLL_SPREAD).min(POLL_SPREAD_MAX);
+    later(record.at, interval.saturating_add(spread.mul_f64(recovery::unit_hash(seed))))
+}
+
+/// Whether any container of the service is up and may be.
+fn serves(planner: &Planner<'_>, slots: &Slots<'_>, service: &DesiredService) -> bool {
+    let mut replicas = (1..=service.replicas).map(|number| ReplicaId::new(&service.name, number));
+    any_free(planner, service) && replicas.any(|replica| slots.get(&replica).current.is_some_and(Container::is_up))
 }
 
 /// Whether something is planned for that subject.

@@ -29,11 +29,13 @@ use jiff::Timestamp;
 
 use crate::model::{
     Action, BuildInput, Cause, Desired, DesiredService, FailureKind, History, Job, JobKind, Memory, NetworkRef, Note, Observed,
-    Obstacle, Op, Plan, Reason, RecoveryMode, ReplicaId, Snapshot, Subject, WaitReason, Waiting,
+    Obstacle, Op, Plan, Reason, RecoveryMode, RegistryView, ReplicaId, Snapshot, Subject, WaitReason, Waiting,
 };
 
 pub(crate) use identity::{Slots, slots};
+pub(crate) use images::next_poll;
 pub(crate) use order::sorted;
+pub(crate) use recovery::spread;
 
 /// Longest delay between tries when the engine itself is the trouble (5xx, deadlines, conflicts): it mends soon or not by waiting.
 const TRANSIENT_CAP: std::time::Duration = std::time::Duration::from_secs(5);
@@ -57,6 +59,7 @@ pub fn plan(desired: &Desired, observed: &Observed, history: &History, memory: &
     for service in sorted(desired) {
         containers::service(&mut planner, &slots, service);
         builds::refresh(&mut planner, service);
+        images::refresh(&mut planner, &slots, service);
     }
     cleanup::undeclared(&mut planner, &slots);
     planner.finish()
@@ -68,6 +71,7 @@ struct Planner<'a> {
     snapshot: &'a Snapshot,
     jobs: &'a [Job],
     inputs: &'a BTreeMap<String, BuildInput>,
+    registries: &'a BTreeMap<String, RegistryView>,
     history: &'a History,
     memory: &'a Memory,
     now: Timestamp,
@@ -89,6 +93,7 @@ impl<'a> Planner<'a> {
             snapshot: &observed.snapshot,
             jobs: &observed.jobs,
             inputs: &observed.inputs,
+            registries: &observed.registries,
             history,
             memory,
             now,
@@ -133,13 +138,15 @@ impl<'a> Planner<'a> {
     }
 
     fn obstacle_due(&self, subject: &Subject, obstacle: &Obstacle) -> Timestamp {
-        let seed = format!("{}/{subject}", self.desired.key);
-        let mut delay = recovery::delay(&self.desired.recovery, obstacle.tries.saturating_add(1), &seed);
+        let tries = obstacle.tries.saturating_add(1);
+        let mut delay = recovery::delay(&self.desired.recovery, tries, &self.seed(&subject.to_string()));
         if obstacle.kind.is_transient() {
             delay = delay.min(TRANSIENT_CAP);
         }
         let asked = |service: &DesiredService| match subject {
-            Subject::Image(image) if service.template.image == *image => service.rebuild.map(|asked| asked.at),
+            Subject::Image(image) if service.template.image == *image => {
+                service.pulled_at.max(service.rebuild.map(|asked| asked.at))
+            }
             _ => None,
         };
         let services = self.desired.services.values();
@@ -147,8 +154,13 @@ impl<'a> Planner<'a> {
         if forgiven.is_some_and(|at| at > obstacle.last_at) { self.now } else { later(obstacle.last_at, delay) }
     }
 
+    /// Where the spread of a delay comes from: the Deployment and what it is about.
+    fn seed(&self, what: &str) -> String {
+        format!("{}/{what}", self.desired.key)
+    }
+
     fn finish(mut self) -> Plan {
-        let pulling = |w: &&Waiting| w.reason == WaitReason::Pulling;
+        let pulling = |w: &&Waiting| matches!(w.reason, WaitReason::Pulling | WaitReason::Refreshing);
         let wanted: BTreeSet<&Subject> = self.plan.waiting.iter().filter(pulling).map(|w| &w.subject).collect();
         let building = |image: &String, input: &String| {
             let subject = Subject::Image(image.clone());
@@ -184,12 +196,19 @@ fn obstacle_reason(subject: &Subject, obstacle: &Obstacle) -> WaitReason {
         (FailureKind::Unavailable, _) => Reason::EngineUnavailable,
         (FailureKind::BuildFailed, _) => Reason::BuildFailed,
         (_, Subject::Image(_)) if obstacle.input.is_some() => Reason::BuildFailed,
+        (FailureKind::WrongPlatform, Subject::Replica(_)) => Reason::WrongPlatform,
         (_, Subject::Image(_)) => Reason::ImagePullBackOff,
         (FailureKind::ImageMissing, _) => Reason::ImageMissing,
         (kind, Subject::Replica(_)) if !kind.is_transient() => Reason::StartFailed,
         _ => Reason::EngineError,
     };
-    WaitReason::Obstacle { reason, message: obstacle.message.clone() }
+    // As kubelet does: one reason for all that keeps an image away, the particular one in the message.
+    let particular = obstacle.kind.pull_reason();
+    let message = match reason {
+        Reason::ImagePullBackOff if particular != reason => format!("{particular}: {}", obstacle.message),
+        _ => obstacle.message.clone(),
+    };
+    WaitReason::Obstacle { reason, message }
 }
 
 /// Takes out what the mode does not allow, and whatever comes after it.

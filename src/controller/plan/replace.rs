@@ -9,7 +9,7 @@ use crate::model::{
 
 use super::holds::{Standing, existing, standing, stop};
 use super::identity::{Slot, container_name, owns};
-use super::{Planner, Slots, builds, containers, spec};
+use super::{Planner, Slots, containers, images, spec};
 
 /// Why a container must be replaced, if it must.
 pub(super) fn due(planner: &Planner<'_>, slots: &Slots<'_>, service: &DesiredService, container: &Container) -> Option<Cause> {
@@ -26,7 +26,7 @@ pub(super) fn due(planner: &Planner<'_>, slots: &Slots<'_>, service: &DesiredSer
         return Some(Cause::SpecChanged);
     }
     let stale = spec::stale_parent(slots, service, container).map(|service| Cause::DependencyRestarted { service });
-    stale.or_else(|| builds::outdated(planner, service, container))
+    stale.or_else(|| images::outdated(planner, service, container))
 }
 
 /// Plans the next steps of a replacement. Returns whether it goes ahead; if not, the old container is still the one to look after.
@@ -45,7 +45,7 @@ pub(super) fn step(
     }
     let (successor, made) = match slot.successor {
         // Made from an image that a newer one has outdated since: it never gets to run.
-        Some(successor) if builds::outdated(planner, service, successor).is_some() => {
+        Some(successor) if images::outdated(planner, service, successor).is_some() => {
             planner.act(Op::RemoveContainer(existing(successor)), Subject::Replica(replica.clone()), cause, vec![]);
             return true;
         }

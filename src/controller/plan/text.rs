@@ -107,6 +107,9 @@ impl fmt::Display for Cause {
             Self::TagMissing => f.write_str("the image lost its tag"),
             Self::InputChanged => f.write_str("what it is built from changed"),
             Self::RebuildRequested => f.write_str("a build was asked for"),
+            Self::PullAlways { made } => write!(f, "pull_policy is always and a container is to be made: {made}"),
+            Self::PullDue => f.write_str("pull_policy asks for a look at the registry"),
+            Self::PullRequested => f.write_str("a pull was asked for"),
             Self::ImageChanged { from, to } => write!(f, "its image changed: {} is now {}", digest(from), digest(to)),
         }
     }
@@ -147,6 +150,9 @@ impl fmt::Display for WaitReason {
             Self::Pulling => f.write_str("being pulled"),
             Self::Building { .. } => f.write_str("being built"),
             Self::ReadingInput => f.write_str("what it is built from is being read"),
+            Self::Refreshing => f.write_str("a newer version is being looked for; what runs goes on"),
+            Self::NotRefreshed { message } => write!(f, "a newer version could not be looked for, what runs goes on: {message}"),
+            Self::RegistryBusy { registry, .. } => write!(f, "registry {registry} has as many pulls under way as it may"),
             Self::Stopping => f.write_str("being stopped"),
             Self::HealthStarting => f.write_str("its health check has no verdict yet"),
             Self::Unhealthy { output } if output.is_empty() => f.write_str("its health check fails"),

@@ -3,6 +3,7 @@
 
 mod builds;
 mod notes;
+mod pulls;
 
 use tracing::warn;
 
@@ -80,6 +81,13 @@ pub(super) async fn outcomes(
                 controller.store.put_memory(&desired.key, memory.clone()).await?;
                 let message = builds::told(&outcome.action, built, new);
                 controller.tell(desired, Reason::Built, Severity::Normal, message).await;
+            }
+            ActionResult::Pulled(pulled) => {
+                forget_obstacle(history, outcome);
+                let brought = pulls::keep(desired, memory, outcome, pulled);
+                keep_action(controller, history, outcome, brought.in_short());
+                controller.store.put_memory(&desired.key, memory.clone()).await?;
+                controller.tell(desired, Reason::Pulled, Severity::Normal, brought.told(&outcome.action)).await;
             }
             ActionResult::Failed(failure) => {
                 let failure = name_port_holder(controller, failure);
@@ -185,7 +193,8 @@ fn keep_failure(
         return new;
     }
     let obstacle = history.obstacles.entry(outcome.action.subject.to_string());
-    let known = matches!(&obstacle, std::collections::btree_map::Entry::Occupied(known) if known.get().kind == failure.kind);
+    let known =
+        matches!(&obstacle, std::collections::btree_map::Entry::Occupied(known) if is_same(&known.get().kind, &failure.kind));
     let obstacle = obstacle.or_insert_with(|| Obstacle {
         kind: failure.kind.clone(),
         message: String::new(),
@@ -206,6 +215,11 @@ fn keep_failure(
     obstacle.tries = obstacle.tries.saturating_add(1);
     obstacle.last_at = now;
     !known
+}
+
+/// The same trouble as before, though a registry may ask for another pause.
+fn is_same(one: &FailureKind, other: &FailureKind) -> bool {
+    one == other || matches!((one, other), (FailureKind::RateLimited { .. }, FailureKind::RateLimited { .. }))
 }
 
 /// Says who holds a port that could not be bound: a container, else a process where that can be read.
@@ -231,7 +245,8 @@ fn failure_reason(outcome: &Outcome, failure: &EngineFailure) -> Reason {
         (FailureKind::NetworkMissing, _) => Reason::NetworkMissing,
         (FailureKind::Unavailable, _) => Reason::EngineUnavailable,
         (FailureKind::BuildFailed, _) | (_, Op::Build { .. }) => Reason::BuildFailed,
-        (_, Op::Pull { .. }) => Reason::ImagePullBackOff,
+        (kind, Op::Pull { .. }) => kind.pull_reason(),
+        (FailureKind::WrongPlatform, _) => Reason::WrongPlatform,
         (FailureKind::ImageMissing, _) => Reason::ImageMissing,
         (_, Op::Start(_)) => Reason::StartFailed,
         (_, Op::CreateContainer { .. } | Op::CreateNetwork(_) | Op::CreateVolume(_)) => Reason::CreateFailed,
@@ -250,7 +265,6 @@ async fn tell_done(controller: &Controller, desired: &Desired, outcome: &Outcome
         (Op::Start(_), _) => Reason::Started,
         (Op::Stop { .. }, _) => Reason::Stopped,
         (Op::RemoveContainer(_) | Op::RemoveNetwork { .. } | Op::RemoveVolume { .. }, _) => Reason::Removed,
-        (Op::Pull { .. }, _) => Reason::Pulled,
         _ => Reason::Updated,
     };
     let message = format!("{}, because {}", action.op, action.cause);

@@ -89,6 +89,12 @@ fn keep(note: &Note, history: &mut History, memory: &mut Memory) -> Told {
             memory.adopted.insert(replica.to_string(), adopted);
             None
         }
+        Note::OldImage { replica, image, failure } => {
+            let message = format!(
+                "replica {replica} is made from the image {image} that is here, since no newer one could be pulled: {failure}"
+            );
+            Some((Reason::ImagePullBackOff, Severity::Warning, message))
+        }
         Note::Cleaned => None,
     }
 }

@@ -59,7 +59,10 @@ fn weigh(waiting: &Waiting) -> Option<(u8, Phase, Reason)> {
         WaitReason::Pulling | WaitReason::Stopping | WaitReason::Removing | WaitReason::Restarting => {
             (1, Phase::Progressing, Reason::Progressing)
         }
-        WaitReason::RollingUpdate { .. } => (1, Phase::Progressing, Reason::Progressing),
+        WaitReason::RegistryBusy { needed: true, .. } | WaitReason::RollingUpdate { .. } => {
+            (1, Phase::Progressing, Reason::Progressing)
+        }
+        WaitReason::Refreshing | WaitReason::NotRefreshed { .. } | WaitReason::RegistryBusy { needed: false, .. } => return None,
         WaitReason::Completed | WaitReason::Stopped { .. } | WaitReason::Suspended { .. } => return None,
     })
 }
@@ -111,7 +114,7 @@ fn stopped(sight: &Sight<'_>) -> Verdict {
 /// Whether the plan starts, stops or makes a container: then the new state is not reached yet.
 fn moves_containers(sight: &Sight<'_>) -> bool {
     use crate::model::Op;
-    let moves = |op: &Op| matches!(op, Op::CreateContainer { .. } | Op::Start(_) | Op::Stop { .. } | Op::Pull { .. });
+    let moves = |op: &Op| matches!(op, Op::CreateContainer { .. } | Op::Start(_) | Op::Stop { .. });
     sight.plan.actions.iter().any(|action| moves(&action.op))
 }
 

@@ -7,7 +7,7 @@ use crate::model::{
     Container, ContainerState, DesiredService, HealthStatus, HoldState, ReplicaId, RunState, Subject, WaitReason, labels,
 };
 
-use super::Sight;
+use super::{Sight, builds, images};
 use crate::controller::plan::Slots;
 
 /// Replicas counted by what they are.
@@ -89,6 +89,8 @@ pub(super) fn services(sight: &Sight<'_>, slots: &Slots<'_>) -> Vec<ServiceStatu
             name: service.name.clone(),
             replicas: service.replicas,
             ready_replicas: u32::try_from(ready).unwrap_or(u32::MAX),
+            image: images::image_status(sight, service),
+            build: builds::build_status(sight, service),
             containers: found.iter().filter_map(|(id, container)| container.map(|c| container_status(sight, id, c))).collect(),
         }
     };
@@ -111,15 +113,15 @@ fn container_status(sight: &Sight<'_>, replica: &ReplicaId, container: &Containe
         image: container.image.clone(),
         image_id: container.image_id.clone(),
         image_digest: digest.and_then(|digest| digest.split_once('@')).map(|(_, sum)| sum.to_owned()),
-        drift: drift(container),
+        drift: drift(container).into_iter().chain(images::drift(sight, replica, container)).collect(),
     }
 }
 
 /// Differences that are shown and not fought.
-fn drift(container: &Container) -> Vec<String> {
+fn drift(container: &Container) -> Option<String> {
     let foreign = !container.labels.contains_key(labels::INSTANCE);
     let made_by_others = "made by docker compose, not by evenkeel: looked after as it is, replaced when the manifest changes";
-    foreign.then(|| made_by_others.to_owned()).into_iter().collect()
+    foreign.then(|| made_by_others.to_owned())
 }
 
 fn state_word(state: ContainerState) -> &'static str {

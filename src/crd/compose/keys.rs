@@ -45,6 +45,13 @@ pub enum Form {
     Mode,
     /// One of these words.
     Words(&'static [&'static str]),
+    /// Text of a certain form.
+    Match {
+        /// A regular expression for all of it.
+        pattern: &'static str,
+        /// The same, for people.
+        shown: &'static str,
+    },
     /// A number or text.
     Printed,
     /// A list of something.
@@ -168,8 +175,14 @@ pub const SERVICE: &[Key] = &[
     key("profiles", TEXTS, "Run only when spec.profiles names one of these. Default: always."),
     key(
         "pull_policy",
-        Form::Words(&["missing", "if_not_present", "never"]),
-        "`missing` (default; also `if_not_present`): pull an image that is not there. `never`: a missing image is an error.",
+        Form::Match {
+            pattern: "^(missing|if_not_present|never|always|build|daily|weekly|every_([0-9]+[wdhms])+)$",
+            shown: "`missing`, `if_not_present`, `never`, `always`, `build`, `daily`, `weekly`, `every_<duration>`",
+        },
+        "`missing` (default; also `if_not_present`): pull an image that is not there. `never`: a missing image is an error. \
+         `always`: pull before a container is made. `daily`, `weekly`, `every_<duration>` (`every_12h`): look for a newer version \
+         that often, and replace the containers if there is one. `build`: it is built, as every service with `build` is, whatever \
+         stands here.",
     ),
     key("read_only", Form::Flag, "Root file system read-only."),
     key(
@@ -221,6 +234,6 @@ pub const SERVICE: &[Key] = &[
     refused("post_start", ""),
     refused("pre_stop", ""),
     refused("provider", ""),
-    refused("pull_refresh_after", "use pull_policy missing or never"),
+    refused("pull_refresh_after", "use pull_policy daily, weekly or every_<duration>"),
     refused("use_api_socket", "bind the engine's socket with volumes"),
 ];

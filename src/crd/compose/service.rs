@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     BlkioConfig, Build, Bytes, Cpus, Dependency, Deploy, DeviceMapping, DeviceRequest, FileMount, Healthcheck, Hosts, Logging,
-    Mount, Port, ServiceNetwork, Span, Ulimit,
+    Mount, Port, PullPolicy, ServiceNetwork, Span, Ulimit,
 };
 
 /// Serialises a field unless it is what Go's `omitempty` leaves out.
@@ -175,9 +175,9 @@ pub struct Service {
     /// All capabilities and devices.
     #[serde(skip_serializing_if = "is_empty")]
     pub privileged: bool,
-    /// `missing` or `never`.
+    /// When its image is pulled.
     #[serde(skip_serializing_if = "is_empty")]
-    pub pull_policy: Option<String>,
+    pub pull_policy: Option<PullPolicy>,
     /// Root file system read-only.
     #[serde(skip_serializing_if = "is_empty")]
     pub read_only: bool,

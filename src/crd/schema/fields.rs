@@ -134,6 +134,7 @@ fn written(form: Form) -> String {
         Form::Span => "duration (`1m30s`)".to_owned(),
         Form::Mode => "permissions (`\"0440\"`)".to_owned(),
         Form::Words(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+        Form::Match { shown, .. } => shown.to_owned(),
         Form::Printed => "text or number".to_owned(),
         Form::List(item) => format!("list of {}", written(*item)),
         Form::Mapping => "map, or list of `key=value`".to_owned(),

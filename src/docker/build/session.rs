@@ -16,12 +16,12 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::environment;
 use super::grpc::{self, Body, Reader, Status};
 use super::proto::{
-    BytesMessage, CheckAgentRequest, CredentialsRequest, CredentialsResponse, GetSecretRequest, GetSecretResponse,
-    HealthCheckResponse, Nothing,
+    BytesMessage, CheckAgentRequest, CredentialsRequest, GetSecretRequest, GetSecretResponse, HealthCheckResponse, Nothing,
 };
+use super::{access, environment};
+use crate::docker::credentials::Keyring;
 use crate::docker::wire::Wire;
 use crate::model::BuildSpec;
 
@@ -52,8 +52,8 @@ pub(super) struct Session {
 }
 
 /// What is given to a builder that asks.
-#[derive(Debug)]
 struct Given {
+    keyring: Arc<Keyring>,
     /// Absolute paths of files.
     secrets: BTreeMap<String, String>,
     /// Absolute paths of sockets.
@@ -62,7 +62,7 @@ struct Given {
 
 impl Session {
     /// Opens one.
-    pub async fn open(wire: &Wire, spec: &BuildSpec) -> Result<Self, Error> {
+    pub async fn open(wire: &Wire, keyring: &Arc<Keyring>, spec: &BuildSpec) -> Result<Self, Error> {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let mut request = Request::post("/session")
             .header("connection", "Upgrade")
@@ -74,7 +74,7 @@ impl Session {
             request = request.header("x-docker-expose-session-grpc-method", method);
         }
         let upgraded = wire.upgrade(request.body(Empty::<Bytes>::new())?).await?;
-        let given = Arc::new(Given::of(spec));
+        let given = Arc::new(Given::of(keyring, spec));
         let service = service_fn(move |request| {
             let given = Arc::clone(&given);
             async move { Ok::<_, std::convert::Infallible>(given.answer(request).await) }
@@ -89,9 +89,9 @@ impl Session {
 }
 
 impl Given {
-    fn of(spec: &BuildSpec) -> Self {
+    fn of(keyring: &Arc<Keyring>, spec: &BuildSpec) -> Self {
         let agents = spec.ssh.iter().filter_map(|(id, path)| Some((id.clone(), path.clone().or_else(environment::agent)?)));
-        Self { secrets: spec.secrets.clone(), agents: agents.collect() }
+        Self { keyring: Arc::clone(keyring), secrets: spec.secrets.clone(), agents: agents.collect() }
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
@@ -110,8 +110,8 @@ impl Given {
     }
 
     async fn credentials(&self, body: Incoming) -> Result<Response<Body>, Status> {
-        let CredentialsRequest { host: _ } = grpc::message(body).await?;
-        Ok(grpc::answer(&CredentialsResponse::default()))
+        let CredentialsRequest { host } = grpc::message(body).await?;
+        Ok(grpc::answer(&access::of_host(&self.keyring, &host).await))
     }
 
     async fn secret(&self, body: Incoming) -> Result<Response<Body>, Status> {

@@ -182,8 +182,9 @@ impl Engine for FakeEngine {
         self.change(Verb::RemoveVolume, name, move |machine| machine.remove_volume(&wanted)).await
     }
 
-    async fn pull(&self, image: &str, _platform: Option<&str>) -> Result<()> {
+    async fn pull(&self, image: &str, _platform: Option<&str>, progress: &watch::Sender<Progress>) -> Result<Option<String>> {
         let (engine, wanted) = (self.clone(), image.to_owned());
+        progress.send_replace(Progress { total: 1, ..Progress::default() });
         self.call(Verb::Pull, image, limits::PULL_SILENCE, async move {
             engine.take(|pace| pace.pull).await;
             engine.step(|machine| machine.pulled(&wanted))

@@ -77,15 +77,16 @@ impl Machine {
         }
     }
 
-    /// Fetches an image from the registry.
-    pub(super) fn pulled(&mut self, reference: &str) -> Result<()> {
+    /// Fetches an image from the registry; its digest.
+    pub(super) fn pulled(&mut self, reference: &str) -> Result<Option<String>> {
         let wanted = familiar_reference(reference);
         let Some(image) = self.registry.get(&wanted).cloned() else {
             let says = format!("cannot pull image {reference}: manifest for {wanted} not found: manifest unknown");
             return Err(failure(FailureKind::ImageNotFound, says));
         };
+        let digest = image.digests.first().and_then(|digest| digest.split_once('@')).map(|(_, sum)| sum.to_owned());
         self.add_image(image, "pull");
-        Ok(())
+        Ok(digest)
     }
 
     /// Builds an image: what comes of it is what was put up for its reference, else another one each time.

@@ -329,12 +329,13 @@ async fn what_was_asked_is_done_though_the_asker_stops_waiting_but_a_pull_is_can
     engine.publish(&FakeImage::new("new:1", 1));
     let id = engine.create_container(&spec("a"), &BTreeMap::new()).await.unwrap();
     assert!(tokio::time::timeout(MS, engine.start_container(&id)).await.is_err());
-    assert!(tokio::time::timeout(MS, engine.pull("new:1", None)).await.is_err());
+    let told = tokio::sync::watch::Sender::new(crate::model::Progress::default());
+    assert!(tokio::time::timeout(MS, engine.pull("new:1", None, &told)).await.is_err());
     tokio::time::sleep(5 * S).await;
     assert_eq!(engine.container("a").unwrap().state, ContainerState::Running);
     assert!(!engine.list_images().await.unwrap().iter().any(|image| image.tags == ["new:1"]));
-    engine.pull("new:1", None).await.unwrap();
-    assert_eq!(kind(engine.pull("old:1", None).await), FailureKind::ImageNotFound);
+    engine.pull("new:1", None, &told).await.unwrap();
+    assert_eq!(kind(engine.pull("old:1", None, &told).await), FailureKind::ImageNotFound);
 }
 
 #[tokio::test(start_paused = true)]

@@ -55,7 +55,7 @@ fn what_cannot_be_resolved_is_not_admitted() {
         json!({"image": "i", "volumes": ["gone:/a"]}),
         json!({"image": "i", "secrets": ["gone"]}),
         json!({"image": "i", "restart": "sometimes"}),
-        json!({"image": "i", "pull_policy": "always"}),
+        json!({"image": "i", "pull_policy": "build"}),
         json!({"image": "i", "expose": ["http"]}),
     ] {
         let spec = json!({"services": {"app": service, "hidden": {"image": "i", "profiles": ["dev"]}}});

@@ -145,6 +145,8 @@ fn replicas_grace_and_pull_rule_have_composes_defaults() {
     let set = app("scale: 3\nstop_grace_period: 1m\npull_policy: never");
     assert_eq!((set.replicas, set.stop_grace, set.pull), (3, Duration::from_secs(60), PullRule::Never));
     assert_eq!(set.template.stop_timeout, Some(60));
+    assert_eq!(app("pull_policy: always").pull, PullRule::Always);
+    assert_eq!(app("pull_policy: weekly").pull, PullRule::Every(Duration::from_secs(7 * 24 * 3600)));
     assert_eq!(app("deploy: {replicas: 0}").replicas, 0);
     assert_eq!(app("stop_grace_period: 500ms").template.stop_timeout, Some(1));
 }

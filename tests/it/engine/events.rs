@@ -82,7 +82,7 @@ fn a_stream_that_is_cut_ends_with_one_error() {
     let sandbox = Sandbox::new();
     let proxy = FaultProxy::start_in(&sandbox, sandbox.docker());
     in_runtime(async {
-        let client = evenkeel::docker::connect(Some(&proxy.host())).unwrap();
+        let client = evenkeel::docker::connect(Some(&proxy.host()), None).unwrap();
         let mut events = client.events(None).await.unwrap();
         proxy.cut_events();
         let end = async {

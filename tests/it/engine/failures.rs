@@ -93,11 +93,11 @@ async fn a_held_port_is_named_and_so_is_the_process_that_holds_it() {
 async fn a_client_can_be_made_while_the_engine_is_away_and_says_where_it_looked() {
     let folder = tempfile::tempdir().unwrap();
     let address = format!("unix://{}/docker.sock", folder.path().display());
-    let client = docker::connect(Some(&address)).unwrap();
+    let client = docker::connect(Some(&address), None).unwrap();
     let failure = failure(client.list_containers().await);
     assert_eq!(failure.kind, FailureKind::Unavailable);
     assert!(failure.message.contains(&address) && failure.message.contains("list containers"), "{failure}");
-    assert_eq!(kind(docker::connect(Some("tcp://127.0.0.1:1")).unwrap().ping().await), FailureKind::Unavailable);
+    assert_eq!(kind(docker::connect(Some("tcp://127.0.0.1:1"), None).unwrap().ping().await), FailureKind::Unavailable);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_call_that_hangs_ends_at_its_deadline_and_holds_up_no_other() {
     let sandbox = Sandbox::new();
     let proxy = FaultProxy::start_in(&sandbox, sandbox.docker());
     in_runtime(async {
-        let client = docker::connect(Some(&proxy.host())).unwrap();
+        let client = docker::connect(Some(&proxy.host()), None).unwrap();
         client.ping().await.unwrap();
         proxy.fault(|call| call.is("GET", "/containers/json"), Fault::Delay(secs(60)));
         let start = Instant::now();
@@ -125,7 +125,7 @@ fn an_engine_in_trouble_is_transient_and_an_answer_that_is_lost_is_unavailable()
     let sandbox = Sandbox::new();
     let proxy = FaultProxy::start_in(&sandbox, sandbox.docker());
     in_runtime(async {
-        let client = docker::connect(Some(&proxy.host())).unwrap();
+        let client = docker::connect(Some(&proxy.host()), None).unwrap();
         client.ping().await.unwrap();
         for (status, wanted) in [(500, FailureKind::Transient), (429, FailureKind::Transient), (409, FailureKind::Conflict)] {
             proxy.fault_times(1, |call| call.is("GET", "/volumes"), Fault::Status(status, "come back later"));

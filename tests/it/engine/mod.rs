@@ -17,7 +17,7 @@ use crate::support::{Docker, Sandbox, check, eventually, secs};
 
 /// A client of that daemon.
 pub fn client(docker: &Docker) -> Client {
-    docker::connect(Some(docker.host())).unwrap()
+    docker::connect(Some(docker.host()), None).unwrap()
 }
 
 /// A container that runs until asked to end and then ends at once, in no network.

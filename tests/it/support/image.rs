@@ -31,6 +31,14 @@ pub fn ensure(docker: &Docker, volume: bool) -> String {
     tag
 }
 
+/// Builds an image from a Dockerfile and a file named `noise`.
+pub fn build(docker: &Docker, tag: &str, dockerfile: &str, noise: &[u8]) {
+    let context = tempfile::tempdir().unwrap();
+    fs::write(context.path().join("Dockerfile"), dockerfile).unwrap();
+    fs::write(context.path().join("noise"), noise).unwrap();
+    docker.run(&["build", "--quiet", "--tag", tag, &context.path().display().to_string()]);
+}
+
 fn import(docker: &Docker, tag: &str, volume: bool) {
     let root = tempfile::tempdir().unwrap();
     lay_out(root.path());

@@ -29,18 +29,24 @@ impl Registry {
     /// One that lets everybody in.
     #[track_caller]
     pub fn start_in(sandbox: &Sandbox) -> Self {
-        Self::launch(sandbox, false)
+        Self::launch(sandbox, "registry", false)
     }
 
     /// One that wants [`USER`] and [`PASSWORD`].
     #[track_caller]
     pub fn with_password(sandbox: &Sandbox) -> Self {
-        Self::launch(sandbox, true)
+        Self::launch(sandbox, "registry", true)
+    }
+
+    /// The same beside another one, in a folder of its own.
+    #[track_caller]
+    pub fn with_password_in(sandbox: &Sandbox, folder: &str) -> Self {
+        Self::launch(sandbox, folder, true)
     }
 
     #[track_caller]
-    fn launch(sandbox: &Sandbox, password: bool) -> Self {
-        let dir = sandbox.dir().join("registry");
+    fn launch(sandbox: &Sandbox, folder: &str, password: bool) -> Self {
+        let dir = sandbox.dir().join(folder);
         fs::create_dir_all(&dir).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let (storage, accounts) = (dir.join("images"), dir.join("htpasswd"));

@@ -1,6 +1,7 @@
 //! One test's own corner of the machine.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -71,6 +72,23 @@ impl Sandbox {
     pub fn own_image(&self, name: &str) -> String {
         let tag = format!("{}-{name}:1", self.prefix);
         self.docker.run(&["tag", &self.image(), &tag]);
+        tag
+    }
+
+    /// A version of the test image: the same but for a label, so that its id and digest are its own.
+    pub fn version_of_image(&self, version: &str) -> String {
+        let tag = format!("{}-{version}:1", self.prefix);
+        let lines = format!("FROM {}\nLABEL version={}-{version}\n", self.image(), self.prefix);
+        image::build(&self.docker, &tag, &lines, &[]);
+        tag
+    }
+
+    /// A version of the test image with a layer of 8 MB that nobody else has.
+    pub fn large_image(&self, name: &str) -> String {
+        let tag = format!("{}-{name}:1", self.prefix);
+        let mut noise = vec![0; 8 << 20];
+        fs::File::open("/dev/urandom").unwrap().read_exact(&mut noise).unwrap();
+        image::build(&self.docker, &tag, &format!("FROM {}\nCOPY noise /noise\n", self.image()), &noise);
         tag
     }
 
@@ -160,8 +178,13 @@ fn remove_from(docker: &Docker, prefix: &str) -> bool {
     let containers = |filter| list(&["ps", "--all", "--quiet", "--filter", filter]);
     let networks = |filter| list(&["network", "ls", "--quiet", "--filter", filter]);
     let volumes = |filter| list(&["volume", "ls", "--quiet", "--filter", filter]);
-    let images = list(&["images", "--format", "{{.Repository}}:{{.Tag}}"]);
-    let tags: Vec<&str> = images.lines().filter(|tag| tag.contains(prefix)).collect();
+    let images = list(&["images", "--digests", "--format", "{{.Repository}} {{.Tag}} {{.Digest}}"]);
+    let reference = |line: &str| match line.split(' ').collect::<Vec<_>>()[..] {
+        [repository, "<none>", digest] => format!("{repository}@{digest}"),
+        [repository, tag, ..] => format!("{repository}:{tag}"),
+        _ => String::new(),
+    };
+    let tags: Vec<String> = images.lines().filter(|line| line.contains(prefix)).map(reference).collect();
     let removed = [
         remove(&["rm", "--force", "--volumes"], [containers(&named), containers(&labelled)]),
         remove(&["network", "rm"], [networks(&named), networks(&labelled)]),

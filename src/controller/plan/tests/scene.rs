@@ -28,6 +28,7 @@ pub struct Scene {
     pub snapshot: Snapshot,
     pub jobs: Vec<Job>,
     pub inputs: BTreeMap<String, BuildInput>,
+    pub registries: BTreeMap<String, RegistryView>,
     pub history: History,
     pub memory: Memory,
 }
@@ -58,6 +59,7 @@ pub fn service(name: &str) -> DesiredService {
         restarted_at: None,
         retried_at: None,
         rebuild: None,
+        pulled_at: None,
     }
 }
 
@@ -144,6 +146,7 @@ impl Scene {
             snapshot: Snapshot { images, networks: [("net1".to_owned(), made)].into(), ..Snapshot::default() },
             jobs: vec![],
             inputs: BTreeMap::new(),
+            registries: BTreeMap::new(),
             history: History::default(),
             memory: Memory::default(),
         }
@@ -193,8 +196,12 @@ impl Scene {
     }
 
     pub fn plan(&self) -> Plan {
-        let observed =
-            Observed { snapshot: Arc::new(self.snapshot.clone()), jobs: self.jobs.clone(), inputs: self.inputs.clone() };
+        let observed = Observed {
+            snapshot: Arc::new(self.snapshot.clone()),
+            jobs: self.jobs.clone(),
+            inputs: self.inputs.clone(),
+            registries: self.registries.clone(),
+        };
         plan(&self.desired, &observed, &self.history, &self.memory, noon())
     }
 

@@ -297,7 +297,7 @@ impl Engine for Daemon {
     async fn remove_volume(&self, _: &str) -> Result<()> {
         unimplemented!()
     }
-    async fn pull(&self, _: &str, _: Option<&str>) -> Result<()> {
+    async fn pull(&self, _: &str, _: Option<&str>, _: &tokio::sync::watch::Sender<Progress>) -> Result<Option<String>> {
         unimplemented!()
     }
     async fn build(&self, _: &BuildSpec, _: &tokio::sync::watch::Sender<Progress>) -> Result<String> {

@@ -44,7 +44,7 @@ fn what_compose_leaves_out_does_not_change_the_hash() {
     let before = service_hash(&service);
     service.scale = Some(7);
     service.deploy.as_mut().unwrap().replicas = Some(7);
-    service.pull_policy = Some("never".to_owned());
+    service.pull_policy = Some(crate::crd::compose::PullPolicy::Never);
     service.profiles = vec!["debug".to_owned()];
     service.depends_on = golden().services["gated"].depends_on.clone();
     assert_eq!(service_hash(&service), before);

@@ -6,7 +6,7 @@ use super::super::{BlkioConfig, Dependency, Healthcheck, Hosts, Logging, Service
 use super::deploy::deploy;
 use super::scalars::*;
 use super::{build, mounts, ports, refuse};
-use crate::crd::compose::keys;
+use crate::crd::compose::{PullPolicy, keys};
 use crate::crd::decode::{Node, unsupported};
 use crate::model::DependencyCondition;
 
@@ -110,15 +110,15 @@ fn restart(node: &Node) -> Option<String> {
     }
 }
 
-/// Kept in Compose's canonical words.
-fn pull_policy(node: &Node) -> Option<String> {
-    let policy = word(node)?;
-    let refreshing = ["always", "build", "refresh", "daily", "weekly"].contains(&policy.as_str()) || policy.starts_with("every_");
-    match policy.as_str() {
-        "missing" | "if_not_present" => Some("missing".to_owned()),
-        "never" => Some(policy),
-        _ if refreshing => node.fail(unsupported(&format!("pull_policy {policy}"), "use missing or never")),
-        _ => node.fail(format!("must be missing, if_not_present or never, not {policy:?}")),
+fn pull_policy(node: &Node) -> Option<PullPolicy> {
+    let word = word(node)?;
+    match PullPolicy::read(&word) {
+        Some(Ok(policy)) => Some(policy),
+        Some(Err(error)) => node.fail(error),
+        None if word == "refresh" => node.fail(unsupported("pull_policy refresh", "use daily, weekly or every_<duration>")),
+        None => node.fail(format!(
+            "must be always, missing, if_not_present, never, build, daily, weekly or every_<duration> (every_12h), not {word:?}"
+        )),
     }
 }
 
