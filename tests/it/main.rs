@@ -7,6 +7,7 @@
 
 mod support;
 
+mod builds;
 mod commands;
 mod compose;
 mod converge;

@@ -18,7 +18,9 @@ const HUB: &str = "registry-1.docker.io";
 pub(super) async fn of_host(keyring: &Keyring, host: &str) -> CredentialsResponse {
     let registry = if host == HUB { "docker.io" } else { host };
     match keyring.of(registry).await.credentials {
-        Some(DockerCredentials { identitytoken: Some(token), .. }) => CredentialsResponse { username: String::new(), secret: token },
+        Some(DockerCredentials { identitytoken: Some(token), .. }) => {
+            CredentialsResponse { username: String::new(), secret: token }
+        }
         Some(DockerCredentials { username, password, .. }) => {
             CredentialsResponse { username: username.unwrap_or_default(), secret: password.unwrap_or_default() }
         }

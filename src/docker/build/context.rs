@@ -94,6 +94,13 @@ impl Context {
         Ok(Self { root, ignore, dockerfile, outside })
     }
 
+    /// The Dockerfile's text; empty where it cannot be read, which the builder tells.
+    pub fn recipe(&self) -> String {
+        let within = || fs::read(self.root.as_ref()?.join(&self.dockerfile)).ok();
+        let text = self.outside.clone().or_else(within).unwrap_or_default();
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
     /// Shows everything that is not left out, folders before what is in them, in order of name.
     pub fn walk(&self, show: &mut dyn FnMut(&Entry<'_>) -> Result<(), ContextError>) -> Result<(), ContextError> {
         match &self.root {

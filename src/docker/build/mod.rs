@@ -7,10 +7,12 @@
 //! | `digest` | a digest over all of it, cheap when nothing changed |
 //! | `archive` | the files as a tar stream |
 //! | `request` | which builder, and what it is told |
+//! | `access` | credentials of the registries that base images come from |
 //! | `session`, `grpc`, `proto` | what BuildKit asks its client for: credentials, secrets, agents |
 //! | `output` | what the builders say; the last lines of a build that failed |
 //! | `mask`, `environment` | secrets kept out of that; what comes from the operator's surroundings |
 
+mod access;
 mod archive;
 mod context;
 mod digest;
@@ -23,6 +25,8 @@ mod proto;
 mod request;
 mod session;
 
+use std::sync::Arc;
+
 use bollard::errors::Error;
 use http::Request;
 use http::header::CONTENT_TYPE;
@@ -30,6 +34,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::sync::watch;
 
+use super::credentials::Keyring;
 use super::error::Attempt;
 use super::limits;
 use super::wire::Wire;
@@ -46,34 +51,46 @@ pub use digest::DigestCache;
 /// Why a context cannot be read.
 pub type InputError = ContextError;
 
-/// Builds an image; its id.
-///
-/// `engine` is the engine's address, for messages. Dropping the future ends the build: both builders stop when nobody listens.
+/// The way to an engine, and what goes with it.
+pub(super) struct Way<'a> {
+    pub wire: &'a Wire,
+    pub keyring: &'a Arc<Keyring>,
+    /// The engine's address, for messages.
+    pub engine: String,
+}
+
+/// Builds an image; its id. Dropping the future ends the build: both builders stop when nobody listens.
 pub(super) async fn run(
-    wire: &Wire,
+    way: &Way<'_>,
     attempt: &Attempt,
-    engine: &str,
     spec: &BuildSpec,
     told: &watch::Sender<Progress>,
 ) -> Result<String, EngineFailure> {
-    let failed = |error: Error| attempt.failed(engine, &error);
-    let builder = choose(wire).await.map_err(failed)?;
+    let failed = |error: Error| attempt.failed(&way.engine, &error);
+    let builder = choose(way.wire).await.map_err(failed)?;
     tracing::Span::current().record("builder", builder.name());
     if let Some(lack) = builder.lacks(spec) {
         return Err(attempt.refused(&lack));
     }
     let (context, mask) = prepare(spec.clone()).await.map_err(|error| build_failed(attempt, &error.to_string()))?;
     let session = match builder {
-        Builder::BuildKit => Some(Session::open(wire, spec).await.map_err(failed)?),
+        Builder::BuildKit => Some(Session::open(way.wire, way.keyring, spec).await.map_err(failed)?),
         Builder::Classic => None,
     };
-    let path = request::path(spec, &context.dockerfile, builder, session.as_ref().map(|session| session.id.as_str()));
+    let id = session.as_ref().map(|session| session.id.as_str());
+    let mut request =
+        Request::post(request::path(spec, &context.dockerfile, builder, id)).header(CONTENT_TYPE, "application/x-tar");
+    // BuildKit asks for credentials when it needs them; the classic builder must have them from the start.
+    if builder == Builder::Classic
+        && let Some(registries) = access::header(way.keyring, &context.recipe()).await
+    {
+        request = request.header("x-registry-config", registries);
+    }
     let (body, sending) = archive::send(context);
-    let request =
-        Request::post(path).header(CONTENT_TYPE, "application/x-tar").body(body).map_err(|error| failed(error.into()))?;
-    let answer = while_it_moves(attempt, &sending, wire.exchange_checked(request)).await?;
-    let reply = answer.map_err(|error| broken_off(attempt, &sending).unwrap_or_else(|| refused(attempt, engine, &error)))?;
-    let output = listen(attempt, engine, reply.into_body(), &sending, Output::new(mask), told).await?;
+    let request = request.body(body).map_err(|error| failed(error.into()))?;
+    let answer = while_it_moves(attempt, &sending, way.wire.exchange_checked(request)).await?;
+    let refused = |error: Error| broken_off(attempt, &sending).unwrap_or_else(|| refused(attempt, &way.engine, &error));
+    let output = listen(way, attempt, answer.map_err(refused)?.into_body(), &sending, Output::new(mask), told).await?;
     drop(session);
     output.result().map_err(|why| build_failed(attempt, &why))
 }
@@ -93,8 +110,8 @@ async fn prepare(spec: BuildSpec) -> Result<(Context, Mask), ContextError> {
 
 /// Reads what the builder says to its end.
 async fn listen(
+    way: &Way<'_>,
     attempt: &Attempt,
-    engine: &str,
     mut body: Incoming,
     sending: &Sending,
     mut output: Output,
@@ -111,7 +128,7 @@ async fn listen(
                 }
             }
             Some(Err(error)) => {
-                let lost = || attempt.failed(engine, &Error::from(error));
+                let lost = || attempt.failed(&way.engine, &Error::from(error));
                 return Err(broken_off(attempt, sending).unwrap_or_else(lost));
             }
         }

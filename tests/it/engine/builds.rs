@@ -182,7 +182,8 @@ async fn a_build_that_nobody_waits_for_any_more_ends() {
         String::from_utf8_lossy(&processes.stdout).lines().any(|line| line.starts_with(&marker))
     };
     {
-        let build = client.build(&spec, &silent());
+        let progress = silent();
+        let build = client.build(&spec, &progress);
         tokio::pin!(build);
         let begun = async {
             while !running() {

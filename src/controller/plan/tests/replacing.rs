@@ -65,6 +65,7 @@ fn every_half_way_state_of_a_replacement_is_recognised() {
                         tries: 2,
                         since: ago(9),
                         last_at: ago(1),
+                        input: None,
                     };
                     s.history.obstacles.insert("image app:2".into(), obstacle);
                 })
