@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::get::{created, last_seen, scope};
 use super::help;
 use super::output::{Look, print, table};
-use crate::crd::{ContainerStatus, Deployment, DeploymentStatus, Hold, RecoveryStatus, ServiceStatus};
+use crate::crd::{ContainerStatus, Deployment, DeploymentStatus, Hold, ImageStatus, RecoveryStatus, ServiceStatus};
 
 /// Shows all there is to know about one deployment.
 ///
@@ -67,6 +67,7 @@ impl Subject {
         section("Recovery", status.recovery.as_ref().map(|recovery| recovery_lines(look, recovery)).unwrap_or_default());
         section("Waiting for", status.waiting.iter().map(|line| format!("  {line}\n")).collect());
         section("Containers", containers(look, &status.services));
+        section("Images", images(look, &status.services));
         section("Conditions", conditions(look, &status));
         section("Last actions", last_actions(look, &status));
         section("Events", events(look, &self.events));
@@ -170,6 +171,33 @@ fn containers(look: &Look, services: &[ServiceStatus]) -> String {
     let drift = services.iter().flat_map(|service| &service.containers);
     let drift = drift.flat_map(|container| container.drift.iter().map(|line| format!("  {} differs: {line}\n", container.name)));
     table(look, "  ", &header, rows) + &drift.collect::<String>()
+}
+
+/// What pulls brought, and why they fail.
+fn images(look: &Look, services: &[ServiceStatus]) -> String {
+    let known = || services.iter().filter_map(|service| service.image.as_ref().map(|image| (service, image)));
+    let row = |(service, image): (&ServiceStatus, &ImageStatus)| {
+        vec![
+            service.name.clone(),
+            image.reference.clone(),
+            image.digest.as_deref().map(|digest| digest.get(..19).unwrap_or(digest)).unwrap_or("-").to_owned(),
+            look.age(image.pulled_at.as_ref().map(|time| time.0)),
+            image.next_pull_at.as_ref().map(|time| look.until(time.0)).unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = known().map(row).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let failing = |(_, image): (&ServiceStatus, &ImageStatus)| {
+        let failure = image.failure.as_ref()?;
+        let age = look.age(failure.at.as_ref().map(|time| time.0));
+        Some(format!(
+            "  {} fails, {} tries, {age} ago: {}: {}\n",
+            image.reference, failure.tries, failure.reason, failure.message
+        ))
+    };
+    table(look, "  ", &["SERVICE", "IMAGE", "DIGEST", "PULLED", "NEXT"], rows) + &known().filter_map(failing).collect::<String>()
 }
 
 /// `running`, `exited 137, out of memory`.

@@ -134,6 +134,10 @@ fn judge(object: &Deployment, status: &DeploymentStatus, wanted: &[Wanted]) -> J
     let idle = object.spec.state == DeclaredState::Stopped || !status.holds.is_empty();
     for Wanted { service, image, asked, .. } in wanted.iter().filter(|wanted| wanted.skipped.is_none()) {
         let seen = status.services.iter().find(|seen| seen.name == *service);
+        if seen.is_none() && Some(status.observed_generation) >= object.metadata.generation {
+            lines += &format!("service {service}: not enabled, its profile is not active\n");
+            continue;
+        }
         let known = seen.and_then(|seen| seen.image.as_ref()).filter(|known| known.reference == *image);
         if let Some(failure) = known.and_then(|known| failure_since(known, *asked)) {
             return Judgement::Failed(format!("service {service}: {failure}; what runs goes on, and it is tried again"));

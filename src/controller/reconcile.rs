@@ -88,7 +88,7 @@ impl Controller {
             plan(&desired, &observed, &loaded.history, &loaded.memory, self.clock.now())
         };
         tracing::Span::current().record("actions", plan.actions.len());
-        self.registries.note_waiting(&plan);
+        self.registries.note_waiting(&plan, &observed.registries);
         record::before_acting(self, &desired, &observed, &plan, &mut loaded.history, &mut loaded.memory).await?;
         let outcomes = self.act(&desired, &plan).await;
         let told = self.sight_status(&loaded, &desired, &observed, &plan);

@@ -74,19 +74,20 @@ impl Registries {
         Some(Slot { registries: self.clone(), registry })
     }
 
-    /// Remembers who waits for a place, to wake them when there is one.
-    pub fn note_waiting(&self, plan: &Plan) {
+    /// Remembers who waits for a place, to wake them when there is one. `seen` is what the plan was made from.
+    pub fn note_waiting(&self, plan: &Plan, seen: &BTreeMap<String, RegistryView>) {
         let busy = plan.waiting.iter().filter_map(|waiting| match &waiting.reason {
             WaitReason::RegistryBusy { registry, .. } => Some(registry),
             _ => None,
         });
         let mut state = self.lock();
         for registry in busy {
-            let free = state.view(registry).has_room(0);
-            state.waiting.entry(registry.clone()).or_default().insert(plan.key.clone());
-            if free {
-                // A pull ended since the plan was made, and did not know yet who waits.
+            let before = seen.get(registry).map_or(0, |view| view.pulling);
+            if state.view(registry).pulling < before {
+                // A pull ended since, and did not know yet who waits.
                 let _ = self.wake.send(plan.key.clone());
+            } else {
+                state.waiting.entry(registry.clone()).or_default().insert(plan.key.clone());
             }
         }
     }
@@ -151,5 +152,114 @@ impl Drop for Slot {
             // No receiver: the operator is going down.
             let _ = self.registries.wake.send(key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{SignedDuration, Timestamp};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::model::{Subject, Waiting};
+
+    /// A clock that is set by hand.
+    struct Hands(Mutex<Timestamp>);
+
+    impl Clock for Hands {
+        fn now(&self) -> Timestamp {
+            *self.0.lock().unwrap()
+        }
+    }
+
+    struct Scene {
+        registries: Registries,
+        clock: Arc<Hands>,
+        woken: broadcast::Receiver<Key>,
+        _dir: tempfile::TempDir,
+    }
+
+    fn scene() -> Scene {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(Hands(Mutex::new("2026-01-01T12:00:00Z".parse().unwrap())));
+        let (store, _) = Store::open(&dir.path().join("data"), clock.clone()).unwrap();
+        let (wake, woken) = broadcast::channel(8);
+        Scene { registries: Registries::new(store, clock.clone(), wake), clock, woken, _dir: dir }
+    }
+
+    impl Scene {
+        /// The same after a restart.
+        fn reopened(&self) -> Registries {
+            Registries::new(self.registries.store.clone(), self.clock.clone(), self.registries.wake.clone())
+        }
+
+        fn pass(&self, seconds: i64) {
+            *self.clock.0.lock().unwrap() += SignedDuration::from_secs(seconds);
+        }
+    }
+
+    fn refusal(seconds: Option<u64>) -> EngineFailure {
+        let kind = FailureKind::RateLimited { retry_after: seconds.map(Duration::from_secs) };
+        EngineFailure { kind, message: "toomanyrequests".into() }
+    }
+
+    #[test]
+    fn three_pulls_of_one_registry_at_once_and_a_place_is_given_back() {
+        let scene = scene();
+        let slots: Vec<Option<Slot>> = (0..4).map(|n| scene.registries.begin(&format!("a.io/app:{n}"))).collect();
+        assert_eq!(slots.iter().filter(|slot| slot.is_some()).count(), 3);
+        assert!(scene.registries.begin("b.io/app:1").is_some(), "another registry has its own");
+        assert_eq!(scene.registries.view()["a.io"].pulling, 3);
+        drop(slots);
+        assert!(scene.registries.view().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_refusal_counts_for_all_images_of_a_registry_over_a_restart_until_it_is_over() {
+        let scene = scene();
+        scene.registries.refused("a.io/app:1", &refusal(Some(100))).await;
+        for registries in [&scene.registries, &scene.reopened()] {
+            assert!(registries.begin("a.io/other:1").is_none());
+            assert!(registries.begin("b.io/app:1").is_some());
+        }
+        scene.pass(99);
+        assert!(scene.registries.begin("a.io/app:1").is_none(), "never too early");
+        scene.pass(12);
+        let first = scene.registries.begin("a.io/app:1");
+        assert!(first.is_some() && scene.registries.begin("a.io/app:2").is_none(), "one at a time until one succeeds");
+        drop(first);
+        scene.registries.succeeded("a.io/app:1").await;
+        assert!(scene.registries.view().is_empty() && scene.reopened().view().is_empty());
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_say_how_long_is_left_alone_for_longer_each_time() {
+        let scene = scene();
+        let mut pauses = Vec::new();
+        for _ in 0..3 {
+            scene.registries.refused("a.io/app:1", &refusal(None)).await;
+            let limit = scene.registries.view()["a.io"].limit.clone().unwrap();
+            pauses.push(limit.until.duration_since(scene.clock.now()).as_secs() / 60);
+        }
+        assert_eq!(pauses, [1, 2, 4]);
+        let other = EngineFailure { kind: FailureKind::ImageNotFound, message: String::new() };
+        scene.registries.refused("b.io/app:1", &other).await;
+        assert!(!scene.registries.view().contains_key("b.io"), "only a rate limit is one");
+    }
+
+    #[test]
+    fn who_waits_for_a_place_is_woken_when_there_is_one() {
+        let mut scene = scene();
+        let mut plan = Plan::empty(Key::new("default", "web"), 1);
+        let reason = WaitReason::RegistryBusy { registry: "a.io".into(), needed: true };
+        plan.waiting.push(Waiting { subject: Subject::Image("a.io/app:1".into()), reason, until: None });
+        let slot = scene.registries.begin("a.io/other:1");
+        let seen = scene.registries.view();
+        scene.registries.note_waiting(&plan, &seen);
+        assert!(scene.woken.try_recv().is_err());
+        drop(slot);
+        assert_eq!(scene.woken.try_recv().unwrap(), plan.key);
+        scene.registries.note_waiting(&plan, &seen);
+        assert_eq!(scene.woken.try_recv().unwrap(), plan.key, "the place was given back before it was known who waits");
     }
 }

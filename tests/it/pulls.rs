@@ -262,11 +262,11 @@ fn a_request_is_fulfilled_once_though_the_operator_is_killed_in_the_middle_of_th
         check(sandbox.docker().find(&name).is_some_and(|found| found["Id"] != before), || "no".into())
     });
     operator.wait_ready("web");
-    let (replaced, asked) = (sandbox.docker().id(&name), proxy.count("/manifests/"));
+    let (replaced, pulled) = (sandbox.docker().id(&name), image_of(&operator, "web").1);
     operator.kill();
     operator.start();
     operator.wait_ready("web");
-    holds_for(secs(4), "it is not pulled again", || same(proxy.count("/manifests/"), asked));
+    holds_for(secs(4), "it is not pulled again", || same(image_of(&operator, "web").1, pulled.clone()));
     assert_eq!(sandbox.docker().id(&name), replaced);
 }
 
@@ -294,7 +294,7 @@ fn a_registry_that_was_asked_too_often_is_left_alone_by_all_over_a_restart() {
 }
 
 #[test]
-fn what_is_stopped_is_pulled_and_not_started_and_what_was_removed_comes_back_without_its_registry() {
+fn what_is_stopped_is_pulled_and_not_started_and_what_is_made_without_a_registry_is_made_from_what_is_here() {
     let sandbox = Sandbox::new();
     let mut registry = Registry::start_in(&sandbox);
     let reference = push(&sandbox, &registry, "one");
@@ -315,8 +315,10 @@ fn what_is_stopped_is_pulled_and_not_started_and_what_was_removed_comes_back_wit
         check(two != one, || two)
     });
 
+    sandbox.remove_manifest("web.yaml");
+    operator.evenkeel(&["delete", "web", "--wait"]);
     registry.stop();
-    sandbox.docker().run(&["rm", "--force", &name]);
+    sandbox.write_manifest("web.yaml", &sandbox.deployment("web", app(&reference, "always")));
     eventually(secs(15), "it is back", || sandbox.docker().running(&name));
     operator.wait_ready("web");
     let events = operator.api().events("web");
@@ -339,6 +341,10 @@ fn progress_is_served_while_layers_come_in_and_a_cut_layer_is_fetched_again() {
     eventually(secs(20), "progress is served", || {
         let jobs = operator.api().get(&path)?.success()?["jobs"].clone();
         check(jobs[0]["kind"] == "pull" && jobs[0]["progress"]["total"].as_u64() > Some(0), || jobs.to_string())
+    });
+    eventually(secs(10), "it is shown in the status", || {
+        let waiting = operator.api().status("web")?["waiting"].to_string();
+        check(waiting.contains("being pulled"), || waiting)
     });
     let revision = || operator.api().deployment("web").unwrap()["metadata"]["resourceVersion"].clone();
     let seen = revision();

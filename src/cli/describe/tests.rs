@@ -29,7 +29,10 @@ fn troubled() -> Subject {
                 {"type": "Healthy", "status": "True", "reason": "Healthy", "message": "", "lastTransitionTime": "2026-08-18T12:01:00Z"},
             ],
             "services": [
-                {"name": "web", "replicas": 2, "readyReplicas": 1, "containers": [
+                {"name": "web", "replicas": 2, "readyReplicas": 1,
+                    "image": {"reference": "web:2", "id": "sha256:1", "digest": "sha256:0123456789abcdef0123", "pulledAt": "2026-08-21T11:00:00.25Z",
+                        "nextPullAt": "2026-08-21T12:30:00Z", "failure": {"reason": "RegistryUnavailable", "message": "connection refused",
+                            "tries": 2, "at": "2026-08-21T11:59:00.5Z"}}, "containers": [
                     {"id": "a", "name": "shop-web-1", "replica": 1, "state": "running", "health": "healthy", "restarts": 0,
                         "startedAt": "2026-08-18T12:00:30Z", "image": "web:2", "imageId": "sha256:1",
                         "imageDigest": "web@sha256:0123456789abcdef0123", "drift": ["network back: aliases are [x] instead of [web]"]},

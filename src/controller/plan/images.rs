@@ -183,7 +183,8 @@ fn due_before(planner: &Planner<'_>, service: &DesiredService, replica: &Replica
 }
 
 /// Whether a pull that was made counts for a container that is made now. One for the same specification does, until a container
-/// came of it; and one of a moment ago does in any case. A replica that fails is not pulled for again and again.
+/// came of it, and for a moment longer; one of a moment ago does where somebody removed a container. A replica that fails is not
+/// pulled for again and again.
 fn is_covered(planner: &Planner<'_>, service: &DesiredService, replica: &ReplicaId, made: &Cause) -> bool {
     let history = planner.history.replica(replica);
     let fails = history.failure.is_some() || history.attempts > 0;
@@ -199,12 +200,11 @@ fn is_covered(planner: &Planner<'_>, service: &DesiredService, replica: &Replica
         })
     };
     let of_a_moment_ago = planner.now < later(record.at, WAVE);
-    of_a_moment_ago
-        || match made {
-            Cause::Vanished => fails,
-            Cause::Missing => fails || (for_this_spec && !used()),
-            _ => for_this_spec,
-        }
+    match made {
+        Cause::Vanished => fails || of_a_moment_ago,
+        Cause::Missing => fails || (for_this_spec && (of_a_moment_ago || !used())),
+        _ => for_this_spec,
+    }
 }
 
 /// Whether `evenkeel pull` was said and not fulfilled since: what began before it may have missed what it was for.

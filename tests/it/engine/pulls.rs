@@ -44,3 +44,13 @@ async fn a_registry_that_is_down_and_one_that_wants_a_password_are_told_apart() 
     assert_eq!(down.kind, FailureKind::RegistryUnavailable, "{down}");
     assert_eq!(kind(pull(&client, "not a reference").await), FailureKind::Refused);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_for_another_platform_is_told_from_one_that_is_not_there() {
+    let sandbox = Sandbox::new();
+    let client = client(sandbox.docker());
+    let mut spec = super::sleeper(&sandbox, "other");
+    spec.platform = Some("linux/s390x".to_owned());
+    let refused = failure(client.create_container(&spec, &std::collections::BTreeMap::new()).await);
+    assert_eq!(refused.kind, FailureKind::WrongPlatform, "{refused}");
+}

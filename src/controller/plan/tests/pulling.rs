@@ -66,6 +66,10 @@ fn always_pulls_before_a_container_is_made_and_never_for_one_that_fails() {
         "pull_always",
         [
             ("nothing there: one pull for both", two()),
+            (
+                "only suggested: neither pulled nor made",
+                vanished(pulled(declares(Always), TAGGED, 600)).change(|s| s.desired.recovery.mode = RecoveryMode::Suggest)
+            ),
             ("it was pulled a moment ago: both are made", pulled(two(), TAGGED, 5)),
             ("pulled long ago for this spec, and none came of it yet", pulled(two(), TAGGED, 600)),
             (
@@ -73,7 +77,9 @@ fn always_pulls_before_a_container_is_made_and_never_for_one_that_fails() {
                 pulled(two(), TAGGED, 600).with(Container { created_at: Some(ago(500)), ..container("app-1") })
             ),
             ("converged", pulled(declares(Always), TAGGED, 600).with(container("app-1"))),
+            ("the spec changed right after a pull", edited(pulled(declares(Always), TAGGED, 5)).with(container("app-1"))),
             ("somebody removed it", vanished(pulled(declares(Always), TAGGED, 600))),
+            ("somebody removed it a moment after a pull", vanished(pulled(declares(Always), TAGGED, 5))),
             (
                 "it was removed and fails when it is made",
                 pulled(declares(Always), TAGGED, 600).remembers(
@@ -213,4 +219,40 @@ fn a_registry_is_asked_by_few_at_once_and_not_before_it_wants_to_be() {
             ("that is over: one asks", knows(many(), 0, Some(-1))),
         ]
     );
+}
+
+/// `Ready` as the status would show it: status and reason, and what it says of the image.
+fn shown(scene: &Scene) -> (String, String, crate::crd::ImageStatus) {
+    let object = serde_json::json!({"metadata": {"name": "web"}, "spec": {"services": {}}});
+    let object: crate::crd::Deployment = serde_json::from_value(object).unwrap();
+    let plan = scene.plan();
+    let sight = crate::controller::status::Sight {
+        object: &object,
+        desired: &scene.desired,
+        snapshot: &scene.snapshot,
+        plan: &plan,
+        history: &scene.history,
+        memory: &scene.memory,
+        now: super::scene::noon(),
+    };
+    let status = crate::controller::status::status(&sight);
+    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap();
+    (ready.status.clone(), ready.reason.clone(), status.services[0].image.clone().unwrap_or_default())
+}
+
+#[test]
+fn a_pull_that_nothing_waits_for_leaves_a_deployment_ready_and_one_that_is_needed_does_not() {
+    let hourly = || pulled(declares(PullRule::Every(HOUR)).with(container("app-1")), TAGGED, 4000);
+    for scene in [hourly(), pulling(hourly()), failing(hourly(), FailureKind::RegistryUnavailable, 1)] {
+        let (ready, reason, image) = shown(&scene);
+        assert_eq!((ready.as_str(), reason.as_str()), ("True", "Running"));
+        assert_eq!(image.digest.as_deref(), Some("sha256:617070-digest"));
+        assert!(image.next_pull_at.is_some());
+    }
+    let (_, _, image) = shown(&failing(hourly(), FailureKind::ImageDenied, 1));
+    assert_eq!(image.failure.map(|failure| (failure.reason, failure.tries)), Some(("ImageDenied".into(), 3)));
+    let missing = failing(declares(PullRule::Missing), FailureKind::WrongPlatform, 1).change(|s| s.snapshot.images.clear());
+    let (ready, reason, image) = shown(&missing);
+    assert_eq!((ready.as_str(), reason.as_str()), ("False", "ImagePullBackOff"));
+    assert_eq!(image.failure.unwrap().reason, "WrongPlatform");
 }
