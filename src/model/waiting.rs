@@ -63,6 +63,8 @@ pub enum WaitReason {
     Building {
         /// Digest of what it is built from.
         input: String,
+        /// Why the last try of the same failed, if it did.
+        failed: Option<String>,
     },
     /// It is being read what an image is built from.
     ReadingInput,

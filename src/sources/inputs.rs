@@ -49,6 +49,12 @@ struct Told {
     turns: Arc<Semaphore>,
 }
 
+/// The folders of a context, with their inodes, and what watches them.
+struct Watched {
+    folders: Vec<(PathBuf, u64)>,
+    watch: Option<Watch>,
+}
+
 impl Inputs {
     /// A worker that does nothing until [`Inputs::run`] runs. `resync` is the time between two looks when nothing is seen to change.
     pub fn new(
@@ -86,7 +92,7 @@ impl Told {
     async fn follow(self, key: Key, service: String, spec: BuildSpec) {
         let root = root_of(&spec);
         let (mut cache, mut last) = (DigestCache::default(), None);
-        let mut watched: Option<(Vec<(PathBuf, u64)>, Option<Watch>)> = None;
+        let mut watched: Option<Watched> = None;
         loop {
             let began = Instant::now();
             let (input, used) = self.look(&spec, cache).await;
@@ -101,12 +107,13 @@ impl Told {
             }
             let rest = self.resync.max(began.elapsed().saturating_mul(REST));
             let Some(root) = &root else { return };
-            if watched.as_ref().is_none_or(|(folders, _)| folders != cache.folders()) {
+            if watched.as_ref().is_none_or(|watched| watched.folders != cache.folders()) {
                 // What changed before it was watched is found by the look that follows.
-                watched = Some((cache.folders().to_vec(), watch(root, cache.folders()).await));
+                let folders = cache.folders().to_vec();
+                watched = Some(Watched { watch: watch(root, &folders).await, folders });
                 continue;
             }
-            let watch = watched.as_ref().and_then(|(_, watch)| watch.as_ref());
+            let watch = watched.as_ref().and_then(|watched| watched.watch.as_ref());
             tokio::select! {
                 () = changed(watch) => {}
                 () = sleep(rest) => {}

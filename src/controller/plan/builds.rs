@@ -7,8 +7,8 @@
 use jiff::Timestamp;
 
 use crate::model::{
-    BuildInput, BuildRecord, BuildSpec, Cause, Container, DesiredService, JobKind, Op, Reason, ReplicaId, Subject, WaitReason,
-    familiar_reference,
+    BuildInput, BuildRecord, BuildSpec, Cause, Container, DesiredService, JobKind, Obstacle, Op, Reason, ReplicaId, Subject,
+    WaitReason, familiar_reference,
 };
 
 use super::Planner;
@@ -126,7 +126,10 @@ fn settle(planner: &mut Planner<'_>, builder: &DesiredService, build: &BuildSpec
             wait_once(planner, image, WaitReason::Obstacle { reason: Reason::BuildFailed, message }, None);
         }
         Due::Yes(cause, input) => match get(planner, builder, build, cause, input) {
-            Ok(()) => wait_once(planner, image, WaitReason::Building { input: input.to_owned() }, None),
+            Ok(()) => {
+                let failed = failure(planner, image, input).map(|failed| failed.message.clone());
+                wait_once(planner, image, WaitReason::Building { input: input.to_owned(), failed }, None);
+            }
             Err((wait, until)) => wait_once(planner, image, wait, Some(until)),
         },
     }
@@ -145,9 +148,8 @@ fn get(
     if planner.job(&kind) || is_planned(planner, &subject) {
         return Ok(());
     }
-    let failed = planner.history.obstacles.get(&subject.to_string());
-    let of_this = failed.is_some_and(|failed| failed.input.as_deref().is_none_or(|tried| tried == input));
-    if let Some(obstacle) = planner.obstacle(&subject).filter(|_| of_this) {
+    // Another input is tried at once, whatever became of the last one.
+    if let Some(obstacle) = planner.obstacle(&subject).filter(|_| failure(planner, &build.image, input).is_some()) {
         return Err(obstacle);
     }
     let mut spec = build.clone();
@@ -158,6 +160,12 @@ fn get(
     }
     planner.act(Op::Build { spec: Box::new(spec), input: input.to_owned() }, subject, cause, vec![]);
     Ok(())
+}
+
+/// The failure of the last build, if it was of this input.
+fn failure<'a>(planner: &Planner<'a>, image: &str, input: &str) -> Option<&'a Obstacle> {
+    let last = planner.history.obstacles.get(&Subject::Image(image.to_owned()).to_string())?;
+    last.input.as_deref().is_none_or(|tried| tried == input).then_some(last)
 }
 
 /// Gives the image that was built last its name back, if nothing has it any more (`docker rmi` only took the name).

@@ -164,7 +164,8 @@ impl<'a> Planner<'a> {
         let wanted: BTreeSet<&Subject> = self.plan.waiting.iter().filter(pulling).map(|w| &w.subject).collect();
         let building = |image: &String, input: &String| {
             let subject = Subject::Image(image.clone());
-            let is = |w: &Waiting| w.subject == subject && matches!(&w.reason, WaitReason::Building { input: of } if of == input);
+            let is =
+                |w: &Waiting| w.subject == subject && matches!(&w.reason, WaitReason::Building { input: of, .. } if of == input);
             self.plan.waiting.iter().any(is)
         };
         let unwanted = |job: &&Job| match &job.kind {

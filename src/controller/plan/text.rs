@@ -117,11 +117,14 @@ impl fmt::Display for Cause {
 
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.subject, self.reason)?;
-        match self.until {
-            Some(until) => write!(f, " (until {})", rounded(until)),
-            None => Ok(()),
+        // The output of a build comes in lines: what is said of all of it belongs to the first.
+        let reason = self.reason.to_string();
+        let mut lines = reason.lines();
+        write!(f, "{}: {}", self.subject, lines.next().unwrap_or_default())?;
+        if let Some(until) = self.until {
+            write!(f, " (until {})", rounded(until))?;
         }
+        lines.try_for_each(|line| write!(f, "\n    {}", line.trim_start()))
     }
 }
 
@@ -148,7 +151,8 @@ impl fmt::Display for WaitReason {
             Self::Completed => f.write_str("ran to its end"),
             Self::RollingUpdate { replica } => write!(f, "replica {replica} is replaced first"),
             Self::Pulling => f.write_str("being pulled"),
-            Self::Building { .. } => f.write_str("being built"),
+            Self::Building { failed: None, .. } => f.write_str("being built"),
+            Self::Building { failed: Some(failure), .. } => write!(f, "being built again; the last try: {failure}"),
             Self::ReadingInput => f.write_str("what it is built from is being read"),
             Self::Refreshing => f.write_str("a newer version is being looked for; what runs goes on"),
             Self::NotRefreshed { message } => write!(f, "a newer version could not be looked for, what runs goes on: {message}"),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Checked;
-use crate::crd::compose::{MountKind, PullPolicy, Service};
+use crate::crd::compose::{MountKind, Service};
 use crate::crd::decode::did_you_mean;
 use crate::model::DependencyCondition;
 
@@ -23,9 +23,6 @@ fn resources(checked: &Checked, name: &str, service: &Service) {
     let Checked { places, sink, .. } = checked;
     if !["image", "build", "extends", "provider"].iter().any(|key| places.says(name, key)) {
         sink.error(&places.key(name, "image"), "is required: what the containers are made from; or build it");
-    }
-    if service.pull_policy == Some(PullPolicy::Build) && !places.says(name, "build") {
-        sink.error(&places.key(name, "pull_policy"), "build needs a build section that says how");
     }
     let undeclared = |key: &str, part: &str, what: &str, wanted: &str| {
         if !places.declares(part, wanted) {

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::super::{BlkioConfig, Dependency, Healthcheck, Hosts, Logging, Service, ServiceNetwork, Ulimit};
 use super::deploy::deploy;
 use super::scalars::*;
 use super::{build, mounts, ports, refuse};
 use crate::crd::compose::{PullPolicy, keys};
-use crate::crd::decode::{Node, unsupported};
+use crate::crd::decode::{Node, field_path, unsupported};
 use crate::model::DependencyCondition;
 
 /// A service in its long form, without what other parts of the project imply.
@@ -91,6 +93,10 @@ pub(super) fn service(node: &Node) -> Option<Service> {
         working_dir: fields.read("working_dir", word),
     };
     fields.finish();
+    if service.pull_policy == Some(PullPolicy::Build) && node.value.get("build").is_none_or(Value::is_null) {
+        let path = field_path(&node.path, "pull_policy");
+        node.sink.error(&path, "build needs a build section that says how");
+    }
     Some(service)
 }
 
