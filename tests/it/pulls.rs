@@ -349,6 +349,14 @@ fn progress_is_served_while_layers_come_in_and_a_cut_layer_is_fetched_again() {
     let revision = || operator.api().deployment("web").unwrap()["metadata"]["resourceVersion"].clone();
     let seen = revision();
     holds_for(secs(2), "the store is not written for it", || same(revision(), seen.clone()));
+
+    let wait = ["pull", "web", "--wait", "--timeout", "2s"];
+    let piped = operator.cli(&wait);
+    let lines = String::from_utf8_lossy(&piped.stderr).into_owned();
+    assert!(piped.status.code() == Some(3) && lines.contains(&format!("pulling {reference}: ")), "{lines}");
+    assert!(lines.contains("waited 2s in vain until image"), "{lines}");
+    let terminal = operator.cli_on_terminal(&wait);
+    assert!(terminal.contains(&format!("{reference} [")) && terminal.contains("layers"), "{terminal}");
     proxy.clear();
     eventually(secs(90), "it runs", || operator.api().ready("web"));
 }

@@ -176,6 +176,18 @@ impl Operator {
         Self::binary().args(args).env("EVENKEEL_SERVER", server).stdin(Stdio::null()).output().unwrap()
     }
 
+    /// Runs `evenkeel ARGS` on a terminal of its own; what appears there.
+    pub fn cli_on_terminal(&self, args: &[&str]) -> String {
+        let server = format!("unix:{}", self.socket.display());
+        let command = format!("{} {}", env!("CARGO_BIN_EXE_evenkeel"), args.join(" "));
+        let mut script = Command::new("script");
+        script
+            .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+            .env("EVENKEEL_SERVER", server)
+            .env("TERM", "xterm");
+        String::from_utf8_lossy(&script.stdin(Stdio::null()).output().unwrap().stdout).into_owned()
+    }
+
     /// Runs `evenkeel ARGS`, which must succeed; its output.
     #[track_caller]
     pub fn evenkeel(&self, args: &[&str]) -> String {
