@@ -12,12 +12,14 @@ use std::time::{Duration, Instant};
 
 use evenkeel::clock::{SharedClock, SystemClock};
 use evenkeel::controller::world::{World, WorldOptions};
-use evenkeel::controller::{Controller, Options};
+use evenkeel::controller::{Controller, InputChannels, Options};
 use evenkeel::docker::fake::{FakeEngine, FakeImage, Pace};
 use evenkeel::model::{Key, RecoveryMode};
 use evenkeel::registry::{Registry, WriteOptions};
+use evenkeel::sources::inputs::Inputs;
 use evenkeel::store::{Kind, Part, Store};
 use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::field::{Field, Visit};
@@ -28,6 +30,7 @@ use tracing_subscriber::registry::LookupSpan;
 const DEPLOYMENTS: usize = 1_000;
 const SERVICES: usize = 5;
 const ROUNDS: usize = 5;
+const RESYNC: Duration = Duration::from_secs(30);
 
 fn main() {
     let planned = Planned::default();
@@ -81,12 +84,18 @@ impl Operator {
         let registry = Registry::new(store, Arc::clone(clock));
         let engine = Arc::new(engine.clone());
         let world = World::new(engine.clone(), registry.clone(), Arc::clone(clock), WorldOptions::default());
-        let options =
-            Options { instance: "default".into(), bound: RecoveryMode::Auto, resync: Duration::from_secs(30), manifests: None };
-        let controller = Controller::new(engine, Arc::clone(&world), registry.clone(), Arc::clone(clock), options);
+        let ((wishes, wished), (told, news)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let inputs = Inputs::new(wished, told, Arc::clone(clock), RESYNC);
+        let options = Options { instance: "default".into(), bound: RecoveryMode::Auto, resync: RESYNC, manifests: None };
+        let channels = InputChannels { wishes, news };
+        let controller = Controller::new(engine, Arc::clone(&world), registry.clone(), Arc::clone(clock), options, channels);
         let stopping = CancellationToken::new();
         let (turns, look) = (controller.run(stopping.clone()), world.run(stopping.clone()));
-        let work = vec![tokio::spawn(async { turns.await.unwrap() }), tokio::spawn(async { look.await.unwrap() })];
+        let work = vec![
+            tokio::spawn(async { turns.await.unwrap() }),
+            tokio::spawn(async { look.await.unwrap() }),
+            tokio::spawn(inputs.run(stopping.clone())),
+        ];
         Self { registry, stopping, work }
     }
 

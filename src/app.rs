@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -15,11 +15,12 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::config::Settings;
 use crate::controller::preview::Preview;
 use crate::controller::world::{View, World, WorldOptions};
-use crate::controller::{Controller, Options};
+use crate::controller::{Controller, InputChannels, Options};
 use crate::docker::{self, Engine};
 use crate::model::{About, Happening, Key, Reason, Severity};
 use crate::registry::Registry;
 use crate::sources::folder::Folder;
+use crate::sources::inputs::Inputs;
 use crate::store::{self, Opened, Store, StoreError};
 use crate::{systemd, telemetry};
 
@@ -52,6 +53,7 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
 
     let options = WorldOptions { instance: settings.instance.clone(), resync: settings.resync, ..WorldOptions::default() };
     let world = World::new(Arc::clone(&engine), registry.clone(), Arc::clone(&clock), options);
+    let ((wishes, wished), (told, news)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
     let controller = Controller::new(
         Arc::clone(&engine),
         Arc::clone(&world),
@@ -63,7 +65,9 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
             resync: settings.resync,
             manifests: settings.manifests.clone(),
         },
+        InputChannels { wishes, news },
     );
+    let inputs = Inputs::new(wished, told, Arc::clone(&clock), settings.resync);
 
     let stopping = CancellationToken::new();
     let (readiness, ready) = watch::channel(Readiness { engine: Some("not looked at yet".into()), ..Readiness::default() });
@@ -74,6 +78,7 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     let mut work = tokio::task::JoinSet::new();
     work.spawn(Arc::clone(&controller).run(stopping.clone()));
     work.spawn(Arc::clone(&world).run(stopping.clone()));
+    work.spawn(quietly(inputs.run(stopping.clone())));
     if let Some(manifests) = settings.manifests.clone() {
         work.spawn(quietly(Folder::new(manifests, settings.prune, registry.clone()).run(stopping.clone())));
     }

@@ -32,6 +32,10 @@ struct Command {
     reason: Option<String>,
     /// Until when (`suspend`), RFC 3339.
     until: Option<Timestamp>,
+    /// Use no cached layer (`rebuild`).
+    no_cache: bool,
+    /// Pull base images though they are there (`rebuild`).
+    pull: bool,
 }
 
 /// A command or the plan of a stored Deployment.
@@ -55,8 +59,10 @@ pub async fn run(call: Call, resource: &'static Resource, key: &Key, name: &str)
         "start" => registry.start(key, &scope, by).await.map(holds),
         "resume" => registry.resume(key, &scope, by).await.map(holds),
         "restart" => registry.restart(key, &scope).await.map(one),
+        "recreate" => registry.recreate(key, &scope).await.map(one),
         "retry" => registry.retry(key, &scope).await.map(one),
         "pull" => registry.pull(key, &scope).await.map(one),
+        "rebuild" => registry.rebuild(key, &scope, command.no_cache, command.pull).await.map(one),
         "release" if narrow => {
             return Err(ApiError::bad_request("a Deployment is released as a whole, without services or replicas"));
         }
@@ -82,7 +88,9 @@ fn read_command(call: &Call) -> Result<Command> {
         return Ok(Command::default());
     }
     serde_json::from_value(Value::Object(call.object()?)).map_err(|error| {
-        ApiError::bad_request(format!("cannot read the command: {error}; it may have services, replicas, reason and until"))
+        ApiError::bad_request(format!(
+            "cannot read the command: {error}; it may have services, replicas, reason, until, noCache and pull"
+        ))
     })
 }
 

@@ -28,7 +28,7 @@ static DEPLOYMENT: &[Column] = &[
     column("Age", |o, now| since(o, "/metadata/creationTimestamp", now)),
     wide("Project", |o, _| project(o)),
     wide("Reason", |o, _| ready_condition(o, "reason")),
-    wide("Message", |o, _| ready_condition(o, "message")),
+    wide("Message", |o, _| first_line(&ready_condition(o, "message"))),
 ];
 
 static HOLD: &[Column] = &[
@@ -48,7 +48,7 @@ static EVENT: &[Column] = &[
     column("Type", |o, _| text(o, "/type")),
     column("Reason", |o, _| text(o, "/reason")),
     column("Object", |o, _| about(o)),
-    column("Message", |o, _| text(o, "/message")),
+    column("Message", |o, _| first_line(&text(o, "/message"))),
     wide("Source", |o, _| text(o, "/source/component")),
     wide("First Seen", |o, now| since(o, "/firstTimestamp", now)),
     wide("Count", |o, _| text_or(o, "/count", "1")),
@@ -110,6 +110,11 @@ fn text_or(object: &Value, pointer: &str, missing: &str) -> Value {
         Some(Value::Null) | None => json!(missing),
         Some(other) => json!(other.to_string()),
     }
+}
+
+/// Of a text of several lines, such as the output of a build, a table has room for the first.
+fn first_line(text: &Value) -> Value {
+    json!(text.as_str().unwrap_or_default().lines().next().unwrap_or_default())
 }
 
 fn since(object: &Value, pointer: &str, now: Timestamp) -> Value {

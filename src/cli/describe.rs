@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::get::{created, last_seen, scope};
 use super::help;
 use super::output::{Look, print, table};
-use crate::crd::{ContainerStatus, Deployment, DeploymentStatus, Hold, ImageStatus, RecoveryStatus, ServiceStatus};
+use crate::crd::{BuildStatus, ContainerStatus, Deployment, DeploymentStatus, Hold, ImageStatus, RecoveryStatus, ServiceStatus};
 
 /// Shows all there is to know about one deployment.
 ///
@@ -69,6 +69,7 @@ impl Subject {
         section("Waiting for", status.waiting.iter().map(|line| format!("  {line}\n")).collect());
         section("Containers", containers(look, &status.services));
         section("Images", images(look, &status.services));
+        section("Builds", builds(look, &status.services));
         section("Conditions", conditions(look, &status));
         section("Last actions", last_actions(look, &status));
         section("Events", events(look, &self.events));
@@ -89,7 +90,7 @@ fn summary(look: &Look, deployment: &Deployment, status: &DeploymentStatus) -> S
     let ready_count = if status.ready.is_empty() { String::new() } else { format!(", {} ready", status.ready) };
     let mut lines = vec![
         ("Phase", format!("{}{ready_count}", look.word(&format!("{:?}", status.phase)))),
-        ("Why", ready.map(|ready| format!("{}: {}", ready.reason, ready.message)).unwrap_or_default()),
+        ("Why", ready.map(|ready| format!("{}: {}", ready.reason, first_line(&ready.message))).unwrap_or_default()),
         ("Declared", format!("{:?}, generation {generation}{seen}", deployment.spec.state)),
         ("Project", deployment.spec.project.clone().unwrap_or_default()),
     ];
@@ -199,6 +200,31 @@ fn images(look: &Look, services: &[ServiceStatus]) -> String {
         ))
     };
     table(look, "  ", &["SERVICE", "IMAGE", "DIGEST", "PULLED", "NEXT"], rows) + &known().filter_map(failing).collect::<String>()
+}
+
+/// What builds made, and the last lines of those that fail.
+fn builds(look: &Look, services: &[ServiceStatus]) -> String {
+    let known = || services.iter().filter_map(|service| service.build.as_ref().map(|build| (service, build)));
+    let short = |text: &Option<String>| text.as_deref().map(|text| text.get(..19).unwrap_or(text)).unwrap_or("-").to_owned();
+    let row = |(service, build): (&ServiceStatus, &BuildStatus)| {
+        let age = look.age(build.built_at.as_ref().map(|time| time.0));
+        vec![service.name.clone(), build.reference.clone(), short(&build.id), age]
+    };
+    let rows: Vec<Vec<String>> = known().map(row).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let failing = |(_, build): (&ServiceStatus, &BuildStatus)| {
+        let failure = build.failure.as_ref()?;
+        let age = look.age(failure.at.as_ref().map(|time| time.0));
+        let lines: String = failure.message.lines().map(|line| format!("    {line}\n")).collect();
+        Some(format!("  {} fails, {} tries, {age} ago:\n{lines}", build.reference, failure.tries))
+    };
+    table(look, "  ", &["SERVICE", "IMAGE", "ID", "BUILT"], rows) + &known().filter_map(failing).collect::<String>()
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
 }
 
 /// `running`, `exited 137, out of memory`.

@@ -202,7 +202,9 @@ pub fn why(deployment: &Deployment) -> String {
         return format!("manifest not taken: {error}");
     }
     match condition("Ready") {
-        Some(ready) if ready.status != "True" => format!("{}: {}", ready.reason, ready.message),
+        Some(ready) if ready.status != "True" => {
+            format!("{}: {}", ready.reason, ready.message.lines().next().unwrap_or_default())
+        }
         _ if condition("Orphaned").is_some_and(|orphaned| orphaned.status == "True") => {
             "Orphaned: its manifest is gone".to_owned()
         }

@@ -14,7 +14,7 @@ Exit codes:
   0  done
   1  failed: what and why is on stderr
   2  the command line makes no sense
-  3  wait, delete --wait, pull --wait, release: it did not come about in time
+  3  wait, delete --wait, pull --wait, rebuild --wait, release: it did not come about in time
   4  plan --detailed-exitcode: there is something to do
   diff has codes of its own (0 none, 1 differences, 2 failed); exec exits with the command's
 
@@ -30,6 +30,16 @@ Examples:
 
 A container is replaced only if the image changed, one replica at a time. What is stopped stays stopped: its image is pulled,
 and used when it is started. Credentials are those that `docker login` wrote for the user that the operator runs as.";
+
+/// Of `rebuild`.
+pub const REBUILD: &str = "\
+Examples:
+  evenkeel rebuild web                     build all its images anew
+  evenkeel rebuild web app --no-cache --pull --wait
+                                           one service's from the ground up; return when its containers run it
+
+A container is replaced only if another image came of it, one replica at a time. What is stopped stays stopped: its image is
+built when it is started. When a build fails the old containers go on, and the last lines of its output are shown.";
 
 /// Of `run`.
 pub const RUN: &str = "\
@@ -146,8 +156,13 @@ Examples:
 pub const RESTART: &str = "\
 Examples:
   evenkeel restart shop                    all of it, one replica of a service at a time
-  evenkeel restart shop web                one service
-  evenkeel restart shop web-2              one replica";
+  evenkeel restart shop web                one service";
+
+/// Of `recreate`.
+pub const RECREATE: &str = "\
+Examples:
+  evenkeel recreate shop                   all containers, one replica of a service at a time
+  evenkeel recreate shop web               one service";
 
 /// Of `retry`.
 pub const RETRY: &str = "\

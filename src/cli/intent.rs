@@ -89,6 +89,17 @@ pub struct RestartArgs {
     target: Target,
 }
 
+/// Makes containers anew, one replica of a service at a time.
+///
+/// As after a changed manifest: the successor is made first, then takes the place of the old one with its volumes. The
+/// wish is stored with the deployment, and fulfilled when all containers were made later than it.
+#[derive(Debug, Args)]
+#[command(after_help = help::RECREATE)]
+pub struct RecreateArgs {
+    #[command(flatten)]
+    target: Target,
+}
+
 /// Starts over after failures: back-off ends, attempts are counted from 1 again.
 #[derive(Debug, Args)]
 #[command(after_help = help::RETRY)]
@@ -146,6 +157,12 @@ pub async fn resume(args: ResumeArgs) -> Result<(), Failure> {
 pub async fn restart(args: RestartArgs) -> Result<(), Failure> {
     let answer = args.target.post("restart", json!({})).await?;
     args.target.tell("restarting", &answer)
+}
+
+/// `evenkeel recreate`.
+pub async fn recreate(args: RecreateArgs) -> Result<(), Failure> {
+    let answer = args.target.post("recreate", json!({})).await?;
+    args.target.tell("being made anew", &answer)
 }
 
 /// `evenkeel retry`.

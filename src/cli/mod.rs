@@ -22,6 +22,7 @@ mod output;
 mod plan;
 mod progress;
 mod pull;
+mod rebuild;
 mod replicas;
 mod since;
 mod status;
@@ -86,8 +87,10 @@ pub enum ClientCommand {
     Suspend(intent::SuspendArgs),
     Resume(intent::ResumeArgs),
     Restart(intent::RestartArgs),
+    Recreate(intent::RecreateArgs),
     Retry(intent::RetryArgs),
     Pull(pull::PullArgs),
+    Rebuild(rebuild::RebuildArgs),
     Release(intent::ReleaseArgs),
     Delete(delete::DeleteArgs),
     Wait(wait::WaitArgs),
@@ -114,8 +117,10 @@ pub async fn execute(command: ClientCommand) -> u8 {
         ClientCommand::Suspend(args) => intent::suspend(args).await,
         ClientCommand::Resume(args) => intent::resume(args).await,
         ClientCommand::Restart(args) => intent::restart(args).await,
+        ClientCommand::Recreate(args) => intent::recreate(args).await,
         ClientCommand::Retry(args) => intent::retry(args).await,
         ClientCommand::Pull(args) => pull::pull(args).await,
+        ClientCommand::Rebuild(args) => rebuild::rebuild(args).await,
         ClientCommand::Release(args) => intent::release(args).await,
         ClientCommand::Delete(args) => delete::delete(args).await,
         ClientCommand::Wait(args) => wait::wait(args).await,

@@ -173,7 +173,9 @@ pub fn table(look: &Look, indent: &str, header: &[&str], rows: Vec<Vec<String>>)
     };
     table.set_header(header.iter().map(Cell::new));
     for row in &rows {
-        table.add_row(row.iter().map(|text| cell(if text.is_empty() { "-" } else { text })));
+        // Of a text of several lines, such as the output of a build, a table has room for the first.
+        let first = row.iter().map(|text| text.lines().next().unwrap_or_default());
+        table.add_row(first.map(|text| cell(if text.is_empty() { "-" } else { text })));
     }
     let rigid = rigid(look, indent, &widths(header, &rows));
     for (index, column) in table.column_iter_mut().enumerate() {

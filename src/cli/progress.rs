@@ -1,4 +1,4 @@
-//! How far pulls are: bars on a terminal, plain lines elsewhere. On stderr, so that what a command answers can be piped.
+//! How far pulls and builds are: bars on a terminal, plain lines elsewhere. On stderr, so that what a command answers can be piped.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
@@ -40,7 +40,7 @@ impl Bars {
     pub fn show(&mut self, answer: &Value) -> Result<(), Failure> {
         let jobs: Vec<Job> =
             Deserialize::deserialize(&answer["jobs"]).context("the operator's answer does not say how far it is")?;
-        let jobs: Vec<Job> = jobs.into_iter().filter(|job| job.kind == "pull").collect();
+        let jobs: Vec<Job> = jobs.into_iter().filter(|job| job.kind == "pull" || job.kind == "build").collect();
         match self.terminal.clone() {
             Some(terminal) => self.draw(&terminal, &jobs),
             None => jobs.iter().filter_map(|job| self.line(job)).for_each(|line| tell(&line)),
@@ -62,17 +62,20 @@ impl Bars {
                 bar.set_style(style());
                 bar
             });
-            bar.set_length(job.progress.total_bytes.max(1));
-            bar.set_position(job.progress.bytes);
+            let Progress { done, total, bytes, total_bytes, .. } = job.progress;
+            let (far, whole) = if job.kind == "build" { (done, total) } else { (bytes, total_bytes) };
+            bar.set_length(whole.max(1));
+            bar.set_position(far);
             bar.set_message(job.text.clone());
         }
     }
 
-    /// A line if a layer more is there than was told last.
+    /// A line if a layer or a step more is there than was told last.
     fn line(&mut self, job: &Job) -> Option<String> {
         let far = (job.progress.done, job.progress.total);
         let before = self.told.insert(job.subject.clone(), far);
-        (before != Some(far)).then(|| format!("pulling {}: {}", job.subject, job.text))
+        let doing = if job.kind == "build" { "building" } else { "pulling" };
+        (before != Some(far)).then(|| format!("{doing} {}: {}", job.subject, job.text))
     }
 }
 

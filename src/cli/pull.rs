@@ -50,7 +50,7 @@ pub async fn pull(args: PullArgs) -> Result<(), Failure> {
         return print(&format!("{}: a pull is asked for\n", target.subject()));
     }
     let api = target.connection.open().await?;
-    let lines = follow(&api, target, &wanted, args.timeout).await?;
+    let lines = follow(&api, target, args.timeout, |object, status| judge(object, status, &wanted)).await?;
     print(&lines)
 }
 
@@ -71,6 +71,7 @@ fn wanted(object: &Deployment, parts: &[String]) -> Vec<Wanted> {
         let image = service["image"].as_str().unwrap_or_default().to_owned();
         let asked = annotation(&format!("{}.{name}", annotations::PULLED_AT)).max(annotation(annotations::PULLED_AT));
         let why = match service["pull_policy"].as_str() {
+            _ if !service["build"].is_null() => Some("it is built: `evenkeel rebuild`"),
             _ if is_pinned(&image) => Some("it is named by digest, which never changes"),
             Some("never") => Some("its pull_policy is never"),
             _ => None,
@@ -86,12 +87,17 @@ fn wanted(object: &Deployment, parts: &[String]) -> Vec<Wanted> {
 }
 
 /// A status tells microseconds.
-fn rounding() -> jiff::TimestampRound {
+pub(super) fn rounding() -> jiff::TimestampRound {
     jiff::TimestampRound::new().smallest(jiff::Unit::Microsecond).mode(jiff::RoundMode::Floor)
 }
 
 /// Watches until all is done; what came of it, in lines.
-async fn follow(api: &Api, target: &Target, wanted: &[Wanted], timeout: crd::Duration) -> Result<String, Failure> {
+pub(super) async fn follow(
+    api: &Api,
+    target: &Target,
+    timeout: crd::Duration,
+    judge: impl Fn(&Deployment, &DeploymentStatus) -> Judgement,
+) -> Result<String, Failure> {
     let (namespace, name) = (target.connection.namespace(), target.deployment.as_str());
     let deadline = Instant::now() + timeout.0;
     let mut bars = Bars::new();
@@ -101,7 +107,7 @@ async fn follow(api: &Api, target: &Target, wanted: &[Wanted], timeout: crd::Dur
         let object = api.get(&deployment_path(namespace, name, None)).await?;
         let object: Deployment = serde_json::from_value(object).context("the operator's answer is no Deployment")?;
         let status = object.status.clone().unwrap_or_default();
-        match judge(&object, &status, wanted) {
+        match judge(&object, &status) {
             Judgement::Done(lines) => return Ok(lines),
             Judgement::Failed(message) => return Err(anyhow!(message).into()),
             Judgement::Waits(what) if Instant::now() >= deadline => {
@@ -114,10 +120,10 @@ async fn follow(api: &Api, target: &Target, wanted: &[Wanted], timeout: crd::Dur
 }
 
 /// How far a request is.
-enum Judgement {
+pub(super) enum Judgement {
     /// All is as asked.
     Done(String),
-    /// A pull failed; the operator goes on trying.
+    /// It failed; the operator goes on trying.
     Failed(String),
     /// What is waited for.
     Waits(String),

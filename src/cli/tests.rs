@@ -32,6 +32,8 @@ fn what_the_help_shows_can_be_typed() {
         "evenkeel release --all",
         "evenkeel pull web",
         "evenkeel pull web app --wait --timeout 2m",
+        "evenkeel rebuild web",
+        "evenkeel rebuild web app --no-cache --pull --wait --timeout 1h",
         "evenkeel delete a b --volumes --wait",
         "evenkeel delete -f a.yaml",
         "evenkeel wait web --for condition=Ready --timeout 2m",

@@ -10,12 +10,14 @@
 //! | `act` | does it: the only place that acts | writes |
 //! | `jobs` | what takes long goes on beside the turn | writes |
 //! | `status` | what to tell people | pure |
+//! | `inputs` | what is known of the files that images are built from | |
 //! | `record` | history, memory, Events | store |
 //! | `registries` | pulls under way and refusals, over all Deployments | store |
 //! | `boot` | one summary after a restart of daemon or host | store |
 
 mod act;
 mod boot;
+mod inputs;
 mod jobs;
 mod reconcile;
 mod record;
@@ -43,9 +45,12 @@ use crate::registry::Registry;
 use crate::store::Store;
 
 use boot::Boot;
+use inputs::Inputs;
 use jobs::Jobs;
 use registries::Registries;
 use world::World;
+
+pub use inputs::InputChannels;
 
 /// Engine calls under way at once for all Deployments. Measured: from four on both of two cores are busy, sixteen stretch each start.
 const CALLS_AT_ONCE: usize = 8;
@@ -72,6 +77,7 @@ pub struct Controller {
     clock: SharedClock,
     options: Options,
     jobs: Jobs,
+    inputs: Inputs,
     registries: Registries,
     boot: Boot,
     calls: Semaphore,
@@ -87,6 +93,7 @@ impl Controller {
         registry: Registry,
         clock: SharedClock,
         options: Options,
+        inputs: InputChannels,
     ) -> Arc<Self> {
         let store = registry.store().clone();
         let jobs = Jobs::new(clock.clone());
@@ -98,6 +105,7 @@ impl Controller {
             store,
             registry,
             jobs,
+            inputs: Inputs::new(inputs),
             clock,
             options,
             calls: Semaphore::new(CALLS_AT_ONCE),
@@ -108,6 +116,7 @@ impl Controller {
     /// Forgets what is kept in memory of a Deployment that is gone.
     fn forget(&self, key: &Key) {
         self.boot.forget(key);
+        self.inputs.forget(key);
         drop(self.jobs.take_finished(key));
         self.repeats.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
     }

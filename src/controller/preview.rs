@@ -34,7 +34,7 @@ pub struct Preview {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobProgress {
-    /// `pull` or `stop`.
+    /// `pull`, `build` or `stop`.
     pub kind: &'static str,
     /// The image, or the id of the container.
     pub subject: String,
@@ -68,10 +68,12 @@ impl Controller {
         let show = |(job, progress): (Job, Progress)| {
             let (kind, subject) = match job.kind {
                 JobKind::Pull(image) => ("pull", image),
+                JobKind::Build { image, .. } => ("build", image),
                 JobKind::Stop(container) => ("stop", container),
                 JobKind::Call { op, .. } => ("call", op),
             };
-            JobProgress { kind, subject, since: job.since, text: progress.to_string(), progress }
+            let text = if kind == "build" { progress.in_steps() } else { progress.to_string() };
+            JobProgress { kind, subject, since: job.since, text, progress }
         };
         jobs.into_iter().map(show).collect()
     }
@@ -96,7 +98,7 @@ impl Controller {
         let namespace = metadata.namespace.as_deref().unwrap_or("default");
         let key = Key::new(namespace, metadata.name.as_deref().unwrap_or_default());
         let desired = self.desired(&key, object)?;
-        let observed = self.observe(&key)?;
+        let observed = self.observe(&desired)?;
         let read = |error: crate::store::StoreError| error.to_string();
         let (history, memory) = (self.store.history(&key).map_err(read)?, self.store.memory(&key).map_err(read)?);
         Ok(plan(&desired, &observed, &history, &memory, self.clock.now()).into())

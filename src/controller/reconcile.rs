@@ -79,7 +79,8 @@ impl Controller {
             Ok(desired) => Arc::new(desired),
             Err(why) => return self.finish(key, invalid(&loaded.object, &why, self.clock.now())).await,
         };
-        let observed = match self.observe(key) {
+        self.inputs.want(&desired);
+        let observed = match self.observe(&desired) {
             Ok(observed) => observed,
             Err(_) if !self.world.was_tried() => return Ok(Requeue::requeue(FIRST_LOOK)),
             Err(why) => return self.finish(key, blind(&loaded.object, &why, self.clock.now())).await,
@@ -142,10 +143,15 @@ impl Controller {
     }
 
     /// What is: the cached picture, without a call to the engine.
-    pub(super) fn observe(&self, key: &Key) -> Result<Observed, String> {
+    pub(super) fn observe(&self, desired: &Desired) -> Result<Observed, String> {
         let _span = info_span!("observe").entered();
         match self.world.view() {
-            View::Seen(snapshot) => Ok(Observed { snapshot, jobs: self.jobs.of(key), registries: self.registries.view() }),
+            View::Seen(snapshot) => Ok(Observed {
+                snapshot,
+                jobs: self.jobs.of(&desired.key),
+                inputs: self.inputs.of(desired),
+                registries: self.registries.view(),
+            }),
             View::Blind { why, .. } => Err(why),
         }
     }

@@ -1,5 +1,6 @@
 //! What to tell people of a Deployment. Pure: the status follows from the plan, what was observed and what is remembered.
 
+mod builds;
 mod conditions;
 mod images;
 mod services;
@@ -50,7 +51,7 @@ pub fn status(sight: &Sight<'_>) -> DeploymentStatus {
         recovery: recovery(sight),
         holds: holds(sight),
         source: source(sight.object),
-        waiting: sight.plan.waiting.iter().map(ToString::to_string).collect(),
+        waiting: sight.plan.waiting.iter().map(one_line).collect(),
         last_actions: last_actions(sight.history),
     };
     status.conditions = conditions::conditions(sight, &verdict, &tally, &previous);
@@ -73,6 +74,11 @@ pub fn invalid(object: &Deployment, why: &str, now: Timestamp) -> DeploymentStat
     let verdict = Verdict::stalled(Reason::InvalidSpec, why);
     let conditions = conditions::simple(&verdict, generation, &previous, now);
     DeploymentStatus { phase: verdict.phase, observed_generation: generation, conditions, source: source(object), ..previous }
+}
+
+/// What is waited for, without the output of a build, which the condition and `services[].build` show.
+fn one_line(waiting: &crate::model::Waiting) -> String {
+    waiting.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 /// Recovery of the replica that is worst off: given up, else the highest attempt.

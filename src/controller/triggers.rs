@@ -1,4 +1,5 @@
-//! What makes a Deployment's turn come: its own changes, its Holds, Docker's events, finished jobs, timers. The queue is
+//! What makes a Deployment's turn come: its own changes, its Holds, Docker's events, finished jobs, changed
+//! build contexts, timers. The queue is
 //! kube-runtime's `applier`; it carries keys, never reasons.
 
 use std::collections::HashMap;
@@ -52,6 +53,7 @@ pub(super) async fn run(controller: Arc<Controller>, shutdown: CancellationToken
     let sources = [
         tokio::spawn(follow_world(Arc::clone(&controller), sender.clone())),
         tokio::spawn(follow_jobs(Arc::clone(&controller), sender.clone())),
+        tokio::spawn(follow_inputs(Arc::clone(&controller), sender.clone())),
         tokio::spawn(follow_store(Arc::clone(&controller), sender.clone(), Kind::Hold)),
         tokio::spawn(follow_store(Arc::clone(&controller), sender, Kind::Deployment)),
     ];
@@ -159,6 +161,18 @@ async fn follow_jobs(controller: Arc<Controller>, sender: mpsc::Sender<Trigger>)
             Err(RecvError::Closed) => return,
         };
         if sender.send(trigger).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Takes in what is found of the files that images are built from.
+async fn follow_inputs(controller: Arc<Controller>, sender: mpsc::Sender<Trigger>) {
+    let Some(mut news) = controller.inputs.news() else { return };
+    while let Some(found) = news.recv().await {
+        let key = found.key.clone();
+        controller.inputs.learn(found);
+        if sender.send(Trigger::Keys(vec![key])).await.is_err() {
             return;
         }
     }

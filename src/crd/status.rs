@@ -77,6 +77,9 @@ pub struct ServiceStatus {
     /// What is known of its image, once evenkeel pulled it or tried to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageStatus>,
+    /// What came of the builds of its image, once there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<BuildStatus>,
     /// Its containers, by number.
     pub containers: Vec<ContainerStatus>,
 }
@@ -112,6 +115,39 @@ pub struct PullFailure {
     /// `ImagePullBackOff`.
     pub reason: String,
     /// What was attempted and what the registry said.
+    pub message: String,
+    /// Tries that failed.
+    pub tries: u32,
+    /// When the last one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<MicroTime>,
+}
+
+/// An image that is built, and what came of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BuildStatus {
+    /// The reference it gets.
+    pub reference: String,
+    /// Id of the image that the last build made: what the containers are to run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Digest of what it was built from: context, Dockerfile, arguments and the like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+    /// When the last build that succeeded began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub built_at: Option<MicroTime>,
+    /// Why the builds since fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<BuildFailure>,
+}
+
+/// A build that fails.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BuildFailure {
+    /// What went wrong, and under it the last lines that the build printed.
     pub message: String,
     /// Tries that failed.
     pub tries: u32,

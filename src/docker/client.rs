@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,9 +18,9 @@ use super::credentials::{Access, Keyring};
 use super::error::{Attempt, Call};
 use super::pull::Story;
 use super::wire::{self, Wire};
-use super::{Alive, ContainerLine, Engine, EngineInfo, Events, Result, alive, convert, events, limits, read};
+use super::{Alive, ContainerLine, Engine, EngineInfo, Events, Result, alive, build, convert, events, limits, read};
 use crate::model::{
-    Container, ContainerSpec, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind, Image, Network,
+    BuildSpec, Container, ContainerSpec, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind, Image, Network,
     NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec, familiar_reference, registry_of,
 };
 
@@ -40,7 +40,7 @@ macro_rules! span {
 pub struct Client {
     wire: Wire,
     docker: Docker,
-    keyring: Keyring,
+    keyring: Arc<Keyring>,
     /// The event stream opened last; evidence that its daemon lives on.
     stream: Mutex<Option<events::Open>>,
 }
@@ -57,7 +57,7 @@ impl Client {
         #[expect(clippy::expect_used, reason = "bollard 0.21 builds this client without anything that can fail")]
         let docker = Docker::connect_with_custom_transport(transport, Some("http://engine"), NO_TIMEOUT_SECONDS, &version)
             .expect("a client of a custom transport can be made");
-        Self { wire, docker, keyring, stream: Mutex::new(None) }
+        Self { wire, docker, keyring: Arc::new(keyring), stream: Mutex::new(None) }
     }
 
     pub(super) fn wire(&self) -> &Wire {
@@ -179,8 +179,8 @@ impl Engine for Client {
             self.wire.open(&format!("/events?{}", wire::query(&[("since", &since), ("filters", events::FILTER)]))).await
         };
         let response = self.call(attempt, limits::LOOK, span, work).await?;
-        let engine = self.address();
         let broken = Attempt::new(Call::Other, "go on reading the engine's events");
+        let engine = self.address();
         let (events, open) = events::stream(response.into_body(), move |error| broken.failed(&engine, error));
         *self.stream.lock().unwrap_or_else(PoisonError::into_inner) = Some(open);
         Ok(events)
@@ -322,6 +322,18 @@ impl Engine for Client {
             pulled.map_err(|failure| explained(failure, &access))
         };
         told(work.instrument(span.clone()).await, &span)
+    }
+
+    async fn build(&self, spec: &BuildSpec, progress: &watch::Sender<Progress>) -> Result<String> {
+        let attempt = Attempt::new(Call::Other, format!("build image {}", spec.image));
+        let span = span!("docker.build", image = %spec.image, builder = field::Empty, id = field::Empty);
+        let way = build::Way { wire: &self.wire, keyring: &self.keyring, engine: self.address() };
+        let work = build::run(&way, &attempt, spec, progress);
+        let result = work.instrument(span.clone()).await;
+        if let Ok(id) = &result {
+            span.record("id", id);
+        }
+        told(result, &span)
     }
 
     async fn tag(&self, image_id: &str, reference: &str) -> Result<()> {

@@ -17,6 +17,9 @@ pub(super) const CHANGE: Duration = Duration::from_secs(30);
 /// A pull that reports nothing for so long is given up; there is no bound on a pull that makes progress.
 pub(super) const PULL_SILENCE: Duration = Duration::from_secs(300);
 
+/// A build in which nothing moves for so long is given up: a step may compile for long without a word.
+pub(super) const BUILD_SILENCE: Duration = Duration::from_secs(30 * 60);
+
 /// For a stop with this grace.
 pub(super) fn stop(grace_seconds: u64) -> Duration {
     Duration::from_secs(grace_seconds).saturating_add(STOP_EXTRA)

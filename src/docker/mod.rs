@@ -4,6 +4,7 @@
 //! [`FailureKind::Timeout`](crate::model::FailureKind::Timeout) and stalls nobody else.
 
 mod alive;
+mod build;
 mod client;
 mod connect;
 mod convert;
@@ -29,10 +30,11 @@ use futures::stream::BoxStream;
 use tokio::sync::watch;
 
 use crate::model::{
-    Container, ContainerSpec, ContainerState, DockerRestart, EngineEvent, EngineFailure, EngineRun, EventCursor, Image, Network,
-    NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec,
+    BuildSpec, Container, ContainerSpec, ContainerState, DockerRestart, EngineEvent, EngineFailure, EngineRun, EventCursor,
+    Image, Network, NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec,
 };
 
+pub use build::{DigestCache, InputError};
 pub use client::Client;
 pub use connect::{ConnectError, connect};
 pub use inside::{AddressPool, Channel, Exec, ExecSpec, Facts, Inside, LONGEST_LINE, Listener, LogQuery, Logs, Usage};
@@ -140,6 +142,8 @@ pub trait Engine: Send + Sync + 'static {
     /// Pulls an image, saying how far it is, and returns when it is there: its digest (`sha256:..`), where the registry said one.
     /// Dropping the future cancels the pull.
     async fn pull(&self, image: &str, platform: Option<&str>, progress: &watch::Sender<Progress>) -> Result<Option<String>>;
+    /// Builds an image, saying how far it is, and returns its id when it is there. Dropping the future ends the build.
+    async fn build(&self, spec: &BuildSpec, progress: &watch::Sender<Progress>) -> Result<String>;
     /// Gives an image a reference.
     async fn tag(&self, image_id: &str, reference: &str) -> Result<()>;
     /// Who listens on a port of this host, where that can be read: a process name with its pid.

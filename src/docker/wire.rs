@@ -153,6 +153,26 @@ impl Wire {
         self.send(request).await
     }
 
+    /// The same; an answer that is no success is an error with the engine's own message.
+    pub(super) async fn exchange_checked<B>(&self, request: Request<B>) -> Result<Response<Incoming>, Error>
+    where
+        B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static,
+    {
+        accept(self.exchange(request).await?).await
+    }
+
+    /// Sends a request that turns its connection into something else; the connection.
+    pub(super) async fn upgrade(&self, request: Request<Empty<Bytes>>) -> Result<Upgraded, Error> {
+        let response = self.exchange(request).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(hyper::upgrade::on(response).await?);
+        }
+        let status_code = response.status().as_u16();
+        accept(response).await?;
+        let message = "the engine does not turn the connection into a session".to_owned();
+        Err(Error::DockerResponseServerError { status_code, message })
+    }
+
     /// Opens a connection and sends the request over it as it is.
     async fn send<B>(&self, mut request: Request<B>) -> Result<Response<Incoming>, Error>
     where

@@ -41,6 +41,8 @@ pub enum Cause {
     IntentUnknown,
     /// `evenkeel restart`.
     RestartRequested,
+    /// `evenkeel recreate`.
+    RecreateRequested,
     /// `evenkeel start`.
     StartRequested,
     /// A step of an earlier turn was left half-way.
@@ -60,6 +62,10 @@ pub enum Cause {
     Renamed,
     /// The image it runs lost its tag.
     TagMissing,
+    /// What an image is built from changed.
+    InputChanged,
+    /// `evenkeel rebuild`.
+    RebuildRequested,
     /// `pull_policy: always`, and a container is about to be made.
     PullAlways {
         /// Why it is made.
@@ -69,11 +75,11 @@ pub enum Cause {
     PullDue,
     /// `evenkeel pull`.
     PullRequested,
-    /// A pull brought a newer version of the image than it runs.
+    /// A pull or a build brought a newer version of the image than it runs.
     ImageChanged {
         /// Digest, or id, of what it runs.
         from: String,
-        /// Digest, or id, of what was pulled.
+        /// Digest, or id, of the newer one.
         to: String,
     },
 }
@@ -88,6 +94,7 @@ impl Cause {
             Self::DeclaredStopped | Self::HoldEnded | Self::RestartRequested | Self::Unfinished | Self::PolicyDrift => false,
             Self::PullAlways { made } => made.is_recovery(),
             Self::Released | Self::StartRequested | Self::PullDue | Self::PullRequested | Self::ImageChanged { .. } => false,
+            Self::InputChanged | Self::RebuildRequested | Self::RecreateRequested => false,
         }
     }
 }

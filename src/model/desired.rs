@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{ContainerSpec, DockerRestart, Key, NetworkSpec, ReplicaId, VolumeSpec};
+use super::{BuildSpec, ContainerSpec, DockerRestart, Key, NetworkSpec, RebuildRequest, ReplicaId, VolumeSpec};
 
 /// What should be, of one Deployment.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,14 +85,20 @@ pub struct DesiredService {
     pub stop_grace: Duration,
     /// When to pull.
     pub pull: PullRule,
+    /// How its image is built; `None`: it is pulled.
+    pub build: Option<BuildSpec>,
     /// Containers started before this are restarted (annotation).
     pub restarted_at: Option<Timestamp>,
+    /// Containers made before this are made anew (annotation).
+    pub recreated_at: Option<Timestamp>,
     /// Failures before this are forgotten, and what ran to its end runs again (annotation).
     pub retried_at: Option<Timestamp>,
     /// Failures before this are forgotten (annotation): somebody asked for a start.
     pub start_asked_at: Option<Timestamp>,
     /// A pull was asked for then (annotation).
     pub pulled_at: Option<Timestamp>,
+    /// A build of its image was asked for (annotation).
+    pub rebuild: Option<RebuildRequest>,
 }
 
 /// When a container that ended is run again.

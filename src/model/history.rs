@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{DockerRestart, FailureKind, ImageRecord, ReplicaId};
+use super::{BuildRecord, DockerRestart, FailureKind, ImageRecord, ReplicaId};
 
 /// How many last actions are kept.
 pub const LAST_ACTIONS: usize = 10;
@@ -35,6 +35,9 @@ pub struct Memory {
     /// What evenkeel's own pulls brought, by reference as declared.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<String, ImageRecord>,
+    /// What evenkeel's own builds made, by reference.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub builds: BTreeMap<String, BuildRecord>,
 }
 
 /// A container that evenkeel did not make and looks after.
@@ -111,6 +114,9 @@ pub struct Obstacle {
     pub since: Timestamp,
     /// When it last failed.
     pub last_at: Timestamp,
+    /// Of a build: the digest of what it was built from. Another one is tried at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
 }
 
 /// One action that was done or tried.

@@ -80,7 +80,7 @@ impl RegistryView {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Progress {
-    /// Steps that are done: layers of a pull.
+    /// Steps that are done: layers of a pull, steps of a build.
     pub done: u64,
     /// Steps known so far.
     pub total: u64,

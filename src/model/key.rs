@@ -51,10 +51,15 @@ pub mod annotations {
     pub const RESTARTED_AT: &str = "evenkeel.dev/restartedAt";
     /// RFC 3339 time. Failures before it are forgotten: back-off and attempts start over. A suffix `.SERVICE` narrows it.
     pub const RETRIED_AT: &str = "evenkeel.dev/retriedAt";
+    /// RFC 3339 time. Containers made before it are made anew. A suffix `.SERVICE` narrows it to one service.
+    pub const RECREATED_AT: &str = "evenkeel.dev/recreatedAt";
     /// When `evenkeel start` was asked for last: what had failed by then is started at once.
     pub const STARTED_AT: &str = "evenkeel.dev/startedAt";
     /// RFC 3339 time. A pull of the images was asked for then. A suffix `.SERVICE` narrows it to one service.
     pub const PULLED_AT: &str = "evenkeel.dev/pulledAt";
+    /// RFC 3339 time, then any of the words `no-cache` and `pull`. A build of the images was asked for then. A suffix `.SERVICE`
+    /// narrows it to one service.
+    pub const REBUILT_AT: &str = "evenkeel.dev/rebuiltAt";
     /// `"true"`: when the Deployment is deleted its volumes go with it.
     pub const DELETE_VOLUMES: &str = "evenkeel.dev/delete-volumes";
     /// `"true"`: the Deployment is deleted because its manifest is gone; its Holds outlive it.

@@ -1,5 +1,6 @@
 //! What modules hand each other. Plain data: no I/O, no library of the outside world.
 
+mod build;
 mod cause;
 mod desired;
 mod event;
@@ -15,6 +16,7 @@ pub mod remote;
 mod template;
 mod waiting;
 
+pub use build::*;
 pub use cause::*;
 pub use desired::*;
 pub use event::*;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::image::{familiar_reference, same_digest};
-use super::{Key, RegistryView, ReplicaId, Subject, labels};
+use super::{BuildInput, Key, RegistryView, ReplicaId, Subject, labels};
 
 /// The engine as the cache knows it at one moment: everything on it, ours or not.
 #[derive(Debug, Clone, Default)]
@@ -49,6 +49,8 @@ pub struct Observed {
     pub snapshot: std::sync::Arc<Snapshot>,
     /// Work of this deployment that is under way beside its turn.
     pub jobs: Vec<Job>,
+    /// What is known of the files that its images are built from, by service; nothing yet of those that are absent.
+    pub inputs: BTreeMap<String, BuildInput>,
     /// What is known of registries, by `host[:port]`; nothing is known of those that are absent.
     pub registries: BTreeMap<String, RegistryView>,
 }
@@ -309,6 +311,13 @@ pub struct Job {
 pub enum JobKind {
     /// A pull of this reference.
     Pull(String),
+    /// A build of this reference.
+    Build {
+        /// The reference.
+        image: String,
+        /// Digest of what it is built from.
+        input: String,
+    },
     /// A graceful stop of this container (full id).
     Stop(String),
     /// Any other call that the engine has not answered as soon as it should.

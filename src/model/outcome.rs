@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Pulled, Reason};
+use super::{Action, BuildRecord, Pulled, Reason};
 
 /// One action and what came of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +27,8 @@ pub enum ActionResult {
     },
     /// Done: an image was pulled, or the registry said that the one here is the newest.
     Pulled(Pulled),
+    /// Done: an image was built.
+    Built(BuildRecord),
     /// It goes on beside the key's turn.
     Started,
     /// It failed.
@@ -80,6 +82,8 @@ pub enum FailureKind {
     RegistryUnavailable,
     /// The image is not made for the platform that is asked for.
     WrongPlatform,
+    /// The image cannot be built: its recipe, a step of it, or its context.
+    BuildFailed,
     /// The container's command, image or configuration cannot be run: a failure of the container itself.
     StartFailed,
     /// The engine refuses the request as wrong (400).

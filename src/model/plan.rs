@@ -5,7 +5,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::{Cause, ContainerSpec, DockerRestart, JobKind, Key, NetworkSpec, Note, ReplicaId, StopReason, VolumeSpec, Waiting};
+use super::{
+    BuildSpec, Cause, ContainerSpec, DockerRestart, JobKind, Key, NetworkSpec, Note, ReplicaId, StopReason, VolumeSpec, Waiting,
+};
 
 /// The whole decision for one Deployment at one moment. Prints as stable text.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,6 +112,13 @@ pub enum Op {
         /// `os/arch`.
         platform: Option<String>,
     },
+    /// Build an image. A job.
+    Build {
+        /// What it is built from.
+        spec: Box<BuildSpec>,
+        /// Digest of all that.
+        input: String,
+    },
     /// Make a container.
     CreateContainer {
         /// What it is made from.
@@ -192,6 +201,7 @@ impl Op {
             Self::CreateVolume(_) => "create volume",
             Self::RemoveVolume { .. } => "remove volume",
             Self::Pull { .. } => "pull image",
+            Self::Build { .. } => "build image",
             Self::CreateContainer { .. } => "create container",
             Self::Start(_) => "start container",
             Self::Stop { .. } => "stop container",
@@ -229,7 +239,7 @@ impl Action {
             }
             Op::Disconnect { target, .. } | Op::SetRestartPolicy { target, .. } => target.renumber(moved),
             Op::CreateNetwork(_) | Op::RemoveNetwork { .. } | Op::CreateVolume(_) | Op::RemoveVolume { .. } => {}
-            Op::Pull { .. } | Op::Tag { .. } => {}
+            Op::Pull { .. } | Op::Build { .. } | Op::Tag { .. } => {}
         }
     }
 }

@@ -59,6 +59,15 @@ pub enum WaitReason {
     },
     /// A job is under way, and a container cannot be made before it ends.
     Pulling,
+    /// A build is under way; what runs goes on meanwhile.
+    Building {
+        /// Digest of what it is built from.
+        input: String,
+        /// Why the last try of the same failed, if it did.
+        failed: Option<String>,
+    },
+    /// It is being read what an image is built from.
+    ReadingInput,
     /// A newer version of an image is looked for; what runs goes on meanwhile.
     Refreshing,
     /// A newer version of an image could not be looked for; what runs goes on meanwhile.

@@ -1,4 +1,4 @@
-//! What people command: stop, suspend, start, resume, release, restart, retry, pull.
+//! What people command: stop, suspend, start, resume, release, restart, retry, pull, rebuild.
 //!
 //! *Guarantees.* A stop is on disk before it is answered, and no start is made afterwards, but for one that was being made
 //! and outlasted the gate's patience; that one is undone at the controller's next turn.
@@ -15,7 +15,8 @@ use super::holds::{NewHold, described, laid_message, laid_reason, services, view
 use super::target::{Services, Target};
 use super::{Registry, RegistryError, Result, Scope};
 use crate::model::{
-    HoldState, HoldView, Key, REASON_EXTERNAL_STOP, REASON_RELEASED, REASON_STOPPED, REASON_SUSPENDED, Reason, annotations,
+    HoldState, HoldView, Key, REASON_EXTERNAL_STOP, REASON_RELEASED, REASON_STOPPED, REASON_SUSPENDED, Reason, RebuildRequest,
+    annotations,
 };
 use crate::store::{Kind, Object, Part, StoreError};
 
@@ -79,6 +80,12 @@ impl Registry {
         self.annotate(key, scope, annotations::RESTARTED_AT).await
     }
 
+    /// `evenkeel recreate`: annotates recreatedAt, of the Deployment or of each service.
+    pub async fn recreate(&self, key: &Key, scope: &Scope) -> Result<Object> {
+        whole_services("recreate", scope)?;
+        self.annotate(key, scope, annotations::RECREATED_AT).await
+    }
+
     /// `evenkeel retry`: annotates retriedAt, of the Deployment or of each service.
     pub async fn retry(&self, key: &Key, scope: &Scope) -> Result<Object> {
         whole_services("retry", scope)?;
@@ -89,6 +96,26 @@ impl Registry {
     pub async fn pull(&self, key: &Key, scope: &Scope) -> Result<Object> {
         whole_services("pull", scope)?;
         self.annotate(key, scope, annotations::PULLED_AT).await
+    }
+
+    /// `evenkeel rebuild`: annotates rebuiltAt, of the Deployment or of each service that is built.
+    pub async fn rebuild(&self, key: &Key, scope: &Scope, no_cache: bool, pull: bool) -> Result<Object> {
+        let deployment = self.deployment(key)?;
+        let builds = |service: &str| !deployment["spec"]["services"][service]["build"].is_null();
+        let pulled =
+            scope.services.iter().find(|service| !deployment["spec"]["services"][*service].is_null() && !builds(service));
+        if let Some(service) = pulled {
+            let message = format!("Deployment {key}: the image of service {service} is not built, it has no build section");
+            return Err(RegistryError::Refused(message));
+        }
+        if !services(&deployment)?.keys().any(|service| builds(service)) {
+            return Err(RegistryError::Refused(format!(
+                "Deployment {key} builds nothing: none of its services has a build section"
+            )));
+        }
+        whole_services("rebuild", scope)?;
+        let request = RebuildRequest { at: self.clock.now(), no_cache, pull };
+        self.annotate_with(key, scope, annotations::REBUILT_AT, request.to_string()).await
     }
 
     pub(super) fn deployment(&self, key: &Key) -> Result<Object> {
@@ -198,16 +225,19 @@ impl Registry {
 
     /// Writes now into an annotation of the Deployment, or into that of each service; a replica's is its service's.
     async fn annotate(&self, key: &Key, scope: &Scope, annotation: &str) -> Result<Object> {
+        self.annotate_with(key, scope, annotation, self.clock.now().to_string()).await
+    }
+
+    async fn annotate_with(&self, key: &Key, scope: &Scope, annotation: &str, value: String) -> Result<Object> {
         let targets = known_targets(key, self.deployment(key)?.as_ref(), scope)?;
         let names = targets.iter().map(|target| match target.fields() {
             (Some(service), _) => format!("{annotation}.{service}"),
             (None, _) => annotation.to_owned(),
         });
         let names: Vec<String> = names.collect();
-        let now = self.clock.now().to_string();
         let change = move |object: &mut Value| {
             for name in names {
-                object["metadata"]["annotations"][name] = now.as_str().into();
+                object["metadata"]["annotations"][name] = value.as_str().into();
             }
             Ok::<_, RegistryError>(())
         };

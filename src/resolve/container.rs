@@ -1,6 +1,6 @@
 //! The template: each key of a Compose service in Docker's terms.
 
-use super::{Problems, Scope, mounts, network, resources, service::missing};
+use super::{Problems, Scope, build, mounts, network, resources, service::missing};
 use crate::crd::compose::{Healthcheck, Service};
 use crate::model::{ContainerSpec, DockerRestart, HealthcheckSpec, NamespaceMode};
 
@@ -20,6 +20,7 @@ pub(super) fn template(scope: &Scope, name: &str, service: &Service, problems: &
         // How the container is kept, not how it is made.
         profiles: _,
         attach: _,
+        build: _,
         container_name: _,
         depends_on: _,
         pull_policy: _,
@@ -98,8 +99,10 @@ pub(super) fn template(scope: &Scope, name: &str, service: &Service, problems: &
     ContainerSpec {
         name: String::new(),
         image: image.unwrap_or_else(|| {
-            problems.add(name, "image", "an image is needed: building one is not supported");
-            String::new()
+            if service.build.is_none() {
+                problems.add(name, "image", "an image is needed, or a build");
+            }
+            build::default_image(scope, name)
         }),
         platform,
         command,
@@ -138,7 +141,7 @@ pub(super) fn template(scope: &Scope, name: &str, service: &Service, problems: &
         devices: resources::devices(service),
         device_requests: resources::device_requests(service),
         sysctls,
-        ulimits: resources::ulimits(service),
+        ulimits: resources::ulimits(&service.ulimits),
         extra_hosts: extra_hosts.lines(':'),
         dns,
         dns_search,

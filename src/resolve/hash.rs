@@ -34,6 +34,7 @@ pub(super) fn spec_hash(scope: &Scope, service: &Service) -> String {
         deploy: deploy.map(|resources| Deploy { resources, ..Deploy::default() }),
         profiles: Vec::new(),
         attach: None,
+        build: None,
         depends_on: BTreeMap::new(),
         pull_policy: None,
         restart: None,

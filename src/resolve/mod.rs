@@ -7,12 +7,14 @@
 //! |---|---|
 //! | `service` | one service: its policies, dependencies and template |
 //! | `container` | the template: each key of a Compose service in Docker's terms |
+//! | `build` | how its image is built |
 //! | `network`, `mounts`, `resources` | parts of the template |
 //! | `shared` | networks and volumes of the project |
 //! | `labels` | the labels of all of them |
 //! | `policy` | restart rules, recovery, deletion, requests by annotation |
 //! | `hash` | what makes a container another one |
 
+mod build;
 mod container;
 mod hash;
 mod labels;

@@ -5,7 +5,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::crd::compose::Service;
 use crate::crd::{Deployment, Recovery};
-use crate::model::{Deletion, DockerRestart, FINALIZER_ORPHAN, RecoveryMode, RecoveryPolicy, RestartRule, annotations};
+use crate::model::{
+    Deletion, DockerRestart, FINALIZER_ORPHAN, RebuildRequest, RecoveryMode, RecoveryPolicy, RestartRule, annotations,
+};
 
 /// `restart`, or `deploy.restart_policy`, which wins as it does in Compose: as our rule, and in Docker's words.
 pub(super) fn restart(service: &Service) -> Result<(RestartRule, DockerRestart), String> {
@@ -64,6 +66,14 @@ pub(super) fn deletion(metadata: &ObjectMeta) -> Option<Deletion> {
         orphan: finalizers.into_iter().any(|finalizer| finalizer == FINALIZER_ORPHAN),
         volumes: volumes.is_some_and(|value| value == "true"),
     })
+}
+
+/// The rebuild that is asked for: of the Deployment or of the one service, whichever is later.
+pub(super) fn rebuild(deployment: &Deployment, service: &str) -> Option<RebuildRequest> {
+    let all = deployment.metadata.annotations.as_ref()?;
+    let narrow = format!("{}.{service}", annotations::REBUILT_AT);
+    let asked = [annotations::REBUILT_AT, narrow.as_str()].into_iter().filter_map(|name| all.get(name)?.parse().ok());
+    asked.max_by_key(|request: &RebuildRequest| request.at)
 }
 
 /// The time an annotation asks for, of the Deployment or of the one service, whichever is later. Text that is no time asks for nothing: it must not

@@ -1,6 +1,8 @@
 //! Limits, devices and process limits.
 
-use crate::crd::compose::{Cpus, DeviceMapping, DeviceRequest, Resource, Service};
+use std::collections::BTreeMap;
+
+use crate::crd::compose::{Cpus, DeviceMapping, DeviceRequest, Resource, Service, Ulimit};
 use crate::model::{DeviceRequestSpec, DeviceSpec, Resources, UlimitSpec};
 
 /// Limits of a service; those under `deploy` win, as in Compose.
@@ -70,10 +72,10 @@ fn request(request: DeviceRequest) -> DeviceRequestSpec {
 }
 
 /// Process limits, by name.
-pub(super) fn ulimits(service: &Service) -> Vec<UlimitSpec> {
-    let spec = |(name, limit): (&String, &crate::crd::compose::Ulimit)| {
+pub(super) fn ulimits(limits: &BTreeMap<String, Ulimit>) -> Vec<UlimitSpec> {
+    let spec = |(name, limit): (&String, &Ulimit)| {
         let (soft, hard) = limit.limits();
         UlimitSpec { name: name.clone(), soft, hard }
     };
-    service.ulimits.iter().map(spec).collect()
+    limits.iter().map(spec).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Problems, Scope, container, hash, labels, policy};
+use super::{Problems, Scope, build, container, hash, labels, policy};
 use crate::crd::compose::{PullPolicy, Service};
 use crate::model::{Dependency, DependencyCondition, DesiredService, DockerRestart, PullRule, RestartRule, annotations};
 
@@ -26,6 +26,7 @@ fn one(scope: &Scope, name: &str, service: &Service, job: bool, problems: &mut P
         problems.add(name, "restart", message);
         (RestartRule::UntilCompleted, DockerRestart::No)
     });
+    let build = service.build.as_ref().map(|own| build::spec(scope, name, service, own, &template.image, problems));
     DesiredService {
         name: name.to_owned(),
         replicas: service.replicas(),
@@ -38,10 +39,13 @@ fn one(scope: &Scope, name: &str, service: &Service, job: bool, problems: &mut P
         template,
         stop_grace: service.stop_grace_period.map_or(STOP_GRACE, |span| span.0),
         pull: pull(service),
+        build,
         restarted_at: policy::requested(scope.deployment, annotations::RESTARTED_AT, name),
+        recreated_at: policy::requested(scope.deployment, annotations::RECREATED_AT, name),
         retried_at: policy::requested(scope.deployment, annotations::RETRIED_AT, name),
         start_asked_at: policy::requested(scope.deployment, annotations::STARTED_AT, name),
         pulled_at: policy::requested(scope.deployment, annotations::PULLED_AT, name),
+        rebuild: policy::rebuild(scope.deployment, name),
     }
 }
 
@@ -78,7 +82,8 @@ pub(super) fn missing(scope: &Scope, service: &str) -> String {
 
 fn pull(service: &Service) -> PullRule {
     match &service.pull_policy {
-        None | Some(PullPolicy::Missing) => PullRule::Missing,
+        // What is built is never pulled, whatever the rule.
+        None | Some(PullPolicy::Missing | PullPolicy::Build) => PullRule::Missing,
         Some(PullPolicy::Never) => PullRule::Never,
         Some(PullPolicy::Always) => PullRule::Always,
         Some(PullPolicy::Every { interval, .. }) => PullRule::Every(*interval),

@@ -12,7 +12,13 @@ const BOOKKEEPING: [&str; 5] =
     [annotations::SOURCE, annotations::SOURCE_ERROR, annotations::ORPHANED, annotations::DELETE_VOLUMES, annotations::PRUNED];
 
 /// Annotations with a time: the later one is the newer wish.
-const WISHES: [&str; 4] = [annotations::RESTARTED_AT, annotations::RETRIED_AT, annotations::STARTED_AT, annotations::PULLED_AT];
+const WISHES: [&str; 5] = [
+    annotations::RESTARTED_AT,
+    annotations::RECREATED_AT,
+    annotations::RETRIED_AT,
+    annotations::STARTED_AT,
+    annotations::PULLED_AT,
+];
 
 /// A manifest that is right.
 #[derive(Debug, Clone, PartialEq)]

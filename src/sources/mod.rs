@@ -1,5 +1,7 @@
-//! Where manifests come from: files and the watched folder.
+//! What is read from this machine's files: manifests, one by one or as a watched folder, and the contexts of image builds.
 
 pub mod files;
 pub mod folder;
+pub mod inputs;
 pub mod merge;
+mod watch;

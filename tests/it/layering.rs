@@ -19,8 +19,10 @@ const LAYERS: [&[&str]; 11] = [
 ];
 
 /// Which folders (or files) of src may name which library. Files of unit tests alone may name any.
-const LIBRARIES: [(&str, &[&str]); 9] = [
+const LIBRARIES: [(&str, &[&str]); 11] = [
     ("bollard", &["docker"]),
+    ("tar", &["docker"]),
+    ("prost", &["docker"]),
     ("sled", &["store"]),
     ("axum", &["api"]),
     ("rcgen", &["api"]),

@@ -7,6 +7,7 @@
 
 mod support;
 
+mod builds;
 mod cli;
 mod commands;
 mod compose;

@@ -37,9 +37,12 @@ async fn a_command_can_be_about_a_service_or_a_replica() {
 async fn restart_and_retry_annotate_and_release_holds() {
     let api = Api::new();
     api.web().await;
-    for (command, annotation) in
-        [("restart", "evenkeel.dev/restartedAt"), ("retry", "evenkeel.dev/retriedAt"), ("pull", "evenkeel.dev/pulledAt")]
-    {
+    for (command, annotation) in [
+        ("restart", "evenkeel.dev/restartedAt"),
+        ("recreate", "evenkeel.dev/recreatedAt"),
+        ("retry", "evenkeel.dev/retriedAt"),
+        ("pull", "evenkeel.dev/pulledAt"),
+    ] {
         let web = api.post(&path(&format!("web/{command}")), &json!({})).await.expect(200);
         assert!(web["metadata"]["annotations"][annotation].is_string(), "{web}");
         assert_eq!(web["metadata"]["generation"], 1);

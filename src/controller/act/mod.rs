@@ -2,6 +2,7 @@
 //!
 //! It contains no policy. Right before a start it asks the registry once more whether anything holds the replica.
 
+mod build;
 mod ops;
 mod pull;
 
@@ -98,7 +99,7 @@ fn readiness(plan: &Plan, outcomes: &[Option<Outcome>], index: usize) -> Readine
     for before in &plan.actions[index].after {
         match outcomes[*before].as_ref().map(|outcome| &outcome.result) {
             None => return Readiness::Wait,
-            Some(ActionResult::Done { .. } | ActionResult::Pulled(_)) => {}
+            Some(ActionResult::Done { .. } | ActionResult::Pulled(_) | ActionResult::Built(_)) => {}
             Some(ActionResult::Started) => return Readiness::Skip(format!("{} is under way", plan.actions[*before].op)),
             Some(ActionResult::Failed(_) | ActionResult::Skipped { .. }) => {
                 return Readiness::Skip(format!("{} did not succeed", plan.actions[*before].op));

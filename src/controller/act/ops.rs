@@ -50,7 +50,7 @@ impl Made {
 /// An outcome in one word, for traces.
 pub(super) fn word(result: &ActionResult) -> &'static str {
     match result {
-        ActionResult::Done { .. } | ActionResult::Pulled(_) => "done",
+        ActionResult::Done { .. } | ActionResult::Pulled(_) | ActionResult::Built(_) => "done",
         ActionResult::Started => "started",
         ActionResult::Failed(_) => "failed",
         ActionResult::Skipped { .. } => "skipped",
@@ -62,6 +62,7 @@ impl Controller {
     pub(super) async fn carry_out(&self, desired: &Desired, action: &Action, made: &Made) -> ActionResult {
         match &action.op {
             Op::Pull { image, platform } => self.pull(desired, action, image, platform.as_deref()),
+            Op::Build { spec, input } => self.build(desired, action, spec, input),
             Op::Stop { target: Target::Existing { id, .. }, grace, reason } => self.stop(desired, action, id, *grace, *reason),
             Op::Start(target) => self.start(desired, action, target, made).await,
             _ => match self.call(action, made).await {
@@ -126,7 +127,7 @@ impl Controller {
                 self.engine.tag(image_id, reference).await?;
                 self.world.refresh_images().await?;
             }
-            Op::Pull { .. } | Op::Stop { .. } | Op::Start(_) => {}
+            Op::Pull { .. } | Op::Build { .. } | Op::Stop { .. } | Op::Start(_) => {}
         }
         Ok(None)
     }

@@ -89,7 +89,7 @@ fn keep_running(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredS
 
 /// A finished run that still counts: for this spec, and nobody asked for another since.
 fn completion<'a>(planner: &Planner<'a>, service: &DesiredService, replica: &ReplicaId) -> Option<&'a Completion> {
-    let asked_again = service.restarted_at.max(service.retried_at);
+    let asked_again = service.restarted_at.max(service.recreated_at).max(service.retried_at);
     planner.memory.completed(replica, &service.spec_hash).filter(|done| asked_again.is_none_or(|at| at <= done.at))
 }
 
@@ -194,7 +194,7 @@ pub(super) fn create(
         planner.wait(subject, wait, Some(until));
         return None;
     }
-    if !images::ensure(planner, service) {
+    if !images::ensure(planner, service, old.is_some_and(Container::is_up)) {
         return None;
     }
     let needed = needs(planner, slots, service, replica, old);

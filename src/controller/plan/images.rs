@@ -1,7 +1,8 @@
 //! Images: one that is present is used, a missing one is pulled, and a newer one is looked for when the policy or a person says so.
 //!
 //! How an image is got is in one place, [`get`]. What a pull brought is in [`Memory::images`](crate::model::Memory): a container
-//! is replaced only for what evenkeel itself pulled for its Deployment, never because somebody else moved a tag.
+//! is replaced only for what evenkeel itself pulled for its Deployment, never because somebody else moved a tag. Images that are
+//! built are in `builds`.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::model::{
 };
 
 use super::holds::any_free;
-use super::{Planner, Slots, later, recovery};
+use super::{Planner, Slots, builds, later, recovery};
 
 /// A pull serves all containers that are made so soon after it.
 const WAVE: Duration = Duration::from_secs(60);
@@ -24,8 +25,12 @@ const POLL_SPREAD: f64 = 0.1;
 /// And over no more than this.
 const POLL_SPREAD_MAX: Duration = Duration::from_secs(3600);
 
-/// Whether a service's image is there; if not, plans to get it or says what it waits for.
-pub(super) fn ensure(planner: &mut Planner<'_>, service: &DesiredService) -> bool {
+/// Whether a container may be made from a service's image; if not, plans to get it or says what it waits for. `serving`: a
+/// container that is to be replaced runs meanwhile.
+pub(super) fn ensure(planner: &mut Planner<'_>, service: &DesiredService, serving: bool) -> bool {
+    if let Some(built) = builds::ensure(planner, service, serving) {
+        return built;
+    }
     let image = &service.template.image;
     if planner.snapshot.image(image).is_some() {
         return true;
@@ -52,6 +57,9 @@ pub(super) fn newest(
     serving: bool,
 ) -> bool {
     let image = &service.template.image;
+    if builds::is_built(planner, image) {
+        return true;
+    }
     let Some(pull) = due_before(planner, service, replica, cause) else { return true };
     match get(planner, service, pull) {
         Ok(()) => wait_once(planner, image, WaitReason::Pulling, None),
@@ -67,7 +75,7 @@ pub(super) fn newest(
 /// Looks for a newer image where that was asked for or is due. What runs goes on meanwhile, and what is stopped stays so.
 pub(super) fn refresh(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredService) {
     let image = &service.template.image;
-    if is_pinned(image) || service.pull == PullRule::Never {
+    if is_pinned(image) || service.pull == PullRule::Never || builds::is_built(planner, image) {
         return;
     }
     let cause = if is_asked_for(planner, service) {
@@ -99,6 +107,9 @@ pub(super) fn refresh(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &De
 /// names that one, and the container runs another.
 pub(super) fn outdated(planner: &Planner<'_>, service: &DesiredService, container: &Container) -> Option<Cause> {
     let image = &service.template.image;
+    if builds::is_built(planner, image) {
+        return builds::outdated(planner, service, container);
+    }
     let record = planner.memory.images.get(image)?;
     let tagged = planner.snapshot.image(image)?;
     let same_reference = familiar_reference(&container.image) == familiar_reference(image);
@@ -223,12 +234,13 @@ fn serves(planner: &Planner<'_>, slots: &Slots<'_>, service: &DesiredService) ->
     any_free(planner, service) && replicas.any(|replica| slots.get(&replica).current.is_some_and(Container::is_up))
 }
 
-fn is_planned(planner: &Planner<'_>, subject: &Subject) -> bool {
+/// Whether something is planned for that subject.
+pub(super) fn is_planned(planner: &Planner<'_>, subject: &Subject) -> bool {
     planner.plan.actions.iter().any(|action| action.subject == *subject)
 }
 
 /// Says once what an image waits for, though several replicas need it.
-fn wait_once(planner: &mut Planner<'_>, image: &str, reason: WaitReason, until: Option<Timestamp>) {
+pub(super) fn wait_once(planner: &mut Planner<'_>, image: &str, reason: WaitReason, until: Option<Timestamp>) {
     let subject = Subject::Image(image.to_owned());
     if !planner.plan.waiting.iter().any(|waiting| waiting.subject == subject) {
         planner.wait(subject, reason, until);

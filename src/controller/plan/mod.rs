@@ -4,6 +4,7 @@
 //! Planning again after the calls succeeded gives an empty plan; planning after any of them failed, or after a crash
 //! half-way, goes on from what is there.
 
+mod builds;
 mod cleanup;
 mod containers;
 mod ended;
@@ -27,8 +28,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::model::{
-    Action, Cause, Desired, DesiredService, FailureKind, History, Job, JobKind, Memory, NetworkRef, Note, Observed, Obstacle, Op,
-    Plan, Reason, RecoveryMode, RegistryView, ReplicaId, Snapshot, Subject, WaitReason, Waiting,
+    Action, BuildInput, Cause, Desired, DesiredService, FailureKind, History, Job, JobKind, Memory, NetworkRef, Note, Observed,
+    Obstacle, Op, Plan, Reason, RecoveryMode, RegistryView, ReplicaId, Snapshot, Subject, WaitReason, Waiting,
 };
 
 pub(crate) use identity::{Slots, slots};
@@ -57,6 +58,7 @@ pub fn plan(desired: &Desired, observed: &Observed, history: &History, memory: &
     volumes::ensure(&mut planner);
     for service in sorted(desired) {
         containers::service(&mut planner, &slots, service);
+        builds::refresh(&mut planner, service);
         images::refresh(&mut planner, &slots, service);
     }
     cleanup::undeclared(&mut planner, &slots);
@@ -68,6 +70,7 @@ struct Planner<'a> {
     desired: &'a Desired,
     snapshot: &'a Snapshot,
     jobs: &'a [Job],
+    inputs: &'a BTreeMap<String, BuildInput>,
     registries: &'a BTreeMap<String, RegistryView>,
     history: &'a History,
     memory: &'a Memory,
@@ -89,6 +92,7 @@ impl<'a> Planner<'a> {
             desired,
             snapshot: &observed.snapshot,
             jobs: &observed.jobs,
+            inputs: &observed.inputs,
             registries: &observed.registries,
             history,
             memory,
@@ -152,7 +156,9 @@ impl<'a> Planner<'a> {
             delay = delay.min(TRANSIENT_CAP);
         }
         let asked = |service: &DesiredService| match subject {
-            Subject::Image(image) if service.template.image == *image => service.pulled_at,
+            Subject::Image(image) if service.template.image == *image => {
+                service.pulled_at.max(service.rebuild.map(|asked| asked.at))
+            }
             _ => None,
         };
         let services = self.desired.services.values();
@@ -168,7 +174,17 @@ impl<'a> Planner<'a> {
     fn finish(mut self) -> Plan {
         let pulling = |w: &&Waiting| matches!(w.reason, WaitReason::Pulling | WaitReason::Refreshing);
         let wanted: BTreeSet<&Subject> = self.plan.waiting.iter().filter(pulling).map(|w| &w.subject).collect();
-        let unwanted = |job: &&Job| matches!(&job.kind, JobKind::Pull(image) if !wanted.contains(&Subject::Image(image.clone())));
+        let building = |image: &String, input: &String| {
+            let subject = Subject::Image(image.clone());
+            let is =
+                |w: &Waiting| w.subject == subject && matches!(&w.reason, WaitReason::Building { input: of, .. } if of == input);
+            self.plan.waiting.iter().any(is)
+        };
+        let unwanted = |job: &&Job| match &job.kind {
+            JobKind::Pull(image) => !wanted.contains(&Subject::Image(image.clone())),
+            JobKind::Build { image, input } => !building(image, input),
+            JobKind::Stop(_) | JobKind::Call { .. } => false,
+        };
         self.plan.cancel = self.jobs.iter().filter(unwanted).map(|job| job.kind.clone()).collect();
         let ends = self.desired.holds.iter().filter_map(|hold| hold.until).filter(|until| *until > self.now);
         if let Some(until) = ends.min() {
@@ -191,6 +207,8 @@ fn obstacle_reason(subject: &Subject, obstacle: &Obstacle) -> WaitReason {
         (FailureKind::NameHeld, _) => Reason::NameHeld,
         (FailureKind::NetworkMissing, _) => Reason::NetworkMissing,
         (FailureKind::Unavailable, _) => Reason::EngineUnavailable,
+        (FailureKind::BuildFailed, _) => Reason::BuildFailed,
+        (_, Subject::Image(_)) if obstacle.input.is_some() => Reason::BuildFailed,
         (FailureKind::WrongPlatform, Subject::Replica(_)) => Reason::WrongPlatform,
         (_, Subject::Image(_)) => Reason::ImagePullBackOff,
         (FailureKind::ImageMissing, _) => Reason::ImageMissing,

@@ -25,6 +25,9 @@ pub(super) fn due(planner: &Planner<'_>, slots: &Slots<'_>, service: &DesiredSer
     if made_from != Some(service.spec_hash.as_str()) {
         return Some(Cause::SpecChanged);
     }
+    if service.recreated_at.is_some_and(|asked| container.created_at.is_some_and(|made| made < asked)) {
+        return Some(Cause::RecreateRequested);
+    }
     let stale = spec::stale_parent(slots, service, container).map(|service| Cause::DependencyRestarted { service });
     stale.or_else(|| images::outdated(planner, service, container))
 }
@@ -44,6 +47,11 @@ pub(super) fn step(
         return false;
     }
     let (successor, made) = match slot.successor {
+        // Made from an image that a newer one has outdated since: it never gets to run.
+        Some(successor) if images::outdated(planner, service, successor).is_some() => {
+            planner.act(Op::RemoveContainer(existing(successor)), Subject::Replica(replica.clone()), cause, vec![]);
+            return true;
+        }
         Some(successor) => (existing(successor), vec![]),
         None => match containers::create(planner, slots, service, replica, Some(old), cause.clone()) {
             Some(made) => (made.target(), vec![made.action]),

@@ -42,6 +42,7 @@ impl fmt::Display for Op {
             Self::CreateVolume(spec) => write!(f, "create volume {}", spec.name),
             Self::RemoveVolume { name } => write!(f, "remove volume {name}"),
             Self::Pull { image, .. } => write!(f, "pull image {image}"),
+            Self::Build { spec, .. } => write!(f, "build image {}", spec.image),
             Self::CreateContainer { spec, .. } => write!(f, "create container {} from {}", spec.name, spec.image),
             Self::Start(target) => write!(f, "start container {target}"),
             Self::Stop { target, grace, reason } => {
@@ -97,6 +98,7 @@ impl fmt::Display for Cause {
             Self::EngineRestarted => f.write_str("it went down with the daemon or the host"),
             Self::IntentUnknown => f.write_str("it should run, and nobody saw why it does not"),
             Self::RestartRequested => f.write_str("a restart was asked for"),
+            Self::RecreateRequested => f.write_str("a recreation was asked for"),
             Self::StartRequested => f.write_str("a start was asked for"),
             Self::Unfinished => f.write_str("an earlier step was left half-way"),
             Self::DependencyRestarted { service } => write!(f, "service {service} was restarted or replaced"),
@@ -105,6 +107,8 @@ impl fmt::Display for Cause {
             Self::Released => f.write_str("it is given back to Docker"),
             Self::Renamed => f.write_str("its name is not the declared one"),
             Self::TagMissing => f.write_str("the image lost its tag"),
+            Self::InputChanged => f.write_str("what it is built from changed"),
+            Self::RebuildRequested => f.write_str("a build was asked for"),
             Self::PullAlways { made } => write!(f, "pull_policy is always and a container is to be made: {made}"),
             Self::PullDue => f.write_str("pull_policy asks for a look at the registry"),
             Self::PullRequested => f.write_str("a pull was asked for"),
@@ -115,11 +119,14 @@ impl fmt::Display for Cause {
 
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.subject, self.reason)?;
-        match self.until {
-            Some(until) => write!(f, " (until {})", rounded(until)),
-            None => Ok(()),
+        // The output of a build comes in lines: what is said of all of it belongs to the first.
+        let reason = self.reason.to_string();
+        let mut lines = reason.lines();
+        write!(f, "{}: {}", self.subject, lines.next().unwrap_or_default())?;
+        if let Some(until) = self.until {
+            write!(f, " (until {})", rounded(until))?;
         }
+        lines.try_for_each(|line| write!(f, "\n    {}", line.trim_start()))
     }
 }
 
@@ -147,6 +154,9 @@ impl fmt::Display for WaitReason {
             Self::Completed => f.write_str("ran to its end"),
             Self::RollingUpdate { replica } => write!(f, "replica {replica} is replaced first"),
             Self::Pulling => f.write_str("being pulled"),
+            Self::Building { failed: None, .. } => f.write_str("being built"),
+            Self::Building { failed: Some(failure), .. } => write!(f, "being built again; the last try: {failure}"),
+            Self::ReadingInput => f.write_str("what it is built from is being read"),
             Self::Refreshing => f.write_str("a newer version is being looked for; what runs goes on"),
             Self::NotRefreshed { message } => write!(f, "a newer version could not be looked for, what runs goes on: {message}"),
             Self::RegistryBusy { registry, .. } => write!(f, "registry {registry} has as many pulls under way as it may"),

@@ -1,6 +1,7 @@
 //! What a turn leaves behind: history, memory, Events. History is written before the action that relies on it, so that a
 //! counter survives a kill at any instant.
 
+mod builds;
 mod notes;
 mod pulls;
 
@@ -71,6 +72,14 @@ pub(super) async fn outcomes(
                 keep_action(controller, history, outcome, "ok".into());
                 tell_done(controller, desired, outcome).await;
             }
+            ActionResult::Built(built) => {
+                forget_obstacle(controller, history, outcome);
+                let new = builds::keep(memory, &outcome.action, built);
+                keep_action(controller, history, outcome, "ok".into());
+                put_memory(controller, desired, memory).await;
+                let message = builds::told(&outcome.action, built, new);
+                controller.tell(desired, Reason::Built, Severity::Normal, message).await;
+            }
             ActionResult::Pulled(pulled) => {
                 forget_obstacle(controller, history, outcome);
                 let brought = pulls::keep(desired, memory, outcome, pulled);
@@ -80,7 +89,8 @@ pub(super) async fn outcomes(
             }
             ActionResult::Failed(failure) => {
                 let failure = name_port_holder(controller, failure);
-                keep_action(controller, history, outcome, failure.message.clone());
+                let short = failure.message.lines().next().unwrap_or_default().to_owned();
+                keep_action(controller, history, outcome, short);
                 let first = keep_failure(controller, desired, history, outcome, &failure);
                 if first {
                     let message = format!("{} failed: {}", outcome.action.op, failure.message);
@@ -212,7 +222,15 @@ fn keep_failure(
         tries: 0,
         since: now,
         last_at: now,
+        input: None,
     });
+    let input = builds::input_of(&outcome.action);
+    if obstacle.input != input {
+        // Something else is tried than what failed before: it starts over.
+        (obstacle.tries, obstacle.since) = (0, now);
+    }
+    let known = known && obstacle.input == input;
+    obstacle.input = input;
     obstacle.kind = failure.kind.clone();
     obstacle.message = failure.message.clone();
     obstacle.tries = obstacle.tries.saturating_add(1);
@@ -247,6 +265,7 @@ fn failure_reason(outcome: &Outcome, failure: &EngineFailure) -> Reason {
         (FailureKind::NameHeld, _) => Reason::NameHeld,
         (FailureKind::NetworkMissing, _) => Reason::NetworkMissing,
         (FailureKind::Unavailable, _) => Reason::EngineUnavailable,
+        (FailureKind::BuildFailed, _) | (_, Op::Build { .. }) => Reason::BuildFailed,
         (kind, Op::Pull { .. }) => kind.pull_reason(),
         (FailureKind::WrongPlatform, _) => Reason::WrongPlatform,
         (FailureKind::ImageMissing, _) => Reason::ImageMissing,
@@ -263,7 +282,7 @@ async fn tell_done(controller: &Controller, desired: &Desired, outcome: &Outcome
         (Op::CreateContainer { .. } | Op::CreateNetwork(_) | Op::CreateVolume(_), _) => Reason::Created,
         (Op::Start(_), Cause::Recovery { .. }) => Reason::RecoveryStarted,
         (Op::Start(_), Cause::RestartRequested) => Reason::Restarted,
-        (Op::Start(_), Cause::SpecChanged | Cause::ImageChanged { .. }) => Reason::Replaced,
+        (Op::Start(_), Cause::SpecChanged | Cause::ImageChanged { .. } | Cause::RecreateRequested) => Reason::Replaced,
         (Op::Start(_), _) => Reason::Started,
         (Op::Stop { .. }, _) => Reason::Stopped,
         (Op::RemoveContainer(_) | Op::RemoveNetwork { .. } | Op::RemoveVolume { .. }, _) => Reason::Removed,

@@ -55,6 +55,8 @@ fn weigh(waiting: &Waiting) -> Option<(u8, Phase, Reason)> {
         WaitReason::Dependency { failed: false, .. } => (2, Phase::Progressing, Reason::DependencyNotReady),
         WaitReason::HealthStarting => (2, Phase::Progressing, Reason::HealthStarting),
         WaitReason::IntentPending => (2, Phase::Progressing, Reason::IntentPending),
+        WaitReason::Building { failed: Some(_), .. } => (6, Phase::Degraded, Reason::BuildFailed),
+        WaitReason::Building { failed: None, .. } | WaitReason::ReadingInput => (1, Phase::Progressing, Reason::Progressing),
         WaitReason::Pulling | WaitReason::Stopping | WaitReason::Removing | WaitReason::Restarting => {
             (1, Phase::Progressing, Reason::Progressing)
         }

@@ -10,6 +10,9 @@ use super::Sight;
 
 /// What is known of a service's image; `None`: it was never pulled by evenkeel.
 pub(super) fn image_status(sight: &Sight<'_>, service: &DesiredService) -> Option<ImageStatus> {
+    if service.build.is_some() {
+        return None;
+    }
     let reference = &service.template.image;
     let record = sight.memory.images.get(reference);
     let obstacle = sight.history.obstacles.get(&Subject::Image(reference.clone()).to_string());
@@ -44,7 +47,8 @@ pub(super) fn drift(sight: &Sight<'_>, replica: &ReplicaId, container: &Containe
         return None;
     }
     let tagged = sight.snapshot.image(reference)?;
-    let pulled = sight.memory.images.get(reference).is_some_and(|record| record.image_id == tagged.id);
+    let built = sight.memory.builds.get(reference).is_some_and(|record| record.image_id == tagged.id);
+    let pulled = built || sight.memory.images.get(reference).is_some_and(|record| record.image_id == tagged.id);
     (tagged.id != container.image_id && !pulled).then(|| {
         format!(
             "{reference} names another image on this engine by now ({}), which evenkeel did not pull; \

@@ -7,7 +7,7 @@ use crate::model::{
     Container, ContainerState, DesiredService, HealthStatus, HoldState, ReplicaId, RunState, Subject, WaitReason, labels,
 };
 
-use super::{Sight, images};
+use super::{Sight, builds, images};
 use crate::controller::plan::Slots;
 
 /// Replicas counted by what they are.
@@ -90,6 +90,7 @@ pub(super) fn services(sight: &Sight<'_>, slots: &Slots<'_>) -> Vec<ServiceStatu
             replicas: service.replicas,
             ready_replicas: u32::try_from(ready).unwrap_or(u32::MAX),
             image: images::image_status(sight, service),
+            build: builds::build_status(sight, service),
             containers: found.iter().filter_map(|(id, container)| container.map(|c| container_status(sight, id, c))).collect(),
         }
     };

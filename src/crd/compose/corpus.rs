@@ -118,6 +118,11 @@ fn literal(value: &Value, env: &Value) -> Option<Value> {
         Value::Object(map) => {
             let entry = |(key, value): (&String, &Value)| {
                 let mut value = literal(value, env)?;
+                if let ("build" | "context", Value::String(text)) = (key.as_str(), &mut value)
+                    && !text.contains(':')
+                {
+                    *text = absolute(text)?;
+                }
                 if let ("source" | "file", Value::String(text)) = (key.as_str(), &mut value)
                     && !text.starts_with('/')
                     && (key == "file" || text.starts_with('.'))
@@ -212,8 +217,11 @@ fn compare(ours: &Value, theirs: &Value) -> Outcome {
             let ours = ours.as_object().cloned().unwrap_or_default();
             let keys: std::collections::BTreeSet<_> = theirs.keys().chain(ours.keys()).collect();
             if let Some(key) = keys.into_iter().find(|key| theirs.get(*key) != ours.get(*key)) {
-                let from_outside =
-                    |ours: &Value| key == "environment" && ours.as_object().is_some_and(|map| map.values().any(Value::is_null));
+                let from_outside = |ours: &Value| {
+                    let variables = if key == "build" { &ours["args"] } else { ours };
+                    let takes = variables.as_object().is_some_and(|map| map.values().any(Value::is_null));
+                    takes && (key == "build" || key == "environment")
+                };
                 if ours.get(key).is_some_and(from_outside) {
                     return Outcome::OutOfScope("variables taken from Compose's own environment");
                 }

@@ -20,7 +20,7 @@ pub const COMPOSE_VERSION: &str = "2.40.3";
 pub fn service_hash(service: &Service) -> String {
     let deploy = service.deploy.clone().map(|deploy| Deploy { replicas: None, ..deploy });
     let (profiles, depends_on) = Default::default();
-    go_hash(&Service { profiles, depends_on, deploy, pull_policy: None, scale: None, ..service.clone() })
+    go_hash(&Service { profiles, depends_on, deploy, build: None, pull_policy: None, scale: None, ..service.clone() })
 }
 
 /// The `config-hash` label of a network.

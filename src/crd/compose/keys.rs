@@ -2,8 +2,10 @@
 //!
 //! The schemas and the documentation are made from these tables; tests hold them against the reader.
 
+mod build;
 mod parts;
 
+pub use build::BUILD;
 pub use parts::*;
 
 /// One key of a map.
@@ -86,6 +88,11 @@ pub const SERVICE: &[Key] = &[
     key("annotations", Form::Mapping, "OCI annotations of the container."),
     key("attach", Form::Flag, "Whether `docker compose up` shows its output. Accepted; evenkeel attaches to nothing."),
     key("blkio_config", Form::Map(BLKIO), "Share of block device time."),
+    key(
+        "build",
+        Form::Any(&[Form::Text, Form::Map(BUILD)]),
+        "How the image is built: the absolute path of a context, or a map. It is built when its context changes.",
+    ),
     key("cap_add", TEXTS, "Linux capabilities to add, such as `NET_ADMIN`."),
     key("cap_drop", TEXTS, "Linux capabilities to drop; `ALL` for all."),
     key("cgroup", Form::Words(&["host", "private"]), "Cgroup namespace. Default: the engine's."),
@@ -133,7 +140,11 @@ pub const SERVICE: &[Key] = &[
     key("group_add", Form::List(&Form::Printed), "Further groups of the container's user."),
     key("healthcheck", Form::Map(HEALTHCHECK), "How the engine finds out whether it is healthy. Default: the image's."),
     key("hostname", Form::Text, "Host name inside the container. Default: its short id."),
-    key("image", Form::Text, "Image reference, such as `nginx:1.27`. Required."),
+    key(
+        "image",
+        Form::Text,
+        "Image reference, such as `nginx:1.27`. Required without build; of a built image the name it gets, default `<project>-<service>`.",
+    ),
     key("init", Form::Flag, "Run the engine's init as process 1, which forwards signals and reaps processes."),
     key("ipc", Form::Text, "IPC namespace: `host`, `private`, `shareable`, `none`, `service:<name>`, `container:<name>`."),
     key("labels", Form::Mapping, "Labels of the container."),
@@ -165,12 +176,13 @@ pub const SERVICE: &[Key] = &[
     key(
         "pull_policy",
         Form::Match {
-            pattern: "^(missing|if_not_present|never|always|daily|weekly|every_([0-9]+[wdhms])+)$",
-            shown: "`missing`, `if_not_present`, `never`, `always`, `daily`, `weekly`, `every_<duration>`",
+            pattern: "^(missing|if_not_present|never|always|build|daily|weekly|every_([0-9]+[wdhms])+)$",
+            shown: "`missing`, `if_not_present`, `never`, `always`, `build`, `daily`, `weekly`, `every_<duration>`",
         },
         "`missing` (default; also `if_not_present`): pull an image that is not there. `never`: a missing image is an error. \
          `always`: pull before a container is made. `daily`, `weekly`, `every_<duration>` (`every_12h`): look for a newer version \
-         that often, and replace the containers if there is one.",
+         that often, and replace the containers if there is one. `build`: it is built, as every service with `build` is, whatever \
+         stands here.",
     ),
     key("read_only", Form::Flag, "Root file system read-only."),
     key(
@@ -206,7 +218,6 @@ pub const SERVICE: &[Key] = &[
     ),
     key("volumes_from", TEXTS, "All mounts of another service or container: `service[:ro]`, `container:<name>[:ro]`."),
     key("working_dir", Form::Text, "Working directory. Default: the image's."),
-    refused("build", "build the image and write its name in image"),
     refused("configs", "bind a file of the host with volumes"),
     refused("cpu_count", "it is for Windows; use cpus"),
     refused("cpu_percent", "it is for Windows; use cpus"),

@@ -4,6 +4,7 @@
 //! forms, the implicit `default` network is there, networks and volumes have their real names. Values are literal:
 //! nothing is interpolated here, a `$` stays a `$`.
 
+mod build;
 #[cfg(test)]
 pub(crate) mod corpus;
 mod hash;
@@ -25,6 +26,7 @@ use serde::Serialize;
 use super::decode::Sink;
 use super::{DeploymentSpec, FieldError};
 
+pub use build::{Build, SshKey};
 pub use hash::{COMPOSE_VERSION, json_hash, network_hash, service_hash, volume_hash};
 pub use parts::*;
 pub use pull::PullPolicy;

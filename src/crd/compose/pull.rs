@@ -16,6 +16,8 @@ pub enum PullPolicy {
     Never,
     /// Whenever a container is made.
     Always,
+    /// Never, since it is built.
+    Build,
     /// When the last pull is so long ago.
     Every {
         /// As written: `daily`, `weekly` or `every_12h`.
@@ -36,6 +38,7 @@ impl PullPolicy {
             "missing" | "if_not_present" => Self::Missing,
             "never" => Self::Never,
             "always" => Self::Always,
+            "build" => Self::Build,
             "daily" => every(DAY),
             "weekly" => every(7 * DAY),
             _ => return word.strip_prefix("every_").map(|text| seconds(text).map(every)),
@@ -48,6 +51,7 @@ impl PullPolicy {
             Self::Missing => "missing",
             Self::Never => "never",
             Self::Always => "always",
+            Self::Build => "build",
             Self::Every { word, .. } => word,
         }
     }
@@ -103,7 +107,7 @@ mod tests {
         for word in ["every_", "every_12", "every_h", "every_0s", "every_1y", "every_1.5h", "every_99999999999999999999w"] {
             assert!(PullPolicy::read(word).unwrap().unwrap_err().contains("every_1d12h"), "{word}");
         }
-        for word in ["", "sometimes", "build", "refresh", "Always"] {
+        for word in ["", "sometimes", "refresh", "Always"] {
             assert!(PullPolicy::read(word).is_none(), "{word}");
         }
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    BlkioConfig, Bytes, Cpus, Dependency, Deploy, DeviceMapping, DeviceRequest, FileMount, Healthcheck, Hosts, Logging, Mount,
-    Port, PullPolicy, ServiceNetwork, Span, Ulimit,
+    BlkioConfig, Build, Bytes, Cpus, Dependency, Deploy, DeviceMapping, DeviceRequest, FileMount, Healthcheck, Hosts, Logging,
+    Mount, Port, PullPolicy, ServiceNetwork, Span, Ulimit,
 };
 
 /// Serialises a field unless it is what Go's `omitempty` leaves out.
@@ -30,6 +30,9 @@ pub struct Service {
     /// Whether `docker compose up` would show its output. Nothing here is attached to.
     #[serde(skip_serializing_if = "is_empty")]
     pub attach: Option<bool>,
+    /// How its image is built; absent: it is pulled.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub build: Option<Build>,
     /// Limits on block devices.
     #[serde(skip_serializing_if = "is_empty")]
     pub blkio_config: Option<BlkioConfig>,

@@ -1,5 +1,6 @@
 //! Each key in each of its forms, and what is said when it is wrong.
 
+mod build;
 mod forms;
 mod refusals;
 

@@ -66,7 +66,7 @@ fn the_definition_describes_compose_services() {
     let service = &spec["properties"]["services"]["additionalProperties"]["properties"];
     assert_eq!(service["image"]["type"], "string");
     assert!(service["ports"]["description"].as_str().unwrap().starts_with("Ports published on the host"));
-    assert_eq!(service.get("build"), None);
+    assert_eq!(service.get("env_file"), None);
     assert_eq!(spec["properties"]["services"]["description"], "Compose services by name. At least one.");
 }
 
@@ -74,8 +74,8 @@ fn the_definition_describes_compose_services() {
 fn editors_are_told_why_a_key_is_refused() {
     let schema = json_schema(Kind::Deployment);
     let service = &schema["properties"]["spec"]["properties"]["services"]["additionalProperties"];
-    let build = &service["properties"]["build"];
-    assert_eq!(build["not"], json!({}));
-    assert_eq!(build["description"], "build is not supported yet by evenkeel: build the image and write its name in image");
+    let refused = &service["properties"]["env_file"];
+    assert_eq!(refused["not"], json!({}));
+    assert_eq!(refused["description"], "env_file is not supported yet by evenkeel: write the variables in environment");
     assert_eq!(service["additionalProperties"], false);
 }

@@ -22,7 +22,7 @@ pub(super) fn check(checked: &Checked) {
 fn resources(checked: &Checked, name: &str, service: &Service) {
     let Checked { places, sink, .. } = checked;
     if !["image", "build", "extends", "provider"].iter().any(|key| places.says(name, key)) {
-        sink.error(&places.key(name, "image"), "is required: what the containers are made from");
+        sink.error(&places.key(name, "image"), "is required: what the containers are made from; or build it");
     }
     let undeclared = |key: &str, part: &str, what: &str, wanted: &str| {
         if !places.declares(part, wanted) {
@@ -40,6 +40,9 @@ fn resources(checked: &Checked, name: &str, service: &Service) {
     }
     for secret in &service.secrets {
         undeclared("secrets", "secrets", "secret", &secret.source);
+    }
+    for secret in service.build.iter().flat_map(|build| &build.secrets) {
+        undeclared("build", "secrets", "secret", &secret.source);
     }
 }
 

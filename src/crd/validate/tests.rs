@@ -101,11 +101,11 @@ fn unknown_fields_are_errors_or_warnings() {
 
 #[test]
 fn what_is_not_supported_stays_an_error_when_lenient() {
-    let manifest = deployment("{services: {web: {build: .}}}");
+    let manifest = deployment("{services: {web: {env_file: .env, image: a}}}");
     let errors = told(admit(Kind::Deployment, manifest, None, true).expect_err("it is refused"));
     assert_eq!(
         errors,
-        ["spec.services.web.build: build is not supported yet by evenkeel: build the image and write its name in image"]
+        ["spec.services.web.env_file: env_file is not supported yet by evenkeel: write the variables in environment"]
     );
 }
 
@@ -158,7 +158,10 @@ fn check(table: &[(&str, &[&str])]) {
 #[test]
 fn references_must_be_there() {
     check(&[
-        ("{services: {web: {tty: true}}}", &["spec.services.web.image: is required: what the containers are made from"]),
+        (
+            "{services: {web: {tty: true}}}",
+            &["spec.services.web.image: is required: what the containers are made from; or build it"],
+        ),
         (
             "{services: {web: {image: a, networks: [front, bakc]}}, networks: {front: , back: }}",
             &["spec.services.web.networks[1]: there is no network \"bakc\" under spec.networks: did you mean \"back\"?"],

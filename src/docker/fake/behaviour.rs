@@ -104,6 +104,8 @@ pub struct Pace {
     pub change: Duration,
     /// A pull.
     pub pull: Duration,
+    /// A build.
+    pub build: Duration,
     /// From a KILL to `die`.
     pub kill: Duration,
     /// From `die` to `stop`, within this range.
@@ -121,6 +123,7 @@ impl Pace {
             remove: ms(60),
             change: ms(20),
             pull: ms(1000),
+            build: ms(3000),
             kill: ms(35),
             settle: ms(48)..ms(108),
         }
@@ -129,7 +132,17 @@ impl Pace {
     /// As fast as it goes: for benches of what is above the engine.
     pub fn instant() -> Self {
         let zero = Duration::ZERO;
-        Self { look: zero, create: zero, start: zero, remove: zero, change: zero, pull: zero, kill: zero, settle: zero..zero }
+        Self {
+            look: zero,
+            create: zero,
+            start: zero,
+            remove: zero,
+            change: zero,
+            pull: zero,
+            build: zero,
+            kill: zero,
+            settle: zero..zero,
+        }
     }
 }
 

@@ -12,8 +12,8 @@ use super::machine::Power;
 use super::{CallRecord, FakeEngine, Machine, Verb};
 use crate::docker::{Alive, ContainerLine, Engine, EngineInfo, Events, Result, limits};
 use crate::model::{
-    Container, ContainerSpec, ContainerState, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind, HealthStatus,
-    Image, Network, NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec,
+    BuildSpec, Container, ContainerSpec, ContainerState, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind,
+    HealthStatus, Image, Network, NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec,
 };
 
 impl FakeEngine {
@@ -188,6 +188,16 @@ impl Engine for FakeEngine {
         self.call(Verb::Pull, image, limits::PULL_SILENCE, async move {
             engine.take(|pace| pace.pull).await;
             engine.step(|machine| machine.pulled(&wanted))
+        })
+        .await
+    }
+
+    async fn build(&self, spec: &BuildSpec, progress: &watch::Sender<Progress>) -> Result<String> {
+        progress.send_replace(Progress { total: 1, text: "[1/1] FROM scratch".to_owned(), ..Progress::default() });
+        let (engine, wanted) = (self.clone(), spec.clone());
+        self.call(Verb::Build, &spec.image, limits::BUILD_SILENCE, async move {
+            engine.take(|pace| pace.build).await;
+            engine.step(|machine| machine.built(&wanted))
         })
         .await
     }

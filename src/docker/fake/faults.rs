@@ -39,6 +39,7 @@ pub enum Verb {
     CreateVolume,
     RemoveVolume,
     Pull,
+    Build,
     Tag,
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Machine {
     pub(super) images: BTreeMap<String, FakeImage>,
     /// What a pull finds, by reference.
     pub(super) registry: BTreeMap<String, FakeImage>,
+    /// What a build of a reference makes.
+    pub(super) builds: BTreeMap<String, FakeImage>,
     /// By container name or image reference.
     pub(super) behaviours: BTreeMap<String, Behaviour>,
     /// Host ports held by processes that are no containers, and by whom.
@@ -132,6 +134,7 @@ impl Machine {
             volumes: BTreeMap::new(),
             images: BTreeMap::new(),
             registry: BTreeMap::new(),
+            builds: BTreeMap::new(),
             behaviours: BTreeMap::new(),
             foreign_ports: BTreeMap::new(),
             buffer: Buffer::default(),

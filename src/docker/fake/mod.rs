@@ -79,6 +79,11 @@ impl FakeEngine {
         self.step(|machine| machine.registry.extend(image.tags.iter().map(|tag| (tag.clone(), image.clone()))));
     }
 
+    /// Sets what builds of an image's tags make from now on; without it each build makes an image of its own.
+    pub fn builds_to(&self, image: &FakeImage) {
+        self.step(|machine| machine.builds.extend(image.tags.iter().map(|tag| (tag.clone(), image.clone()))));
+    }
+
     /// Sets what containers do from their next start on, by container name or by image reference; the name goes first.
     pub fn behave(&self, name_or_image: &str, behaviour: Behaviour) {
         self.step(|machine| machine.behaviours.insert(name_or_image.to_owned(), behaviour));
@@ -226,7 +231,7 @@ impl FakeEngine {
     }
 
     /// A call as the operator makes it: on record, subject to faults, bounded, and over when the daemon goes. As with a real
-    /// daemon, what was asked is done though the asker stops waiting; all but a pull.
+    /// daemon, what was asked is done though the asker stops waiting; all but a pull or a build.
     async fn call<T: Send + 'static>(
         &self,
         verb: Verb,
@@ -244,7 +249,7 @@ impl FakeEngine {
         }
         let engine = self.clone();
         let task = tokio::spawn(async move { engine.while_daemon_lives(faulty(effect, work)).await });
-        let answer = if verb == Verb::Pull {
+        let answer = if matches!(verb, Verb::Pull | Verb::Build) {
             tokio::time::timeout(limit, AbortOnDropHandle::new(task)).await
         } else {
             tokio::time::timeout(limit, task).await

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::faults::failure;
 use super::machine::{FakeImage, Machine};
 use crate::docker::Result;
-use crate::model::{EventKind, FailureKind, Image, Network, Volume, familiar_reference};
+use crate::model::{BuildSpec, EventKind, FailureKind, Image, Network, Volume, familiar_reference};
 
 impl Machine {
     /// Makes a network; a second one of the same name is made without a word, as on a real engine.
@@ -87,6 +87,16 @@ impl Machine {
         let digest = image.digests.first().and_then(|digest| digest.split_once('@')).map(|(_, sum)| sum.to_owned());
         self.add_image(image, "pull");
         Ok(digest)
+    }
+
+    /// Builds an image: what comes of it is what was put up for its reference, else another one each time.
+    pub(super) fn built(&mut self, spec: &BuildSpec) -> Result<String> {
+        let reference = familiar_reference(&spec.image);
+        let fresh = || FakeImage { id: format!("sha256:{}", self.chance.id()), ..FakeImage::new(&reference, 0) };
+        let image = self.builds.get(&reference).cloned().unwrap_or_else(fresh);
+        let id = image.id.clone();
+        self.add_image(FakeImage { tags: vec![reference], digests: vec![], ..image }, "tag");
+        Ok(id)
     }
 
     /// Gives an image a further reference.

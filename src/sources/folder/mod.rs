@@ -15,7 +15,6 @@ mod diff;
 mod memory;
 mod read;
 mod tell;
-mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -33,12 +32,12 @@ use crate::crd::list_errors;
 use crate::model::{Key, annotations};
 use crate::registry::{DeleteOptions, Registry, RegistryError, WriteOptions};
 use crate::sources::files::{Scan, scan};
+use crate::sources::watch::Watch;
 use crate::store::{Kind, Object, Part, StoreError};
 use diff::{Circumstances, Diff, Step, diff, in_force, is_deleting, key_of};
 use memory::Memory;
 use read::{Cache, Declared, Reading, read};
 use tell::Told;
-use watch::Watch;
 
 /// How often everything is read although nothing was noticed.
 const RESCAN: Duration = Duration::from_secs(30);

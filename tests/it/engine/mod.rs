@@ -1,5 +1,6 @@
 //! The real client of the engine against the machine's own daemon.
 
+mod builds;
 mod events;
 mod failures;
 mod lifecycle;

@@ -164,6 +164,18 @@ fn clear(docker: &Docker, prefix: &str) {
     }
 }
 
+/// Images that were built for a project of this prefix and lost their name to a newer one.
+fn outdated_builds(docker: &Docker, prefix: &str) -> Vec<String> {
+    const PROJECT: &str = "com.docker.compose.project";
+    let label = format!("label={PROJECT}");
+    let all = docker.attempt(&["images", "--quiet", "--filter", "dangling=true", "--filter", &label]).unwrap_or_default();
+    let of_prefix = |id: &&str| {
+        let project = format!("{{{{index .Config.Labels \"{PROJECT}\"}}}}");
+        docker.attempt(&["image", "inspect", "--format", &project, id]).is_ok_and(|project| project.starts_with(prefix))
+    };
+    all.lines().filter(of_prefix).map(str::to_owned).collect()
+}
+
 /// Removes all that carries the prefix from the daemon; whether there was something that could be removed.
 fn remove_from(docker: &Docker, prefix: &str) -> bool {
     let list = |args: &[&str]| docker.attempt(args).unwrap_or_default();
@@ -189,7 +201,7 @@ fn remove_from(docker: &Docker, prefix: &str) -> bool {
         remove(&["rm", "--force", "--volumes"], [containers(&named), containers(&labelled)]),
         remove(&["network", "rm"], [networks(&named), networks(&labelled)]),
         remove(&["volume", "rm", "--force"], [volumes(&named), volumes(&labelled)]),
-        remove(&["rmi", "--force"], [tags.join("\n"), String::new()]),
+        remove(&["rmi", "--force"], [tags.join("\n"), outdated_builds(docker, prefix).join("\n")]),
     ];
     removed.contains(&true)
 }

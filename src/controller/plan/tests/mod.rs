@@ -2,6 +2,7 @@
 //! `INSTA_UPDATE=always cargo test` rewrites the files beside this one; read the difference before you commit it.
 
 mod bring_up;
+mod building;
 mod pulling;
 mod recovery;
 mod replacing;

@@ -41,7 +41,7 @@ fn edited(scene: Scene) -> Scene {
 fn failing(scene: Scene, kind: FailureKind, seconds: i64) -> Scene {
     scene.change(|s| {
         let message = "cannot pull image app:1: the registry's words".into();
-        let obstacle = Obstacle { kind, message, tries: 3, since: ago(seconds + 60), last_at: ago(seconds) };
+        let obstacle = Obstacle { kind, message, tries: 3, since: ago(seconds + 60), last_at: ago(seconds), input: None };
         s.history.obstacles.insert("image app:1".into(), obstacle);
     })
 }

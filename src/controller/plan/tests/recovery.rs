@@ -151,6 +151,7 @@ fn attempts_are_spaced_counted_told_and_given_up() {
                         tries: 3,
                         since: ago(60),
                         last_at: ago(2),
+                        input: None,
                     };
                     s.history.obstacles.insert("replica app-1".into(), obstacle);
                 })

@@ -65,6 +65,7 @@ fn every_half_way_state_of_a_replacement_is_recognised() {
                         tries: 2,
                         since: ago(9),
                         last_at: ago(1),
+                        input: None,
                     };
                     s.history.obstacles.insert("image app:2".into(), obstacle);
                 })
@@ -97,6 +98,15 @@ fn every_half_way_state_of_a_replacement_is_recognised() {
                 "a restart is fulfilled",
                 Scene::declares([DesiredService { restarted_at: Some(ago(5)), ..service("app") }])
                     .with(Container { started_at: Some(ago(4)), ..container("app-1") })
+            ),
+            (
+                "a recreation was asked for",
+                Scene::declares([DesiredService { recreated_at: Some(ago(5)), ..service("app") }]).with(container("app-1"))
+            ),
+            (
+                "a recreation is fulfilled",
+                Scene::declares([DesiredService { recreated_at: Some(ago(5)), ..service("app") }])
+                    .with(Container { created_at: Some(ago(4)), ..container("app-1") })
             ),
             ("anonymous volumes are remembered", Scene::declares([service("app")]).with(with_volume)),
         ]

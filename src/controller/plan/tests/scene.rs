@@ -27,6 +27,7 @@ pub struct Scene {
     pub desired: Desired,
     pub snapshot: Snapshot,
     pub jobs: Vec<Job>,
+    pub inputs: BTreeMap<String, BuildInput>,
     pub registries: BTreeMap<String, RegistryView>,
     pub history: History,
     pub memory: Memory,
@@ -54,9 +55,12 @@ pub fn service(name: &str) -> DesiredService {
         },
         stop_grace: Duration::from_secs(10),
         pull: PullRule::Missing,
+        build: None,
         restarted_at: None,
+        recreated_at: None,
         retried_at: None,
         start_asked_at: None,
+        rebuild: None,
         pulled_at: None,
     }
 }
@@ -143,6 +147,7 @@ impl Scene {
             },
             snapshot: Snapshot { images, networks: [("net1".to_owned(), made)].into(), ..Snapshot::default() },
             jobs: vec![],
+            inputs: BTreeMap::new(),
             registries: BTreeMap::new(),
             history: History::default(),
             memory: Memory::default(),
@@ -193,8 +198,12 @@ impl Scene {
     }
 
     pub fn plan(&self) -> Plan {
-        let observed =
-            Observed { snapshot: Arc::new(self.snapshot.clone()), jobs: self.jobs.clone(), registries: self.registries.clone() };
+        let observed = Observed {
+            snapshot: Arc::new(self.snapshot.clone()),
+            jobs: self.jobs.clone(),
+            inputs: self.inputs.clone(),
+            registries: self.registries.clone(),
+        };
         plan(&self.desired, &observed, &self.history, &self.memory, noon())
     }
 

@@ -110,7 +110,8 @@ fn drift_is_mended_without_touching_processes_where_that_can_be() {
                 "it could not be attached again a moment ago",
                 app().with(detached()).change(|s| {
                     let message = "cannot connect container 1617 to network default: no free address".into();
-                    let obstacle = Obstacle { kind: FailureKind::Transient, message, tries: 1, since: ago(1), last_at: ago(1) };
+                    let obstacle =
+                        Obstacle { kind: FailureKind::Transient, message, tries: 1, since: ago(1), last_at: ago(1), input: None };
                     s.history.obstacles.insert("replica app-1".into(), obstacle);
                 })
             ),

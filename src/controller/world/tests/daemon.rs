@@ -12,8 +12,8 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use crate::clock::{Clock, TokioClock};
 use crate::docker::{Alive, ContainerLine, Engine, EngineInfo, Events, Result};
 use crate::model::{
-    Container, ContainerSpec, ContainerState, DockerRestart, EngineEvent, EngineFailure, EngineRun, EventCursor, EventKind,
-    FailureKind, Image, Network, NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec, labels,
+    BuildSpec, Container, ContainerSpec, ContainerState, DockerRestart, EngineEvent, EngineFailure, EngineRun, EventCursor,
+    EventKind, FailureKind, Image, Network, NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec, labels,
 };
 
 const BUFFER: usize = 256;
@@ -298,6 +298,9 @@ impl Engine for Daemon {
         unimplemented!()
     }
     async fn pull(&self, _: &str, _: Option<&str>, _: &tokio::sync::watch::Sender<Progress>) -> Result<Option<String>> {
+        unimplemented!()
+    }
+    async fn build(&self, _: &BuildSpec, _: &tokio::sync::watch::Sender<Progress>) -> Result<String> {
         unimplemented!()
     }
     async fn tag(&self, _: &str, _: &str) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Reading Compose's short and long forms.
 
+mod build;
 mod deploy;
 mod mounts;
 mod ports;

@@ -133,7 +133,7 @@ fn tmpfs_options(node: &Node) -> Option<TmpfsOptions> {
 }
 
 /// The path without `.`, `..`, doubled and trailing slashes.
-fn clean(path: &str) -> String {
+pub(super) fn clean(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {
@@ -153,7 +153,15 @@ pub(super) fn secrets(node: &Node) -> Option<Vec<FileMount>> {
 }
 
 fn secret(node: &Node) -> Option<FileMount> {
-    let at = |source: &str| format!("/run/secrets/{source}");
+    secret_at(node, |source| format!("/run/secrets/{source}"))
+}
+
+/// One of `build.secrets`: its target is the id that the Dockerfile knows it by.
+pub(super) fn secret_of_build(node: &Node) -> Option<FileMount> {
+    secret_at(node, |_| String::new())
+}
+
+fn secret_at(node: &Node, at: impl Fn(&str) -> String) -> Option<FileMount> {
     if let Value::String(source) = node.value {
         return Some(FileMount { target: at(source), source: source.clone(), ..FileMount::default() });
     }

@@ -180,6 +180,11 @@ pub(super) fn texts(node: &Node) -> Option<Vec<String>> {
     each(node, text).map(|texts| unique(texts, |text| text.split('=').next().unwrap_or_default().to_owned()))
 }
 
+/// Lists in which a `=` is no separator.
+pub(super) fn texts_as_they_are(node: &Node) -> Option<Vec<String>> {
+    each(node, text)
+}
+
 /// One text or a list of them.
 pub(super) fn text_or_texts(node: &Node) -> Option<Vec<String>> {
     if node.is_list() { texts(node) } else { word(node).map(|text| vec![text]) }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::super::{BlkioConfig, Dependency, Healthcheck, Hosts, Logging, Service, ServiceNetwork, Ulimit};
 use super::deploy::deploy;
 use super::scalars::*;
-use super::{mounts, ports, refuse};
+use super::{build, mounts, ports, refuse};
 use crate::crd::compose::{PullPolicy, keys};
-use crate::crd::decode::{Node, unsupported};
+use crate::crd::decode::{Node, field_path, unsupported};
 use crate::model::DependencyCondition;
 
 /// A service in its long form, without what other parts of the project imply.
@@ -18,6 +20,7 @@ pub(super) fn service(node: &Node) -> Option<Service> {
         profiles: fields.or_default("profiles", texts),
         annotations: fields.or_default("annotations", mapping),
         attach: fields.read("attach", flag),
+        build: fields.read("build", build::build),
         blkio_config: fields.read("blkio_config", blkio),
         cap_add: fields.or_default("cap_add", texts),
         cap_drop: fields.or_default("cap_drop", texts),
@@ -90,12 +93,11 @@ pub(super) fn service(node: &Node) -> Option<Service> {
         working_dir: fields.read("working_dir", word),
     };
     fields.finish();
+    if service.pull_policy == Some(PullPolicy::Build) && node.value.get("build").is_none_or(Value::is_null) {
+        let path = field_path(&node.path, "pull_policy");
+        node.sink.error(&path, "build needs a build section that says how");
+    }
     Some(service)
-}
-
-/// Lists in which a `=` is no separator.
-fn texts_as_they_are(node: &Node) -> Option<Vec<String>> {
-    each(node, text)
 }
 
 fn image(node: &Node) -> Option<String> {
@@ -119,10 +121,9 @@ fn pull_policy(node: &Node) -> Option<PullPolicy> {
     match PullPolicy::read(&word) {
         Some(Ok(policy)) => Some(policy),
         Some(Err(error)) => node.fail(error),
-        None if word == "build" => node.fail(unsupported("pull_policy build", "build the image and write its name in image")),
         None if word == "refresh" => node.fail(unsupported("pull_policy refresh", "use daily, weekly or every_<duration>")),
         None => node.fail(format!(
-            "must be always, missing, if_not_present, never, daily, weekly or every_<duration> (every_12h), not {word:?}"
+            "must be always, missing, if_not_present, never, build, daily, weekly or every_<duration> (every_12h), not {word:?}"
         )),
     }
 }
@@ -175,7 +176,7 @@ fn expose(node: &Node) -> Option<Vec<String>> {
     each(node, entry).map(|items| unique(items, Clone::clone))
 }
 
-fn extra_hosts(node: &Node) -> Option<Hosts> {
+pub(super) fn extra_hosts(node: &Node) -> Option<Hosts> {
     let bare = |ip: &str| ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).unwrap_or(ip).to_owned();
     let mut hosts = Hosts::default();
     let mut add = |node: &Node, host: &str, ips: Vec<String>| {
@@ -258,7 +259,7 @@ fn service_network(node: &Node) -> Option<ServiceNetwork> {
     Some(network)
 }
 
-fn ulimits(node: &Node) -> Option<BTreeMap<String, Ulimit>> {
+pub(super) fn ulimits(node: &Node) -> Option<BTreeMap<String, Ulimit>> {
     Some(node.entries()?.iter().filter_map(|(name, node)| Some(((*name).to_owned(), ulimit(node)?))).collect())
 }
 

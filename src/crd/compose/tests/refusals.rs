@@ -14,7 +14,6 @@ fn check(table: &[(&str, &str, &str)]) {
 #[test]
 fn valid_keys_that_are_not_supported_are_refused_by_name() {
     check(&[
-        ("build: .", ".build", "build is not supported yet by evenkeel: build the image"),
         ("env_file: .env", ".env_file", "env_file is not supported yet by evenkeel"),
         ("extends: {service: x}", ".extends", "not supported yet"),
         ("develop: {watch: []}", ".develop", "not supported yet"),
@@ -22,7 +21,7 @@ fn valid_keys_that_are_not_supported_are_refused_by_name() {
         ("deploy: {placement: {constraints: [a]}}", ".deploy.placement", "placement is not supported yet"),
         ("deploy: {mode: global}", ".deploy.mode", "deploy.mode global is not supported yet"),
         ("deploy: {restart_policy: {delay: 5s}}", ".deploy.restart_policy.delay", "spec.recovery.backoff"),
-        ("pull_policy: build", ".pull_policy", "pull_policy build is not supported yet"),
+        ("pull_policy: build", ".pull_policy", "build needs a build section that says how"),
         ("pull_policy: refresh", ".pull_policy", "pull_policy refresh is not supported yet"),
         ("blkio_config: {weight_device: []}", ".blkio_config.weight_device", "not supported yet"),
         ("volumes: [{type: npipe, target: /a}]", ".volumes[0].type", "a mount of type npipe is not supported yet"),

@@ -1,4 +1,4 @@
-//! Notices that something changed in a folder, without saying what: a scan finds that out.
+//! Notices that something changed in a folder, without saying what: another look finds that out.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,15 +15,24 @@ const QUIET: Duration = Duration::from_millis(200);
 /// And at the latest after this long, if changes do not end.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// Watches a folder, its subfolders, and its place in its parent, for as long as it lives.
+/// Watches a folder, what is below it, and its place in its parent, for as long as it lives.
 pub struct Watch {
     changed: Arc<Notify>,
     _watcher: Option<RecommendedWatcher>,
 }
 
 impl Watch {
-    /// Watches what is there now. What cannot be watched is left to the slow rescan; why is returned.
+    /// Watches what is there now, all subfolders included. What cannot be watched is left to the slow rescan; why is returned.
     pub fn start(root: &Path) -> (Self, Option<String>) {
+        Self::of(root, |watcher| watcher.watch(root, RecursiveMode::Recursive))
+    }
+
+    /// The same with these subfolders only, for one that holds many that do not matter.
+    pub fn start_with(root: &Path, folders: &[PathBuf]) -> (Self, Option<String>) {
+        Self::of(root, |watcher| folders.iter().try_for_each(|folder| watcher.watch(folder, RecursiveMode::NonRecursive)))
+    }
+
+    fn of(root: &Path, watch: impl FnOnce(&mut RecommendedWatcher) -> notify::Result<()>) -> (Self, Option<String>) {
         let changed = Arc::new(Notify::new());
         let (tell, place) = (Arc::clone(&changed), root.to_owned());
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
@@ -32,7 +41,12 @@ impl Watch {
                 tell.notify_one();
             }
         });
-        match watcher.and_then(|mut watcher| watch(&mut watcher, root).map(|()| watcher)) {
+        let watching = |mut watcher: RecommendedWatcher| {
+            // Its name in the parent is all that changes when a link is pointed elsewhere or the folder is replaced.
+            let place = root.parent().map(|parent| watcher.watch(parent_or_here(parent), RecursiveMode::NonRecursive));
+            watch(&mut watcher).and(place.unwrap_or(Ok(()))).map(|()| watcher)
+        };
+        match watcher.and_then(watching) {
             Ok(watcher) => (Self { changed, _watcher: Some(watcher) }, None),
             Err(error) => (Self { changed, _watcher: None }, Some(error.to_string())),
         }
@@ -43,15 +57,6 @@ impl Watch {
         self.changed.notified().await;
         let latest = Instant::now() + LONGEST;
         while timeout_at(latest.min(Instant::now() + QUIET), self.changed.notified()).await.is_ok() {}
-    }
-}
-
-fn watch(watcher: &mut RecommendedWatcher, root: &Path) -> notify::Result<()> {
-    watcher.watch(root, RecursiveMode::Recursive)?;
-    // Its name in the parent is all that changes when a link is pointed elsewhere or the folder is replaced.
-    match root.parent() {
-        Some(parent) => watcher.watch(parent_or_here(parent), RecursiveMode::NonRecursive),
-        None => Ok(()),
     }
 }
 

@@ -1,0 +1,96 @@
+//! `build` in each of its forms, and what is said when it is wrong.
+
+use serde_json::{Value, json};
+
+use super::{Project, errors, service, spec};
+
+/// What is written for `build`, and what `docker compose config` prints.
+fn reads_as(table: &[(&str, Value)]) {
+    for (yaml, expected) in table {
+        let project = Project::read("proj", &service(&format!("build: {yaml}")))
+            .unwrap_or_else(|errors| panic!("{yaml}: {}", crate::crd::list_errors(&errors)));
+        let web = serde_json::to_value(&project.services["web"]).unwrap();
+        assert_eq!(&web["build"], expected, "{yaml}");
+    }
+}
+
+/// What is written for `build`, the path of the one error from there, and a part of what it says.
+fn refuses(table: &[(&str, &str, &str)]) {
+    for (yaml, path, says) in table {
+        let errors = errors(&service(&format!("build: {yaml}")));
+        let path = format!("spec.services.web.build{path}: ");
+        assert!(errors.len() == 1 && errors[0].starts_with(&path) && errors[0].contains(says), "{yaml}: {errors:?}");
+    }
+}
+
+/// The long form with these keys besides the context.
+fn with(keys: Value) -> Value {
+    let mut build = json!({"context": "/src", "dockerfile": "Dockerfile"});
+    for (key, value) in keys.as_object().unwrap() {
+        build[key] = value.clone();
+    }
+    build
+}
+
+#[test]
+fn every_form_reads_as_compose_reads_it() {
+    reads_as(&[
+        ("/src", with(json!({}))),
+        ("/src/./web/../", with(json!({}))),
+        ("{context: /src}", with(json!({}))),
+        ("{context: /src, dockerfile: deploy/Dockerfile}", with(json!({"dockerfile": "deploy/Dockerfile"}))),
+        ("{dockerfile_inline: FROM scratch}", json!({"dockerfile_inline": "FROM scratch"})),
+        ("{context: /src, args: [A=1, B, 'C=x=y']}", with(json!({"args": {"A": "1", "B": null, "C": "x=y"}}))),
+        ("{context: /src, args: {A: 1, B: , C: true}}", with(json!({"args": {"A": "1", "B": null, "C": "true"}}))),
+        ("{context: /src, labels: [a=b, c]}", with(json!({"labels": {"a": "b", "c": ""}}))),
+        ("{context: /src, cache_from: web}", with(json!({"cache_from": ["web"]}))),
+        ("{context: /src, cache_from: [a, 'type=registry,ref=b']}", with(json!({"cache_from": ["a", "type=registry,ref=b"]}))),
+        ("{context: /src, no_cache: true, pull: true}", with(json!({"no_cache": true, "pull": true}))),
+        ("{context: /src, network: host, target: run}", with(json!({"network": "host", "target": "run"}))),
+        ("{context: /src, platforms: [linux/arm64]}", with(json!({"platforms": ["linux/arm64"]}))),
+        ("{context: /src, shm_size: 64m}", with(json!({"shm_size": "67108864"}))),
+        ("{context: /src, extra_hosts: ['db:10.0.0.1']}", with(json!({"extra_hosts": ["db=10.0.0.1"]}))),
+        ("{context: /src, ulimits: {nofile: 9}}", with(json!({"ulimits": {"nofile": 9}}))),
+        ("{context: /src, tags: [a, 'b:2']}", with(json!({"tags": ["a", "b:2"]}))),
+        ("{context: /src, ssh: [default, 'git=/run/agent']}", with(json!({"ssh": ["default", "git=/run/agent"]}))),
+        ("{context: /src, ssh: {default: , git: /run/agent}}", with(json!({"ssh": ["default", "git=/run/agent"]}))),
+    ]);
+}
+
+#[test]
+fn its_secrets_are_declared_like_those_of_containers() {
+    let yaml = "{services: {web: {build: {context: /src, secrets: [a, {source: a, target: npm}]}}}, secrets: {a: {file: /a}}}";
+    let project = serde_json::to_value(Project::read("proj", &spec(yaml)).unwrap()).unwrap();
+    let secrets = &project["services"]["web"]["build"]["secrets"];
+    assert_eq!((&secrets[0]["source"], &secrets[1]["target"]), (&json!("a"), &json!("npm")));
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_place() {
+    refuses(&[
+        (".", "", "\".\" is a relative path: a Deployment has no folder to start from"),
+        ("{context: ./src}", ".context", "is a relative path"),
+        ("https://github.com/a/b.git", "", "a context that is a URL is not supported yet by evenkeel: clone it"),
+        ("{context: 'git@github.com:a/b.git#main'}", ".context", "a context that is a URL"),
+        ("{context: 'service:base'}", ".context", "a context that is an image"),
+        ("{dockerfile: Dockerfile}", "", "context is required"),
+        ("{context: /src, dockerfile: a, dockerfile_inline: b}", ".dockerfile", "exclude each other"),
+        ("{context: /src, platforms: [linux/amd64, linux/arm64]}", ".platforms", "several platforms is not supported yet"),
+        ("{context: /src, cache_from: ['type=local,src=a']}", ".cache_from", "write the reference of an image"),
+        ("{context: /src, ssh: ['git=agent']}", ".ssh[0]", "is a relative path"),
+        ("{context: /src, tag: [a]}", ".tag", "did you mean"),
+        ("{context: /src, args: 5}", ".args", "must be a map, or a list of KEY=value"),
+        ("5", "", "must be a map, found a number"),
+    ]);
+    for key in ["additional_contexts", "cache_to", "entitlements", "isolation", "privileged", "provenance", "sbom"] {
+        let yaml = format!("{{context: /src, {key}: x}}");
+        refuses(&[(&yaml, &format!(".{key}"), &format!("{key} is not supported yet by evenkeel"))]);
+    }
+}
+
+#[test]
+fn arguments_are_not_shown_by_debug() {
+    let project = Project::read("proj", &service("build: {context: /src, args: {TOKEN: hunter2}}")).unwrap();
+    let shown = format!("{:?}", project.services["web"].build);
+    assert!(shown.contains("TOKEN") && !shown.contains("hunter2"), "{shown}");
+}
