@@ -21,6 +21,7 @@ const PROBE_AFTER_THAW: Duration = Duration::from_millis(500);
 impl Machine {
     /// Starts a container. One that runs already is no error.
     pub(super) fn start(&mut self, id: &str) -> Result<()> {
+        self.look_networks_up(id);
         let unit = self.containers.get(id).ok_or_else(|| gone(id))?;
         let name = unit.seen.name.clone();
         match unit.seen.state {
@@ -44,6 +45,16 @@ impl Machine {
                 }
                 Err(failure(kind, format!("cannot start container {name}: {message}")))
             }
+        }
+    }
+
+    /// Until a container has run its networks are known by name alone: one that was made anew since will do.
+    fn look_networks_up(&mut self, id: &str) {
+        let Self { containers, networks, .. } = self;
+        let Some(unit) = containers.get_mut(id).filter(|unit| unit.run == 0) else { return };
+        for (name, (known, _)) in &mut unit.endpoints {
+            let found = networks.values().find(|network| network.name == *name).filter(|_| !networks.contains_key(known));
+            found.iter().for_each(|network| known.clone_from(&network.id));
         }
     }
 

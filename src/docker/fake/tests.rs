@@ -265,6 +265,23 @@ async fn two_networks_may_have_one_name_and_then_nothing_starts_in_them_nor_in_a
     engine.stop_container(&id, 1).await.unwrap();
     engine.remove_network(&one).await.unwrap();
     assert_eq!(kind(engine.start_container(&id).await), FailureKind::NetworkMissing);
+    engine.create_network(&net).await.unwrap();
+    assert_eq!(kind(engine.start_container(&id).await), FailureKind::NetworkMissing, "it knows the id of the old one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_never_ran_finds_its_network_by_name() {
+    let engine = engine();
+    let net = NetworkSpec { name: "net".to_owned(), ..Default::default() };
+    let old = engine.create_network(&net).await.unwrap();
+    let attachment = NetworkAttachment { network: "default".to_owned(), ..Default::default() };
+    let spec = ContainerSpec { network: NetworkMode::Networks, networks: vec![attachment], ..spec("a") };
+    let id = engine.create_container(&spec, &BTreeMap::from([("default".to_owned(), old.clone())])).await.unwrap();
+    engine.remove_network(&old).await.unwrap();
+    assert_eq!(kind(engine.start_container(&id).await), FailureKind::NetworkMissing);
+    let new = engine.create_network(&net).await.unwrap();
+    engine.start_container(&id).await.unwrap();
+    assert_eq!(engine.container("a").unwrap().networks["net"].network_id, new);
 }
 
 #[tokio::test(start_paused = true)]
