@@ -30,6 +30,9 @@ pub mod preview;
 pub mod status;
 pub mod world;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;

@@ -1,0 +1,188 @@
+//! The host of a story: a fake engine, a data folder, and an operator that can be killed and started again.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{SharedClock, TokioClock};
+use crate::controller::world::{World, WorldOptions};
+use crate::controller::{Controller, Options};
+use crate::docker::fake::{Behaviour, FakeEngine, FakeImage, Life as Run};
+use crate::model::{FailureKind, HealthStatus, RecoveryMode};
+use crate::registry::Registry;
+use crate::store::{Kind, Store};
+
+use super::story::Work;
+use super::wire::{Watch, Wire};
+
+const RESYNC: Duration = Duration::from_secs(30);
+
+/// An operator.
+pub struct Operator {
+    pub controller: Arc<Controller>,
+    pub registry: Registry,
+    pub dead: CancellationToken,
+    stopping: CancellationToken,
+    work: Vec<JoinHandle<()>>,
+    folder: TempDir,
+}
+
+/// The host.
+pub struct Rig {
+    pub engine: FakeEngine,
+    pub clock: SharedClock,
+    pub watch: Arc<Watch>,
+    operator: Option<Operator>,
+    /// What the operator before left on disk, and what of it could be read.
+    left: Option<(TempDir, Vec<Value>)>,
+    /// Folders of those that were killed: they may be written to still.
+    graves: Vec<TempDir>,
+}
+
+/// Runs a story in a runtime of its own: time is paused, and writes are made one after the other, so that it can be repeated.
+pub fn play<T>(story: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().start_paused(true).max_blocking_threads(1).build().unwrap();
+    let result = runtime.block_on(story);
+    // Whoever hangs in a call hangs for ever.
+    runtime.shutdown_background();
+    result
+}
+
+impl Rig {
+    /// A host with all images on it, and nothing else.
+    pub fn new(seed: u64) -> Self {
+        let clock: SharedClock = Arc::new(TokioClock::starting_at("2026-01-01T00:00:00Z".parse().unwrap()));
+        let engine = FakeEngine::new(clock.clone(), seed);
+        for work in Work::ALL {
+            let image = FakeImage::new(&work.image(), 1);
+            let image = if work == Work::Data { image.with_volume("/data") } else { image };
+            engine.publish(&image);
+            if work != Work::Remote {
+                engine.add_image(image);
+            }
+            engine.behave(&work.image(), behaviour(work));
+        }
+        Self { engine, clock, watch: Arc::default(), operator: None, left: None, graves: vec![] }
+    }
+
+    /// The operator, if there is one now.
+    pub fn operator(&self) -> Option<&Operator> {
+        self.operator.as_ref()
+    }
+
+    /// Starts an operator on what the one before left. All that could be read then has to be there.
+    pub fn start_operator(&mut self) {
+        if self.operator.is_some() {
+            return;
+        }
+        let (folder, written) = self.left.take().unwrap_or_else(|| (folder(), vec![]));
+        let (store, opened) = Store::open(folder.path(), self.clock.clone()).unwrap();
+        let found = readable(&store);
+        if found != written || opened.repaired.is_some() || opened.rebuilt.is_some() {
+            self.watch.notes().broken.push(format!("an acknowledged write was lost: {opened:?}, {written:#?} became {found:#?}"));
+        }
+        let registry = Registry::new(store, self.clock.clone());
+        let dead = CancellationToken::new();
+        let engine = Arc::new(Wire {
+            engine: self.engine.clone(),
+            registry: registry.clone(),
+            clock: self.clock.clone(),
+            watch: self.watch.clone(),
+            dead: dead.clone(),
+        });
+        let options = WorldOptions { resync: RESYNC, ..WorldOptions::default() };
+        let world = World::new(engine.clone(), registry.clone(), self.clock.clone(), options);
+        let options = Options { instance: "default".into(), bound: RecoveryMode::Auto, resync: RESYNC, manifests: None };
+        let controller = Controller::new(engine, world.clone(), registry.clone(), self.clock.clone(), options);
+        let stopping = CancellationToken::new();
+        let (run, stop) = (controller.clone(), stopping.clone());
+        let work = vec![tokio::spawn(async move { run.run(stop).await.unwrap() }), tokio::spawn(world.run(stopping.clone()))];
+        self.operator = Some(Operator { controller, registry, dead, stopping, work, folder });
+    }
+
+    /// SIGKILL: what is on disk in this moment is what is left.
+    pub async fn kill_operator(&mut self) {
+        let Some(operator) = self.operator.take() else { return };
+        operator.dead.cancel();
+        // In the thread of all writes: between two of them.
+        let store = operator.registry.store().clone();
+        let from = operator.folder.path().to_owned();
+        let left = tokio::task::spawn_blocking(move || (copy(&from), readable(&store)));
+        self.left = Some(left.await.unwrap());
+        // What is left of it ends by itself, or hangs; nothing of that gets anywhere.
+        operator.stopping.cancel();
+        self.graves.push(operator.folder);
+    }
+
+    /// SIGTERM: turns under way are finished.
+    pub async fn stop_operator(&mut self) {
+        let Some(operator) = &mut self.operator else { return };
+        operator.stopping.cancel();
+        for work in operator.work.drain(..) {
+            if tokio::time::timeout(Duration::from_secs(10), work).await.is_err() {
+                break;
+            }
+        }
+        self.kill_operator().await;
+    }
+}
+
+/// All that was acknowledged: objects without what a status write changes.
+fn readable(store: &Store) -> Vec<Value> {
+    let kinds = [Kind::Deployment, Kind::Hold];
+    let objects = kinds.into_iter().flat_map(|kind| store.list(kind, None).unwrap().items);
+    let main = |object: Arc<Value>| {
+        let mut object = (*object).clone();
+        object["status"] = Value::Null;
+        object["metadata"]["resourceVersion"] = Value::Null;
+        object
+    };
+    objects.map(main).collect()
+}
+
+/// In memory: a story is about order, not about disks.
+fn folder() -> TempDir {
+    let shared = Path::new("/dev/shm");
+    if shared.is_dir() { TempDir::new_in(shared) } else { TempDir::new() }.unwrap()
+}
+
+fn copy(from: &Path) -> TempDir {
+    let to = folder();
+    copy_into(from, to.path());
+    to
+}
+
+fn copy_into(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (path, to) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            std::fs::create_dir(&to).unwrap();
+            copy_into(&path, &to);
+        } else {
+            std::fs::copy(&path, &to).unwrap();
+        }
+    }
+}
+
+fn behaviour(work: Work) -> Behaviour {
+    let second = Duration::from_secs(1);
+    match work {
+        Work::Plain | Work::Data | Work::Remote => Behaviour::forever(),
+        Work::Slow => Behaviour::forever().stopping(3 * second, 0),
+        Work::Deaf => Behaviour::forever().ignoring_stop(),
+        Work::Probed => Behaviour::forever().with_health(&[(2 * second, HealthStatus::Healthy)]),
+        Work::Job => Behaviour::exits(2 * second, 0),
+        Work::Flaky => {
+            let fails = Run::Exits { after: second, code: 1 };
+            Behaviour::lives(vec![fails, fails, Run::Forever])
+        }
+        Work::Loop => Behaviour::exits(second, 1),
+        Work::Broken => Behaviour::cannot_start(FailureKind::StartFailed, "exec: \"app\": not found"),
+    }
+}
