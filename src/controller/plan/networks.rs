@@ -32,7 +32,10 @@ fn find(planner: &mut Planner<'_>, slots: &Slots<'_>, spec: &NetworkSpec) -> Res
         let missing = WaitReason::Obstacle { reason: Reason::NetworkMissing, message };
         return named.first().map(|network| NetworkRef::Id(network.id.clone())).ok_or(missing);
     }
-    named.sort_by_key(|network| (!owns(planner.desired, &network.labels), network.id.clone()));
+    named.sort_by_key(|network| (!owns(planner.desired, &network.labels), !is_in_use(planner, network), network.id.clone()));
+    if let Some(wait) = made_twice(planner, &named) {
+        return Err(wait);
+    }
     match named.first() {
         Some(network) if !owns(planner.desired, &network.labels) => {
             let id = network.id.get(..12).unwrap_or(&network.id);
@@ -57,9 +60,36 @@ fn create(planner: &mut Planner<'_>, spec: &NetworkSpec, cause: Cause, after: Ve
     Ok(NetworkRef::Made(planner.act(Op::CreateNetwork(Box::new(spec.clone())), subject, cause, after)))
 }
 
+/// An operator that was killed, or got no answer, while it made a network has made another since. Nothing can be started on one
+/// of two of the same name: those that nothing is on are removed first.
+fn made_twice(planner: &mut Planner<'_>, named: &[&Network]) -> Option<WaitReason> {
+    let ours = named.iter().filter(|network| owns(planner.desired, &network.labels));
+    let spare: Vec<&&Network> = ours.skip(1).filter(|network| !is_in_use(planner, network)).collect();
+    let name = &spare.first()?.name;
+    let subject = Subject::Network(name.clone());
+    if let Some((wait, until)) = planner.obstacle(&subject) {
+        planner.plan.wake(until);
+        return Some(wait);
+    }
+    for network in &spare {
+        planner.act(Op::RemoveNetwork { id: network.id.clone() }, subject.clone(), Cause::Unfinished, vec![]);
+    }
+    let message = format!("network {name} was made more than once; what nothing is on is removed");
+    Some(WaitReason::Obstacle { reason: Reason::EngineError, message })
+}
+
+fn is_in_use(planner: &Planner<'_>, network: &Network) -> bool {
+    planner.snapshot.containers.values().any(|container| is_on(container, network))
+}
+
+/// Whether a container is known to be on a network. One that never ran is on it by name alone.
+fn is_on(container: &Container, network: &Network) -> bool {
+    container.networks.values().any(|attached| attached.network_id == network.id)
+}
+
 /// Who keeps a network from being made anew: somebody else's container on it, or one of ours that is not to be touched.
 fn in_the_way(planner: &Planner<'_>, slots: &Slots<'_>, old: &Network) -> Option<WaitReason> {
-    let on_it = |container: &&Container| container.networks.values().any(|attached| attached.network_id == old.id);
+    let on_it = |container: &&Container| is_on(container, old);
     planner.snapshot.containers.values().map(AsRef::as_ref).filter(on_it).find_map(|container| {
         if !slots.all().any(|ours| ours.id == container.id) {
             let holder = format!(

@@ -18,6 +18,15 @@ fn healthy(mut container: Container, status: HealthStatus) -> Container {
     container
 }
 
+/// Networks of the same name beside the one that is there.
+fn twice(scene: Scene, ids: &[&str]) -> Scene {
+    scene.change(|s| {
+        let made = s.snapshot.networks["net1"].clone();
+        let another = |id: &&str| ((*id).to_owned(), Network { id: (*id).to_owned(), ..made.clone() });
+        s.snapshot.networks.extend(ids.iter().map(another));
+    })
+}
+
 #[test]
 fn what_is_declared_and_not_there_is_made_in_order() {
     use DependencyCondition::{ServiceCompletedSuccessfully, ServiceHealthy, ServiceStarted};
@@ -40,6 +49,8 @@ fn what_is_declared_and_not_there_is_made_in_order() {
         "bring_up",
         [
             ("nothing there, a network and a volume to make", two().change(|s| s.snapshot.networks.clear()).change(volume)),
+            ("the network was made twice: an operator was killed while it made it", twice(two(), &["net0", "net2"])),
+            ("the network was made twice, and one is in use", twice(two(), &["net0"]).with(container("db-1"))),
             ("converged", two().with(container("db-1")).with(container("app-1"))),
             (
                 "three replicas, one missing",
