@@ -109,7 +109,7 @@ pub(super) fn give_back(
     }
 }
 
-/// Plans a graceful stop, unless one is under way.
+/// Plans a graceful stop, unless one is under way or has failed a moment ago: it is a job, whose end calls for the next turn.
 pub(super) fn stop(
     planner: &mut Planner<'_>,
     service: &DesiredService,
@@ -123,8 +123,12 @@ pub(super) fn stop(
         planner.wait_replica(replica, WaitReason::Stopping, None);
         return;
     }
+    let subject = Subject::Replica(replica.clone());
+    if let Some((wait, until)) = planner.obstacle_to_stop(&subject) {
+        return planner.wait(subject, wait, Some(until));
+    }
     let op = Op::Stop { target: existing(container), grace: service.stop_grace.as_secs(), reason };
-    planner.act(op, Subject::Replica(replica.clone()), cause, after);
+    planner.act(op, subject, cause, after);
 }
 
 /// A container that exists, as a target.

@@ -149,6 +149,13 @@ impl<'a> Planner<'a> {
         (self.now < due).then(|| (obstacle_reason(subject, obstacle), due))
     }
 
+    /// The same for a stop: people wait for it, and nothing but the engine can be in its way.
+    fn obstacle_to_stop(&self, subject: &Subject) -> Option<(WaitReason, Timestamp)> {
+        let (wait, due) = self.obstacle(subject)?;
+        let due = due.min(later(self.history.obstacles.get(&subject.to_string())?.last_at, TRANSIENT_CAP));
+        (self.now < due).then_some((wait, due))
+    }
+
     fn obstacle_due(&self, subject: &Subject, obstacle: &Obstacle) -> Timestamp {
         let tries = obstacle.tries.saturating_add(1);
         let mut delay = recovery::delay(&self.desired.recovery, tries, &self.seed(&subject.to_string()));

@@ -6,6 +6,14 @@ fn app() -> Scene {
     Scene::declares([service("app")])
 }
 
+/// Held while it runs; its stop was tried before.
+fn refused(tries: u32, last_at: jiff::Timestamp) -> Scene {
+    let message = "cannot stop container web-app-1: server error".into();
+    let obstacle = Obstacle { kind: FailureKind::Refused, message, tries, since: ago(60), last_at };
+    let held = app().with(container("app-1")).hold("", HoldState::Stopped, "Stopped");
+    held.change(|s| drop(s.history.obstacles.insert("replica app-1".into(), obstacle)))
+}
+
 #[test]
 fn what_is_held_is_not_started_and_what_is_suspended_is_not_touched() {
     use HoldState::{Stopped, Suspended};
@@ -21,6 +29,8 @@ fn what_is_held_is_not_started_and_what_is_suspended_is_not_touched() {
                     s.jobs.push(Job { kind, since: ago(2) });
                 })
             ),
+            ("held, and the engine refused the stop a moment ago", refused(1, ago(1))),
+            ("held, and the engine refuses the stop again and again", refused(7, ago(6))),
             ("held after it crashed", app().ended("app-1", 1, 0, Verdict::OwnAccord).hold("app-1", Stopped, "ExternalStop")),
             (
                 "held and not there: nothing is made, no network either",
