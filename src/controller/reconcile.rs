@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::runtime::controller::Action as Requeue;
 use tracing::{Instrument, debug, info_span, warn};
 
@@ -21,6 +22,9 @@ const CIRCLING_CAP: Duration = Duration::from_secs(5);
 
 /// When to look again at a start, while the engine has not answered for the first time: what was known before stays as it is.
 const FIRST_LOOK: Duration = Duration::from_millis(200);
+
+/// Pause when the moment has passed that a plan waits for: what should have come then is late, and haste does not bring it.
+const OVERDUE: Duration = Duration::from_millis(100);
 
 /// How long a Hold that ended by itself can still be read; twice what the decision table takes at most.
 const ENDED_HOLD_STAYS: Duration = Duration::from_secs(60);
@@ -128,7 +132,7 @@ impl Controller {
     /// Removes Holds that ended by themselves, a while later: an outside stop that fell into one is still being judged.
     async fn remove_ended_holds(&self, desired: &Desired) -> Result<(), Failure> {
         let now = self.clock.now();
-        let over = |until: jiff::Timestamp| until.saturating_add(ENDED_HOLD_STAYS).is_ok_and(|gone| gone <= now);
+        let over = |until: Timestamp| until.saturating_add(ENDED_HOLD_STAYS).is_ok_and(|gone| gone <= now);
         if desired.holds.iter().filter_map(|hold| hold.until).any(over) {
             self.registry.lift_ended(&desired.key).await?;
         }
@@ -204,13 +208,7 @@ impl Controller {
         let mut repeats = self.repeats.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if !acted {
             repeats.remove(key);
-            return match plan.wake_at {
-                Some(at) => {
-                    let wait = Duration::try_from(at.duration_since(self.clock.now())).unwrap_or_default();
-                    Requeue::requeue(wait.min(self.options.resync))
-                }
-                None => Requeue::requeue(self.options.resync),
-            };
+            return Requeue::requeue(pause_before(plan.wake_at, self.clock.now(), self.options.resync));
         }
         let text = plan.to_string();
         let (last, times) = repeats.entry(key.clone()).or_default();
@@ -239,6 +237,13 @@ impl Controller {
     }
 }
 
+/// How long to wait for the moment a plan asks for, at most until the resync.
+fn pause_before(wake_at: Option<Timestamp>, now: Timestamp, resync: Duration) -> Duration {
+    let Some(at) = wake_at else { return resync };
+    let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+    if wait.is_zero() { OVERDUE } else { wait.min(resync) }
+}
+
 /// Failure inside a turn, before it is given its key.
 pub(super) enum Failure {
     /// The store did not do it.
@@ -259,5 +264,20 @@ impl From<crate::registry::RegistryError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_that_has_passed_is_not_waited_for_in_a_hurry() {
+        let now: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        let pause = |millis: i64| {
+            pause_before(Some(now + jiff::SignedDuration::from_millis(millis)), now, Duration::from_secs(30)).as_millis()
+        };
+        assert_eq!([-5_000, 0, 1, 2_000, 60_000].map(pause), [100, 100, 1, 2_000, 30_000]);
+        assert_eq!(pause_before(None, now, Duration::from_secs(30)), Duration::from_secs(30));
     }
 }
