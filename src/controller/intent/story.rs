@@ -248,10 +248,8 @@ impl Story {
                 container.exit_code = 0;
                 container.error.clear();
             }
-            "die" => {
-                if self.containers[id].state != ContainerState::Exited {
-                    self.end(id, attribute.unwrap().1.parse().unwrap());
-                }
+            "die" if self.containers[id].state != ContainerState::Exited => {
+                self.end(id, attribute.unwrap().1.parse().unwrap());
             }
             "destroy" => drop(self.containers.remove(id)),
             _ => {}
