@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{SharedClock, TokioClock};
 use crate::controller::world::{World, WorldOptions};
-use crate::controller::{Controller, Options};
+use crate::controller::{Controller, InputChannels, Options};
 use crate::docker::fake::{Behaviour, FakeEngine, FakeImage, Life as Run};
 use crate::model::{FailureKind, HealthStatus, RecoveryMode};
 use crate::registry::Registry;
@@ -99,10 +100,16 @@ impl Rig {
         let options = WorldOptions { resync: RESYNC, ..WorldOptions::default() };
         let world = World::new(engine.clone(), registry.clone(), self.clock.clone(), options);
         let options = Options { instance: "default".into(), bound: RecoveryMode::Auto, resync: RESYNC, manifests: None };
-        let controller = Controller::new(engine, world.clone(), registry.clone(), self.clock.clone(), options);
+        // Nothing is built in these stories: nobody asks, and nobody answers.
+        let ((wishes, _), (_, news)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let inputs = InputChannels { wishes, news };
+        let controller = Controller::new(engine, world.clone(), registry.clone(), self.clock.clone(), options, inputs);
         let stopping = CancellationToken::new();
-        let (run, stop) = (controller.clone(), stopping.clone());
-        let work = vec![tokio::spawn(async move { run.run(stop).await.unwrap() }), tokio::spawn(world.run(stopping.clone()))];
+        let (run, stop, look) = (controller.clone(), stopping.clone(), stopping.clone());
+        let work = vec![
+            tokio::spawn(async move { run.run(stop).await.unwrap() }),
+            tokio::spawn(async move { world.run(look).await.unwrap() }),
+        ];
         self.operator = Some(Operator { controller, registry, dead, stopping, work, folder });
     }
 

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{SharedClock, Timestamp};
 use crate::docker::fake::FakeEngine;
 use crate::docker::{Alive, ContainerLine, Engine, EngineInfo, Events, Result};
 use crate::model::{
-    Container, ContainerSpec, DockerRestart, EngineRun, EventCursor, HoldView, Image, Key, Network, NetworkAttachment,
-    NetworkSpec, ReplicaId, Volume, VolumeSpec, labels,
+    BuildSpec, Container, ContainerSpec, DockerRestart, EngineRun, EventCursor, HoldView, Image, Key, Network, NetworkAttachment,
+    NetworkSpec, Progress, ReplicaId, Volume, VolumeSpec, labels,
 };
 use crate::registry::Registry;
 use crate::store::Kind;
@@ -242,8 +243,12 @@ impl Engine for Wire {
         self.through(self.engine.remove_volume(name)).await
     }
 
-    async fn pull(&self, image: &str, platform: Option<&str>) -> Result<()> {
-        self.through(self.engine.pull(image, platform)).await
+    async fn pull(&self, image: &str, platform: Option<&str>, progress: &watch::Sender<Progress>) -> Result<Option<String>> {
+        self.through(self.engine.pull(image, platform, progress)).await
+    }
+
+    async fn build(&self, spec: &BuildSpec, progress: &watch::Sender<Progress>) -> Result<String> {
+        self.through(self.engine.build(spec, progress)).await
     }
 
     async fn tag(&self, image_id: &str, reference: &str) -> Result<()> {

@@ -9,7 +9,7 @@ fn app() -> Scene {
 /// Held while it runs; its stop was tried before.
 fn refused(tries: u32, last_at: jiff::Timestamp) -> Scene {
     let message = "cannot stop container web-app-1: server error".into();
-    let obstacle = Obstacle { kind: FailureKind::Refused, message, tries, since: ago(60), last_at };
+    let obstacle = Obstacle { kind: FailureKind::Refused, message, tries, since: ago(60), last_at, input: None };
     let held = app().with(container("app-1")).hold("", HoldState::Stopped, "Stopped");
     held.change(|s| drop(s.history.obstacles.insert("replica app-1".into(), obstacle)))
 }
