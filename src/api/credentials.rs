@@ -107,7 +107,11 @@ pub fn served_url(data_dir: &Path) -> Option<String> {
 pub(super) fn write_url(data_dir: &Path, url: Option<&str>) -> Result<()> {
     let path = url_path(data_dir);
     let written = match url {
-        Some(url) => fs::write(&path, format!("{url}\n")),
+        _ if served_url(data_dir).as_deref() == url => Ok(()),
+        Some(url) => {
+            let draft = path.with_extension("url.new");
+            fs::write(&draft, format!("{url}\n")).and_then(|()| fs::rename(&draft, &path))
+        }
         None => fs::remove_file(&path).or_else(ignore_missing),
     };
     written.map_err(|source| file("write", &path, source))

@@ -112,7 +112,10 @@ impl Server {
         };
         let served = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok());
         let url = served.map(|address| local_url(address, settings.insecure_loopback));
-        credentials::write_url(&settings.data_dir, url.as_deref())?;
+        if let Err(error) = credentials::write_url(&settings.data_dir, url.as_deref()) {
+            // A convenience for `evenkeel kubeconfig`: containers are looked after without it.
+            tracing::warn!(error = %crate::telemetry::chain(&error), "writing down where the API is served failed");
+        }
         if settings.insecure_loopback {
             tracing::warn!(
                 "--insecure-loopback: EVERY user and EVERY process of this host can start and stop containers, which is to be root, \

@@ -81,6 +81,10 @@ impl Jobs {
         patience: Duration,
         work: impl Future<Output = Outcome> + Send + 'static,
     ) -> Option<Outcome> {
+        // The same call has not been answered yet: it is not made twice.
+        if self.lock().running.contains_key(&(key.clone(), kind.clone())) {
+            return None;
+        }
         let mut work = Box::pin(work);
         let done = tokio::time::timeout(patience, &mut work).await.ok();
         if done.is_none() {
@@ -139,9 +143,22 @@ impl Jobs {
         let _ = self.finished.send(id.0.clone());
     }
 
+    /// Forgets a Deployment that is gone: nobody asks for what its jobs bring any more.
+    pub fn forget(&self, key: &Key) {
+        let mut state = self.lock();
+        state.inbox.remove(key);
+        for (_, running) in state.running.extract_if(|(owner, _), _| owner == key) {
+            if let (JobKind::Pull(_) | JobKind::Build { .. }, Some(handle)) = (running.job.kind, running.handle) {
+                handle.abort();
+            }
+        }
+    }
+
     fn finish(&self, id: &(Key, JobKind), outcome: Outcome) {
         let mut state = self.lock();
-        state.running.remove(id);
+        if state.running.remove(id).is_none() {
+            return;
+        }
         state.inbox.entry(id.0.clone()).or_default().push(outcome);
         drop(state);
         // No receiver: the operator is going down.

@@ -34,8 +34,7 @@ pub mod world;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -43,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
 use crate::docker::Engine;
-use crate::model::{Key, RecoveryMode};
+use crate::model::{Key, Memory, RecoveryMode};
 use crate::registry::Registry;
 use crate::store::Store;
 
@@ -83,6 +82,8 @@ pub struct Controller {
     inputs: Inputs,
     registries: Registries,
     boot: Boot,
+    /// What must not be lost of Deployments and is not on disk yet, since that is full.
+    owed: Mutex<HashMap<Key, Memory>>,
     calls: Semaphore,
     /// The last plan of each Deployment that acted, and how often in a row it was the same: the brake on going in circles.
     repeats: Mutex<HashMap<Key, (String, u32)>>,
@@ -111,17 +112,37 @@ impl Controller {
             inputs: Inputs::new(inputs),
             clock,
             options,
+            owed: Mutex::default(),
             calls: Semaphore::new(CALLS_AT_ONCE),
             repeats: Mutex::default(),
         })
     }
 
+    /// Keeps what could not be written (`Some`), or knows that it has been.
+    fn owe(&self, key: &Key, memory: Option<Memory>) {
+        let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
+        match memory {
+            Some(memory) => owed.insert(key.clone(), memory),
+            None => owed.remove(key),
+        };
+    }
+
+    /// What could not be written yet of a Deployment.
+    fn owed(&self, key: &Key) -> Option<Memory> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    fn owes(&self, key: &Key) -> bool {
+        self.owed(key).is_some()
+    }
+
     /// Forgets what is kept in memory of a Deployment that is gone.
     fn forget(&self, key: &Key) {
+        self.owe(key, None);
         self.boot.forget(key);
         self.inputs.forget(key);
-        drop(self.jobs.take_finished(key));
-        self.repeats.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
+        self.jobs.forget(key);
+        self.repeats.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
     /// Reconciles until `shutdown`; turns under way are finished, containers are left running.

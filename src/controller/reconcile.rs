@@ -111,7 +111,8 @@ impl Controller {
         let _span = info_span!("load").entered();
         let Some(object) = self.store.get(Kind::Deployment, key)? else { return Ok(None) };
         let object = serde_json::from_value((*object).clone()).map_err(Failure::Unreadable)?;
-        Ok(Some(Loaded { object, history: self.store.history(key)?, memory: self.store.memory(key)? }))
+        let memory = self.owed(key).map_or_else(|| self.store.memory(key), Ok)?;
+        Ok(Some(Loaded { object, history: self.store.history(key)?, memory }))
     }
 
     /// What should be, or what is wrong with the object.
@@ -224,12 +225,24 @@ impl Controller {
 
     /// Tells people, or says in the log that it could not.
     pub(super) async fn tell(&self, desired: &Desired, reason: Reason, severity: Severity, message: String) {
+        self.tell_of(desired, reason, severity, message, crate::telemetry::trace_id()).await;
+    }
+
+    /// The same of something that happened in another trace than this turn's.
+    pub(super) async fn tell_of(
+        &self,
+        desired: &Desired,
+        reason: Reason,
+        severity: Severity,
+        message: String,
+        trace_id: Option<String>,
+    ) {
         let happening = crate::model::Happening {
             about: crate::model::About::Deployment(desired.key.clone(), Some(desired.uid.clone())),
             reason,
             severity,
             message,
-            trace_id: crate::telemetry::trace_id(),
+            trace_id,
         };
         if let Err(error) = self.store.tell(happening).await {
             warn!(deployment = %desired.key, %error, "writing an Event failed");

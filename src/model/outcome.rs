@@ -15,6 +15,8 @@ pub struct Outcome {
     pub result: ActionResult,
     /// How long the call took.
     pub took: Duration,
+    /// The trace that has the call's span, where traces are made.
+    pub trace_id: Option<String>,
 }
 
 /// What came of an action.

@@ -102,6 +102,18 @@ fn check_format(text: Option<&str>) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidData, message))
 }
 
+/// Whether a line without an end was torn off while it was written: text, perhaps cut within a character, and then perhaps
+/// zeros, which a file system shows where it had made room and not written yet.
+fn is_torn(line: &[u8]) -> bool {
+    let written = line.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let written = &line[..written];
+    let text = match std::str::from_utf8(written) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none(),
+    };
+    text && !written.contains(&0)
+}
+
 impl Contents {
     fn damaged(&mut self, lines: Vec<&[u8]>) {
         self.damaged += lines.len();
@@ -113,7 +125,7 @@ impl Contents {
         let Some(last) = lines.last() else { return };
         let ended = last.ends_with(b"\n");
         let text = lines.iter().all(|line| std::str::from_utf8(line).is_ok_and(|line| !line.contains('\0')));
-        if lines.len() == 1 && !ended && text {
+        if lines.len() == 1 && !ended && is_torn(last) {
             return;
         }
         // A line end may have been damaged too: the starts of lines count as well.
@@ -254,4 +266,21 @@ impl Journal {
 /// Makes a rename in a file's folder durable.
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_crash_tore_off_is_told_from_what_was_damaged() {
+        for torn in ["{\"seq\":7,\"row", "{\"seq\":7,\"text\":\"fü"] {
+            for cut in 1..=torn.len() {
+                assert!(is_torn(&torn.as_bytes()[..cut]), "{cut} of {torn}");
+                assert!(is_torn(&[&torn.as_bytes()[..cut], &[0; 9]].concat()), "{cut} of {torn} and zeros");
+            }
+        }
+        assert!(!is_torn(b"{\"seq\":7,\0\"row"), "zeros within");
+        assert!(!is_torn(b"{\"seq\":7,\xff\"row"), "no text within");
+    }
 }

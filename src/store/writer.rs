@@ -155,7 +155,9 @@ impl Writer {
     }
 
     fn commit(&mut self, mut staged: Staged, flush: bool, inner: &Inner) -> Fate {
-        let floor = if self.revision > self.floor { self.revision + FLOOR_BLOCK } else { self.floor };
+        // Only with revisions that are handed out: what has none must not hang on the journal when its disk is full.
+        let handed_out = !staged.changes.is_empty();
+        let floor = if handed_out && self.revision > self.floor { self.revision + FLOOR_BLOCK } else { self.floor };
         if floor > self.floor {
             staged.rows.insert(row::FLOOR.into(), Some(floor.to_string().into()));
         }

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use crate::controller::Controller;
 use crate::controller::world::{View, World};
-use crate::model::{Action, ActionResult, BuildRecord, BuildSpec, Desired, JobKind, Outcome, Progress};
+use crate::model::{Action, ActionResult, BuildRecord, BuildSpec, Desired, JobKind, Progress};
 
 impl Controller {
     /// Starts a build.
@@ -23,7 +23,7 @@ impl Controller {
                 Ok(BuildRecord { image_id: listed(&world, &spec.image).unwrap_or(id), input, began, at: clock.now() })
             };
             let result = built.await.map_or_else(ActionResult::Failed, ActionResult::Built);
-            Outcome { action, result, took: started.elapsed() }
+            super::outcome(action, result, started.elapsed())
         });
         ActionResult::Started
     }

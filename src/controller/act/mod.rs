@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures::stream::{FuturesUnordered, StreamExt};
 use tracing::{Instrument, info_span};
 
-use crate::model::{ActionResult, Desired, JobKind, Outcome, Plan};
+use crate::model::{Action, ActionResult, Desired, JobKind, Outcome, Plan};
 
 use super::Controller;
 
@@ -40,7 +40,8 @@ impl Controller {
                     Readiness::Skip(why) => {
                         begun[index] = true;
                         skipped = true;
-                        outcomes[index] = Some(outcome(plan, index, ActionResult::Skipped { why }, Duration::ZERO));
+                        outcomes[index] =
+                            Some(outcome(plan.actions[index].clone(), ActionResult::Skipped { why }, Duration::ZERO));
                     }
                     Readiness::Go => {
                         begun[index] = true;
@@ -75,17 +76,18 @@ impl Controller {
             let began = tokio::time::Instant::now();
             let result = me.carry_out(&desired, &action, &made).await;
             tracing::Span::current().record("result", ops::word(&result));
-            Outcome { action, result, took: began.elapsed() }
+            outcome(action, result, began.elapsed())
         };
         // The semaphore is never closed, so this is always a permit.
         let _permit = self.calls.acquire().await;
         let done = self.jobs.within(&plan.key, kind, HUNG, work.instrument(span)).await;
-        (index, done.unwrap_or_else(|| outcome(plan, index, ActionResult::Started, HUNG)))
+        (index, done.unwrap_or_else(|| outcome(plan.actions[index].clone(), ActionResult::Started, HUNG)))
     }
 }
 
-fn outcome(plan: &Plan, index: usize, result: ActionResult, took: Duration) -> Outcome {
-    Outcome { action: plan.actions[index].clone(), result, took }
+/// What came of an action, in the trace of the span that is current.
+fn outcome(action: Action, result: ActionResult, took: Duration) -> Outcome {
+    Outcome { action, result, took, trace_id: crate::telemetry::trace_id() }
 }
 
 enum Readiness {

@@ -188,7 +188,7 @@ impl Controller {
             let stopped = async {
                 let unwritten = |error: crate::store::StoreError| EngineFailure {
                     kind: FailureKind::Transient,
-                    message: format!("the stop was not made, since its mark could not be written: {error}"),
+                    message: format!("cannot write down whose stop this is: {error}"),
                 };
                 world.mark_stop(&container, reason).await.map_err(unwritten)?;
                 if let Err(failure) = engine.stop_container(&container, grace).await {
@@ -204,7 +204,7 @@ impl Controller {
                 Ok(()) => ActionResult::Done { id: None },
                 Err(failure) => ActionResult::Failed(failure),
             };
-            Outcome { action, result, took: began.elapsed() }
+            super::outcome(action, result, began.elapsed())
         });
         ActionResult::Started
     }

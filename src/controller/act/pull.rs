@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use crate::controller::Controller;
 use crate::controller::world::{View, World};
 use crate::docker;
-use crate::model::{Action, ActionResult, Desired, EngineFailure, FailureKind, Image, JobKind, Outcome, Progress, Pulled};
+use crate::model::{Action, ActionResult, Desired, EngineFailure, FailureKind, Image, JobKind, Progress, Pulled};
 
 impl Controller {
     /// Starts a pull. What it brought is looked up before its outcome is told, so that the next plan sees both.
@@ -40,7 +40,7 @@ impl Controller {
                     ActionResult::Failed(failure)
                 }
             };
-            Outcome { action, result, took: timer.elapsed() }
+            super::outcome(action, result, timer.elapsed())
         });
         ActionResult::Started
     }

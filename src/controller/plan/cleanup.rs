@@ -35,8 +35,13 @@ pub(super) fn undeclared(planner: &mut Planner<'_>, slots: &Slots<'_>) {
 
 /// Removes everything the Deployment made, dependents first; or, with `orphan`, leaves it running under Docker's own policies.
 pub(super) fn delete(planner: &mut Planner<'_>, slots: &Slots<'_>, deletion: Deletion) {
+    // What hangs may still make something: it is waited for, or nobody would own that.
+    let calls = planner.calls();
+    for (subject, wait) in calls.clone() {
+        planner.wait(subject, wait, None);
+    }
     if deletion.orphan {
-        return leave_running(planner, slots);
+        return leave_running(planner, slots, calls.is_empty());
     }
     let containers: Vec<&Container> = slots.all().collect();
     for container in &containers {
@@ -65,13 +70,13 @@ pub(super) fn delete(planner: &mut Planner<'_>, slots: &Slots<'_>, deletion: Del
             planner.act(Op::RemoveVolume { name: name.clone() }, subject, Cause::Deleted, vec![]);
         }
     }
-    if networks.is_empty() && volumes.is_empty() {
+    if networks.is_empty() && volumes.is_empty() && calls.is_empty() {
         planner.note(Note::Cleaned);
     }
 }
 
-/// Gives Docker its declared policies back; done when all have them.
-fn leave_running(planner: &mut Planner<'_>, slots: &Slots<'_>) {
+/// Gives Docker its declared policies back; done when all have them and no call is `answered` late.
+fn leave_running(planner: &mut Planner<'_>, slots: &Slots<'_>, answered: bool) {
     let before = planner.plan.actions.len();
     for service in sorted(planner.desired) {
         for number in 1..=service.replicas {
@@ -81,7 +86,7 @@ fn leave_running(planner: &mut Planner<'_>, slots: &Slots<'_>) {
             }
         }
     }
-    if planner.plan.actions.len() == before {
+    if planner.plan.actions.len() == before && answered {
         planner.note(Note::Cleaned);
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::model::{
-    Cause, Container, DesiredService, End, ExternalStop, Note, ReplicaId, RestartRule, StopReason, Verdict, WaitReason,
+    Cause, Container, DesiredService, End, ExternalStop, Note, ReplicaHistory, ReplicaId, RestartRule, StopReason, Verdict,
+    WaitReason,
 };
 
 use super::recovery::Next;
@@ -25,34 +26,44 @@ pub(super) fn decide(
 ) {
     let end = planner.snapshot.ends.get(&container.id).filter(|end| end.started_at == container.started_at);
     let at = end.map(|end| end.at).or(container.finished_at).unwrap_or(planner.now);
-    let start = |planner: &mut Planner<'_>, cause| containers::start(planner, slots, service, replica, container, cause);
-    let asked_again = service.restarted_at.max(service.retried_at).is_some_and(|asked| asked > at);
-    match verdict(planner, end, container) {
-        Verdict::Pending { until } => planner.wait_replica(replica, WaitReason::IntentPending, Some(until)),
-        Verdict::ExternalStop if planner.desired.recovery.external_stop == ExternalStop::Revert => {
-            start(planner, Cause::StopReverted);
-        }
-        Verdict::ExternalStop | Verdict::Ours(StopReason::Held) => start(planner, Cause::HoldEnded),
-        Verdict::Ours(StopReason::Restart) => start(planner, Cause::RestartRequested),
-        Verdict::Ours(StopReason::Replace | StopReason::Remove) => start(planner, Cause::Unfinished),
-        Verdict::Shutdown => start(planner, asked(service, at).unwrap_or(Cause::EngineRestarted)),
-        Verdict::Unknown | Verdict::OwnAccord | Verdict::Killed if asked_again => start(planner, Cause::RestartRequested),
-        Verdict::Unknown if container.exit_code == 0 && completes(service, 0) => complete(planner, service, replica, at, 0),
+    let verdict = verdict(planner, end, container);
+    if let Verdict::Pending { until } = verdict {
+        return planner.wait_replica(replica, WaitReason::IntentPending, Some(until));
+    }
+    // What has failed since the end is a start: then it is that which counts, whoever ended the run before.
+    let record = recovery::record(planner, service, replica);
+    let failed_start = record.failure.as_ref().filter(|failure| failure.at > at);
+    let last = failed_start.map_or(at, |failure| failure.at);
+    let wishes = service.restarted_at.max(service.recreated_at).max(service.retried_at);
+    let by_itself = matches!(verdict, Verdict::Unknown | Verdict::OwnAccord | Verdict::Killed);
+    if by_itself && wishes.is_some_and(|asked| asked > last) {
+        return containers::start(planner, slots, service, replica, container, Cause::RestartRequested);
+    }
+    if let Some(code) = completed_with(&verdict, service, container) {
+        return complete(planner, service, replica, at, code);
+    }
+    if let Some(failure) = failed_start {
+        let next = recovery::next(planner, service, replica, &record, failure.at, Duration::ZERO, &failure.message);
+        return carry_on(planner, slots, service, replica, container, next);
+    }
+    let asked = service.start_asked_at.filter(|asked| *asked > at).map(|_| Cause::StartRequested);
+    let cause = match verdict {
+        Verdict::ExternalStop if planner.desired.recovery.external_stop == ExternalStop::Revert => Cause::StopReverted,
+        Verdict::ExternalStop | Verdict::Ours(StopReason::Held) => Cause::HoldEnded,
+        Verdict::Ours(StopReason::Restart) => Cause::RestartRequested,
+        Verdict::Ours(StopReason::Replace | StopReason::Remove) => Cause::Unfinished,
+        Verdict::Shutdown => asked.unwrap_or(Cause::EngineRestarted),
         Verdict::Unknown => {
-            if planner.history.replica(replica).was_running {
+            if record.was_running {
                 planner.note(Note::IntentUnknown(replica.clone()));
             }
-            start(planner, asked(service, at).unwrap_or(Cause::IntentUnknown));
+            asked.unwrap_or(Cause::IntentUnknown)
         }
-        Verdict::OwnAccord if completes(service, container.exit_code) => {
-            complete(planner, service, replica, at, container.exit_code);
+        Verdict::OwnAccord | Verdict::Killed | Verdict::Pending { .. } => {
+            return failed(planner, slots, service, replica, container, &record, at, asked);
         }
-        Verdict::OwnAccord => failed(planner, slots, service, replica, container, at),
-        Verdict::Killed if service.restart == RestartRule::Once => {
-            complete(planner, service, replica, at, if container.exit_code == 0 { 137 } else { container.exit_code });
-        }
-        Verdict::Killed => failed(planner, slots, service, replica, container, at),
-    }
+    };
+    containers::start(planner, slots, service, replica, container, cause);
 }
 
 /// Until when it is open who ended a container, if that is being decided: a person may have stopped it.
@@ -73,6 +84,17 @@ fn verdict(planner: &Planner<'_>, end: Option<&End>, container: &Container) -> V
     if planner.now < until { Verdict::Pending { until } } else { Verdict::Unknown }
 }
 
+/// The exit code that a run which came to its end for good is remembered with; `None`: it did not.
+fn completed_with(verdict: &Verdict, service: &DesiredService, container: &Container) -> Option<i64> {
+    let code = container.exit_code;
+    match verdict {
+        Verdict::Unknown => (code == 0 && completes(service, code)).then_some(code),
+        Verdict::OwnAccord => completes(service, code).then_some(code),
+        Verdict::Killed if service.restart == RestartRule::Once => Some(if code == 0 { 137 } else { code }),
+        _ => None,
+    }
+}
+
 /// Whether an end of its own accord with that exit code is the end of the work.
 fn completes(service: &DesiredService, exit_code: i64) -> bool {
     match service.restart {
@@ -91,21 +113,35 @@ fn complete(planner: &mut Planner<'_>, service: &DesiredService, replica: &Repli
     planner.wait_replica(replica, reason, None);
 }
 
-/// It failed: notes the failure once, and tries again when that is due.
+/// Tries again now, or says what that waits for.
+fn carry_on(
+    planner: &mut Planner<'_>,
+    slots: &Slots<'_>,
+    service: &DesiredService,
+    replica: &ReplicaId,
+    container: &Container,
+    next: Next,
+) {
+    match next {
+        Next::Now(cause) => containers::start(planner, slots, service, replica, container, cause),
+        Next::Wait(reason, until) => planner.wait_replica(replica, reason, until),
+    }
+}
+
+/// It failed: notes the failure once, and tries again when that is due, or for the cause that somebody asked for.
+#[expect(clippy::too_many_arguments, reason = "each is one fact about the end")]
 fn failed(
     planner: &mut Planner<'_>,
     slots: &Slots<'_>,
     service: &DesiredService,
     replica: &ReplicaId,
     container: &Container,
+    record: &ReplicaHistory,
     at: Timestamp,
+    asked: Option<Cause>,
 ) {
-    let record = recovery::record(planner, service, replica);
-    let known = record.failure.as_ref().filter(|failure| failure.at >= at);
-    let (failed_at, message) = match known {
-        Some(failure) => (failure.at, failure.message.clone()),
-        None => (at, describe(container)),
-    };
+    let known = record.failure.as_ref().filter(|failure| failure.at == at);
+    let message = known.map_or_else(|| describe(container), |failure| failure.message.clone());
     let forgiven = recovery::forgiven_at(planner, service).is_some_and(|forgiven| forgiven >= at);
     if known.is_none() && !forgiven {
         planner.note(Note::Failed {
@@ -121,18 +157,11 @@ fn failed(
         (Some(from), Some(to)) => Duration::try_from(to.duration_since(from)).unwrap_or_default(),
         _ => Duration::ZERO,
     };
-    match recovery::next(planner, service, replica, &record, failed_at, ran_for, &message) {
-        Next::Now(cause) => {
-            let cause = asked(service, at).unwrap_or(cause);
-            containers::start(planner, slots, service, replica, container, cause);
-        }
-        Next::Wait(reason, until) => planner.wait_replica(replica, reason, until),
-    }
-}
-
-/// The cause of a start that somebody asked for since the end: it carries out a wish, and recovers nothing.
-fn asked(service: &DesiredService, ended_at: Timestamp) -> Option<Cause> {
-    service.start_asked_at.filter(|asked| *asked > ended_at).map(|_| Cause::StartRequested)
+    let next = match (recovery::next(planner, service, replica, record, at, ran_for, &message), asked) {
+        (Next::Now(_), Some(asked)) => Next::Now(asked),
+        (next, _) => next,
+    };
+    carry_on(planner, slots, service, replica, container, next);
 }
 
 /// An end, in words: `exit code 137, probably out of memory`.

@@ -130,12 +130,18 @@ impl<'a> Planner<'a> {
         self.jobs.iter().any(|job| job.kind == *kind)
     }
 
+    /// Calls that the engine has not answered yet: what they are about, and how they are waited for.
+    fn calls(&self) -> Vec<(Subject, WaitReason)> {
+        let call = |job: &Job| match &job.kind {
+            JobKind::Call { subject, op } => Some((subject.clone(), WaitReason::Unanswered { op: op.clone() })),
+            JobKind::Pull(_) | JobKind::Build { .. } | JobKind::Stop(_) => None,
+        };
+        self.jobs.iter().filter_map(call).collect()
+    }
+
     /// A call about `subject` that the engine has not answered yet.
     fn unanswered(&self, subject: &Subject) -> Option<WaitReason> {
-        self.jobs.iter().find_map(|job| match &job.kind {
-            JobKind::Call { subject: about, op } if about == subject => Some(WaitReason::Unanswered { op: op.clone() }),
-            _ => None,
-        })
+        self.calls().into_iter().find(|(about, _)| about == subject).map(|(_, wait)| wait)
     }
 
     /// What keeps `subject` from being acted on now, and when to look again: a call that is not answered, or an obstacle met before

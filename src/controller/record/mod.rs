@@ -45,7 +45,7 @@ pub(super) async fn before_acting(
     notes::apply(controller, desired, plan, history, memory).await?;
     count_attempts(controller, desired, plan, history);
     // A full disk must not keep a crashed container down: what could not be written is tried again with the next turn.
-    if *memory != old_memory {
+    if *memory != old_memory || controller.owes(&desired.key) {
         put_memory(controller, desired, memory).await;
     }
     if *history != old_history {
@@ -78,14 +78,15 @@ pub(super) async fn outcomes(
                 keep_action(controller, history, outcome, "ok".into());
                 put_memory(controller, desired, memory).await;
                 let message = builds::told(&outcome.action, built, new);
-                controller.tell(desired, Reason::Built, Severity::Normal, message).await;
+                controller.tell_of(desired, Reason::Built, Severity::Normal, message, outcome.trace_id.clone()).await;
             }
             ActionResult::Pulled(pulled) => {
                 forget_obstacle(controller, history, outcome);
                 let brought = pulls::keep(desired, memory, outcome, pulled);
                 keep_action(controller, history, outcome, brought.in_short());
                 put_memory(controller, desired, memory).await;
-                controller.tell(desired, Reason::Pulled, Severity::Normal, brought.told(&outcome.action)).await;
+                let message = brought.told(&outcome.action);
+                controller.tell_of(desired, Reason::Pulled, Severity::Normal, message, outcome.trace_id.clone()).await;
             }
             ActionResult::Failed(failure) => {
                 let failure = name_port_holder(controller, failure);
@@ -94,7 +95,8 @@ pub(super) async fn outcomes(
                 let first = keep_failure(controller, desired, history, outcome, &failure);
                 if first {
                     let message = format!("{} failed: {}", outcome.action.op, failure.message);
-                    controller.tell(desired, failure_reason(outcome, &failure), Severity::Warning, message).await;
+                    let reason = failure_reason(outcome, &failure);
+                    controller.tell_of(desired, reason, Severity::Warning, message, outcome.trace_id.clone()).await;
                 }
             }
             ActionResult::Skipped { .. } => give_back_attempt(history, outcome),
@@ -104,11 +106,14 @@ pub(super) async fn outcomes(
     put_history(controller, desired, history).await;
 }
 
-/// Writes what must not be lost. While the disk does not take it, it is found out and written anew.
+/// Writes what must not be lost. What the disk does not take is kept in this process and written with a later turn: a pull that
+/// filled the disk must not be made again and again.
 async fn put_memory(controller: &Controller, desired: &Desired, memory: &Memory) {
-    if let Err(error) = controller.store.put_memory(&desired.key, memory.clone()).await {
-        warn!(deployment = %desired.key, error = %chain(&error), "writing down what must not be lost failed");
+    let written = controller.store.put_memory(&desired.key, memory.clone()).await;
+    if let Err(error) = &written {
+        warn!(deployment = %desired.key, error = %chain(error), "writing down what must not be lost failed; it is kept until it can be");
     }
+    controller.owe(&desired.key, written.is_err().then(|| memory.clone()));
 }
 
 /// Writes the history. What the disk does not take holds in this process until it does, and must not end a turn.
@@ -185,7 +190,7 @@ fn keep_action(controller: &Controller, history: &mut History, outcome: &Outcome
         action: outcome.action.op.to_string(),
         cause: outcome.action.cause.to_string(),
         result,
-        trace_id: crate::telemetry::trace_id(),
+        trace_id: outcome.trace_id.clone(),
     });
     let excess = history.last_actions.len().saturating_sub(LAST_ACTIONS);
     history.last_actions.drain(..excess);
@@ -289,5 +294,5 @@ async fn tell_done(controller: &Controller, desired: &Desired, outcome: &Outcome
         _ => Reason::Updated,
     };
     let message = format!("{}, because {}", action.op, action.cause);
-    controller.tell(desired, reason, Severity::Normal, message).await;
+    controller.tell_of(desired, reason, Severity::Normal, message, outcome.trace_id.clone()).await;
 }

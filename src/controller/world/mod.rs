@@ -265,8 +265,8 @@ impl World {
     /// Writes down that the stop (or removal by force) of a container that is about to be made is ours, so that it is never
     /// read as somebody else's. On disk when this returns. It holds until the container is started again.
     ///
-    /// A stop of what is to stay stopped is made though the disk is full: read as somebody else's after a SIGKILL, it would
-    /// only be held once more.
+    /// A stop of what is to stay stopped is made though the disk is full: read as somebody else's after a SIGKILL, it is held once
+    /// more, and `evenkeel start` lifts that too.
     ///
     /// # Errors
     /// When it could not be written: the stop must not be made then.

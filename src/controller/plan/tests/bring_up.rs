@@ -160,6 +160,14 @@ fn what_is_not_declared_any_more_goes_and_a_deletion_takes_all_but_volumes() {
             ),
             ("deleted, nothing left", deleted(plain).change(volume).change(|s| s.snapshot.networks.clear())),
             (
+                "deleted, and a creation is not answered yet",
+                deleted(plain).change(|s| {
+                    s.snapshot.networks.clear();
+                    let subject = Subject::Replica(ReplicaId::new("db", 1));
+                    s.jobs.push(super::scene::call(subject, "create container web-db-1 from db:1"));
+                })
+            ),
+            (
                 "deleted, left running",
                 deleted(Deletion { orphan: true, ..plain }).with(container("db-1")).change(|s| {
                     s.desired.services.get_mut("db").unwrap().declared_restart = DockerRestart::Always;

@@ -92,6 +92,30 @@ fn each_verdict_has_its_consequence() {
 }
 
 #[test]
+fn a_start_that_failed_since_the_end_counts_whoever_ended_the_run() {
+    let failed_start = |verdict| {
+        let record = ReplicaHistory { failure: spent(3, 2).failure, ..spent(3, 2) };
+        app().ended("app-1", 143, 60, verdict).remembers("app-1", record)
+    };
+    golden!(
+        "failed_starts",
+        [
+            ("the daemon took it down before", failed_start(Verdict::Shutdown)),
+            ("nobody saw it end", failed_start(Verdict::Unknown)),
+            ("a Hold was lifted before", failed_start(Verdict::ExternalStop)),
+            ("it was to be restarted", failed_start(Verdict::Ours(StopReason::Restart))),
+            ("it crashed after a long run", failed_start(Verdict::OwnAccord)),
+            ("a start was asked for after the failure", failed_start(Verdict::Shutdown).change(start_asked)),
+            (
+                "a start was asked for before it",
+                failed_start(Verdict::Shutdown)
+                    .change(|s| s.desired.services.get_mut("app").unwrap().start_asked_at = Some(ago(30)))
+            ),
+        ]
+    );
+}
+
+#[test]
 fn attempts_are_spaced_counted_told_and_given_up() {
     let crashed = |attempts, seconds| {
         app().ended_as(just_started(seconds + 1), 1, seconds, Verdict::OwnAccord).remembers("app-1", spent(attempts, seconds))
