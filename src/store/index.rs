@@ -2,6 +2,7 @@
 //!
 //! sled 0.34 does not fail cleanly. When its files are damaged it panics, or opens with rows silently missing: so each
 //! write carries a seal, the count and a checksum of all rows, and an index is taken for good only if its rows match it.
+//! A snapshot that a SIGKILL left half-written is taken by sled for the newest one: it is removed before sled sees it.
 //! When a write of a large page met a full disk, its next flush, which dropping it makes too, waits for ever: so it is run
 //! on a thread of its own with a deadline, and one that has failed is abandoned, never dropped.
 
@@ -49,6 +50,8 @@ pub(super) struct Index {
     /// `None`: it was abandoned.
     db: Option<sled::Db>,
     seal: Seal,
+    /// It had no seal when it was opened.
+    is_new: bool,
     /// Checksum of each row that it holds.
     sums: BTreeMap<String, u32>,
 }
@@ -59,6 +62,7 @@ impl Index {
         if !folder.exists() {
             DirBuilder::new().mode(0o700).create(folder).map_err(Unusable::Refused)?;
         }
+        remove_unfinished(folder).map_err(Unusable::Refused)?;
         let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).mode(sled::Mode::LowSpace);
         let (db, seal, rows) = guarded("open", move || {
             let db = config.open().map_err(classify)?;
@@ -71,7 +75,7 @@ impl Index {
             }
         })?;
         close_to_others(folder);
-        let mut index = Self { db: Some(db), seal: Seal::default(), sums: BTreeMap::new() };
+        let mut index = Self { db: Some(db), seal: Seal::default(), is_new: seal.is_none(), sums: BTreeMap::new() };
         for (name, row) in &rows {
             index.count(name, Some(row));
         }
@@ -92,6 +96,11 @@ impl Index {
     /// Journal sequence up to which it has everything.
     pub fn applied(&self) -> u64 {
         self.seal.applied
+    }
+
+    /// Whether nothing was ever written to it, for all that it says.
+    pub fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// Writes rows (`None`: removes them) in one step. `flush`: returns when a SIGKILL cannot take them back.
@@ -235,6 +244,17 @@ fn classify(error: sled::Error) -> Unusable {
         },
         other => Unusable::Broken(other.to_string()),
     }
+}
+
+/// Removes snapshots that were being written when the process was killed (sled 0.34.7, `get_snapshot_files`).
+fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "generating") {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// sled makes its files readable by all; the folder is ours alone, and so shall they be.

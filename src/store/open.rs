@@ -67,7 +67,8 @@ struct Found {
 fn find_rows(contents: &Contents, folder: &Path, clock: &SharedClock) -> Found {
     let existed = folder.exists();
     let opened = Index::open(folder).and_then(|(index, rows)| {
-        let opened_empty = existed && rows.is_empty() && !contents.rows.is_empty();
+        // One with a seal is really empty: the process was killed before its first row got there.
+        let opened_empty = existed && index.is_new() && !contents.rows.is_empty();
         let merged = if opened_empty { Err("it opened empty".into()) } else { merge(contents, &rows, index.applied()) };
         match merged {
             Ok(merged) => Ok((index, merged)),

@@ -3,7 +3,9 @@
 use serde_json::json;
 
 use crate::outside::{await_held, held_outside};
-use crate::support::{Docker, Operator, OwnDaemon, Sandbox, check, eventually, holds_for, same, secs, service};
+use crate::support::{
+    Docker, Fault, FaultProxy, Operator, OwnDaemon, Sandbox, check, eventually, holds_for, same, secs, service,
+};
 
 const SERVERS: u32 = 10;
 
@@ -213,4 +215,32 @@ fn what_evenkeel_stopped_stays_so_for_a_minute_of_restarts_of_everything_and_a_n
         daemon.docker().running(&app)?;
         same(daemon.docker().inspect(&app)["Config"]["Image"].clone(), json!("evenkeel-newer:1"))
     });
+}
+
+#[test]
+fn a_stop_that_falls_into_a_gap_of_the_events_is_understood_when_they_are_read_again() {
+    let sandbox = Sandbox::new();
+    // A daemon of its own: on a busy one the gap may be longer than what it remembers.
+    let daemon = OwnDaemon::start_in(&sandbox);
+    let proxy = FaultProxy::start_in(&sandbox, daemon.docker());
+    let operator = Operator::of(&sandbox).docker_host(&proxy.host()).start();
+    let image = daemon.image();
+    operator.api().apply(&sandbox.deployment("web", json!({"app": service::sleeper(&image), "db": service::sleeper(&image)})));
+    operator.wait_ready("web");
+    let (docker, app, db) = (daemon.docker(), sandbox.container("web", "app", 1), sandbox.container("web", "db", 1));
+    let before = docker.runs(&db);
+    proxy.fault(|call| call.is_events(), Fault::Status(500, "no reason"));
+    proxy.cut_events();
+    docker.run(&["stop", &app]);
+    docker.crash(&db);
+    // Whatever is looked at meanwhile: a container that ended in a gap is not started before it is known why.
+    holds_for(secs(3), "it stays stopped in the gap", || docker.in_state(&app, "exited"));
+    proxy.clear();
+    // The proxy's socket says nothing of the daemon: it takes 10 s of quiet after it was found again.
+    eventually(secs(20), "the stop is understood", || same(held_outside(&operator, "web"), vec!["app-1".to_owned()]));
+    eventually(secs(8), "the crash is healed", || {
+        docker.running(&db)?;
+        check(docker.runs(&db) != before, || "not started anew".into())
+    });
+    holds_for(secs(12), "it stays stopped", || docker.in_state(&app, "exited"));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Docker, Fault, FaultProxy, Operator, Sandbox, check, eventually, holds_for, same, secs, service};
+use crate::support::{Docker, Operator, Sandbox, check, eventually, holds_for, same, secs, service};
 
 /// Replicas held by an outside stop, sorted: `app-1`.
 pub fn held_outside(operator: &Operator, deployment: &str) -> Vec<String> {
@@ -290,32 +290,6 @@ fn what_is_renamed_and_given_a_policy_by_hand_is_known_by_its_labels_and_mended_
     assert_eq!(started(), before);
     ready(&operator);
     assert_eq!(docker.names(&sandbox.project("web")), [app]);
-}
-
-#[test]
-fn a_stop_that_falls_into_a_gap_of_the_events_is_understood_when_they_are_read_again() {
-    let sandbox = Sandbox::new();
-    let proxy = FaultProxy::start_in(&sandbox, sandbox.docker());
-    let operator = Operator::of(&sandbox).docker_host(&proxy.host()).start();
-    let image = sandbox.image();
-    operator.api().apply(&sandbox.deployment("web", json!({"app": service::sleeper(&image), "db": service::sleeper(&image)})));
-    ready(&operator);
-    let (docker, app, db) = (sandbox.docker(), sandbox.container("web", "app", 1), sandbox.container("web", "db", 1));
-    let before = docker.runs(&db);
-    proxy.fault(|call| call.is_events(), Fault::Status(500, "no reason"));
-    proxy.cut_events();
-    docker.run(&["stop", &app]);
-    docker.crash(&db);
-    // Whatever is looked at meanwhile: a container that ended in a gap is not started before it is known why.
-    holds_for(secs(3), "it stays stopped in the gap", || docker.in_state(&app, "exited"));
-    proxy.clear();
-    // The proxy's socket says nothing of the daemon: it takes 10 s of quiet after it was found again.
-    eventually(secs(20), "the stop is understood", || same(held_outside(&operator, "web"), vec!["app-1".to_owned()]));
-    eventually(secs(8), "the crash is healed", || {
-        docker.running(&db)?;
-        check(docker.runs(&db) != before, || "not started anew".into())
-    });
-    stays(docker, &app, "exited");
 }
 
 #[test]

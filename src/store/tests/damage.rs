@@ -333,6 +333,27 @@ async fn sled_files_that_are_no_longer_sled_are_moved_aside_and_made_anew() {
 }
 
 #[tokio::test]
+async fn what_sled_had_not_finished_when_it_was_killed_costs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = folder.path().join("index");
+    let fresh = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    copy(&index, &fresh.path().join("index"));
+    let before = template(folder.path()).await;
+    let history = reopen(folder.path()).0.history(&key("d-1")).unwrap();
+    fs::write(index.join("snap.FFFFFFFFFFFFFFFF.generating"), [1; 100]).unwrap();
+    let (store, opened) = reopen(folder.path());
+    assert_eq!((picture(&store), opened), (before.0.clone(), Opened::default()), "a snapshot half-written");
+    assert_eq!(store.history(&key("d-1")).unwrap(), history);
+    drop(store);
+
+    fs::remove_dir_all(&index).unwrap();
+    copy(&fresh.path().join("index"), &index);
+    let (store, opened) = reopen(folder.path());
+    assert_eq!((picture(&store), opened), (before.0, Opened::default()), "no row has got to it yet");
+}
+
+#[tokio::test]
 async fn an_index_of_another_life_is_not_believed() {
     let (original, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let before = template(original.path()).await;
