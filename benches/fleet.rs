@@ -83,7 +83,12 @@ impl Operator {
         let (store, _) = Store::open(folder, Arc::clone(clock)).unwrap();
         let registry = Registry::new(store, Arc::clone(clock));
         let engine = Arc::new(engine.clone());
-        let world = World::new(engine.clone(), registry.clone(), Arc::clone(clock), WorldOptions::default());
+        let world = World::new(
+            engine.clone(),
+            registry.clone(),
+            Arc::clone(clock),
+            WorldOptions { sole: false, ..WorldOptions::default() },
+        );
         let ((wishes, wished), (told, news)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let inputs = Inputs::new(wished, told, Arc::clone(clock), RESYNC);
         let options = Options { instance: "default".into(), bound: RecoveryMode::Auto, resync: RESYNC, manifests: None };

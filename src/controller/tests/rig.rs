@@ -97,7 +97,7 @@ impl Rig {
             watch: self.watch.clone(),
             dead: dead.clone(),
         });
-        let options = WorldOptions { resync: RESYNC, ..WorldOptions::default() };
+        let options = WorldOptions { resync: RESYNC, sole: false, ..WorldOptions::default() };
         let world = World::new(engine.clone(), registry.clone(), self.clock.clone(), options);
         let options = Options { instance: "default".into(), bound: RecoveryMode::Auto, resync: RESYNC, manifests: None };
         // Nothing is built in these stories: nobody asks, and nobody answers.

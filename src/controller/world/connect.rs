@@ -99,7 +99,7 @@ impl World {
     /// Nobody else of this instance works on the engine: before anything of it is read.
     fn lock_engine(&self, engine_id: &str) -> store::Result<()> {
         let mut lock = self.engine_lock.lock().unwrap_or_else(PoisonError::into_inner);
-        if lock.as_ref().is_none_or(|(locked, _)| locked != engine_id) {
+        if self.options.sole && lock.as_ref().is_none_or(|(locked, _)| locked != engine_id) {
             let taken = self.ledger.lock_engine(engine_id, &self.options.instance)?;
             *lock = taken.map(|lock| (engine_id.to_owned(), lock));
         }

@@ -13,13 +13,16 @@ pub struct WorldOptions {
     pub instance: String,
     /// Between two full looks when no event asks for one.
     pub resync: Duration,
+    /// Whether to see to it that no other operator of this instance works on the engine. Only where operators come and go within
+    /// one process, in tests and benches, it is not.
+    pub sole: bool,
     /// How long the last picture is still shown when the engine is out of reach.
     pub blind_after: Duration,
 }
 
 impl Default for WorldOptions {
     fn default() -> Self {
-        Self { instance: "default".to_owned(), resync: Duration::from_secs(30), blind_after: Duration::from_secs(10) }
+        Self { instance: "default".to_owned(), resync: Duration::from_secs(30), sole: true, blind_after: Duration::from_secs(10) }
     }
 }
 
