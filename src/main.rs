@@ -48,14 +48,14 @@ fn operate(args: RunArgs) -> anyhow::Result<()> {
 
 fn kubeconfig(args: KubeconfigArgs) -> Result<(), Failure> {
     let settings = Settings::load(RunArgs { config: args.config, data_dir: args.data_dir, ..RunArgs::default() })?;
-    let served = || api::served_url(&settings.data_dir).with_context(|| not_served(&settings));
-    let url = args.server.map_or_else(served, Ok)?;
     let credentials = api::Credentials::read(&settings.data_dir).with_context(|| {
         format!(
             "cannot read the credentials in {}: has the operator run there, and are you its user?",
             settings.data_dir.display()
         )
     })?;
+    let served = || api::served_url(&settings.data_dir).with_context(|| not_served(&settings));
+    let url = args.server.map_or_else(served, Ok)?;
     let text = api::kubeconfig(&url, &credentials);
     let Some(path) = args.output else { return cli::print(&text) };
     let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);

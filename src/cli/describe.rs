@@ -9,7 +9,7 @@ use super::client::{Connection, deployment_path, encode, list_path, name};
 use super::failure::Failure;
 use super::get::{created, last_seen, scope};
 use super::help;
-use super::output::{Look, print, table};
+use super::output::{plain, Look, print, table};
 use crate::crd::{BuildStatus, ContainerStatus, Deployment, DeploymentStatus, Hold, ImageStatus, RecoveryStatus, ServiceStatus};
 
 /// Shows all there is to know about one deployment.
@@ -90,7 +90,7 @@ fn summary(look: &Look, deployment: &Deployment, status: &DeploymentStatus) -> S
     let ready_count = if status.ready.is_empty() { String::new() } else { format!(", {} ready", status.ready) };
     let mut lines = vec![
         ("Phase", format!("{}{ready_count}", look.word(&format!("{:?}", status.phase)))),
-        ("Why", ready.map(|ready| format!("{}: {}", ready.reason, first_line(&ready.message))).unwrap_or_default()),
+        ("Why", ready.map(|ready| format!("{}: {}", ready.reason, plain(first_line(&ready.message)))).unwrap_or_default()),
         ("Declared", format!("{:?}, generation {generation}{seen}", deployment.spec.state)),
         ("Project", deployment.spec.project.clone().unwrap_or_default()),
     ];
@@ -139,7 +139,7 @@ fn recovery_lines(look: &Look, recovery: &RecoveryStatus) -> String {
     if let Some(failure) = failure {
         let oom = if failure.oom_killed { ", out of memory" } else { "" };
         let age = failure.at.as_ref().map(|time| format!(" {} ago", look.age(Some(time.0)))).unwrap_or_default();
-        text.push_str(&format!("  last failure{age}: {}{oom}\n", failure.message));
+        text.push_str(&format!("  last failure{age}: {}{oom}\n", plain(&failure.message)));
     }
     text
 }
@@ -217,7 +217,7 @@ fn builds(look: &Look, services: &[ServiceStatus]) -> String {
     let failing = |(_, build): (&ServiceStatus, &BuildStatus)| {
         let failure = build.failure.as_ref()?;
         let age = look.age(failure.at.as_ref().map(|time| time.0));
-        let lines: String = failure.message.lines().map(|line| format!("    {line}\n")).collect();
+        let lines: String = failure.message.lines().map(|line| format!("    {}\n", plain(line))).collect();
         Some(format!("  {} fails, {} tries, {age} ago:\n{lines}", build.reference, failure.tries))
     };
     table(look, "  ", &["SERVICE", "IMAGE", "ID", "BUILT"], rows) + &known().filter_map(failing).collect::<String>()

@@ -174,8 +174,8 @@ pub fn table(look: &Look, indent: &str, header: &[&str], rows: Vec<Vec<String>>)
     table.set_header(header.iter().map(Cell::new));
     for row in &rows {
         // Of a text of several lines, such as the output of a build, a table has room for the first.
-        let first = row.iter().map(|text| text.lines().next().unwrap_or_default());
-        table.add_row(first.map(|text| cell(if text.is_empty() { "-" } else { text })));
+        let first = row.iter().map(|text| plain(text.lines().next().unwrap_or_default()));
+        table.add_row(first.map(|text| cell(if text.is_empty() { "-" } else { &text })));
     }
     let rigid = rigid(look, indent, &widths(header, &rows));
     for (index, column) in table.column_iter_mut().enumerate() {
@@ -194,6 +194,11 @@ pub fn table(look: &Look, indent: &str, header: &[&str], rows: Vec<Vec<String>>)
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width - indent.len() as u16);
     }
     table.trim_fmt().lines().map(|line| format!("{indent}{line}\n")).collect()
+}
+
+/// Text of containers and of other people, without what would steer the terminal.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// How wide the cells of each column are.

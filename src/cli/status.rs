@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::format::{Format, print_whole};
 use super::get::{typed, why};
 use super::help;
-use super::output::{Look, print, table};
+use super::output::{plain, Look, print, table};
 use crate::crd::{ContainerStatus, Deployment};
 
 /// Shows the host, each deployment and its containers on one page.
@@ -124,7 +124,7 @@ impl View {
             }
             text.push_str(&table(&self.look, "  ", &header, rows));
         }
-        text.extend(status.waiting.iter().map(|line| format!("  waiting: {line}\n")));
+        text.extend(status.waiting.iter().map(|line| format!("  waiting: {}\n", plain(line))));
         text
     }
 

@@ -57,6 +57,9 @@ pub use inputs::InputChannels;
 /// Engine calls under way at once for all Deployments. Measured: from four on both of two cores are busy, sixteen stretch each start.
 const CALLS_AT_ONCE: usize = 8;
 
+/// The same of those that bring back what broke, beside the others: a crashed container does not wait behind a bring-up.
+const URGENT_CALLS_AT_ONCE: usize = 4;
+
 /// What the controller is set up with.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -85,6 +88,7 @@ pub struct Controller {
     /// What must not be lost of Deployments and is not on disk yet, since that is full.
     owed: Mutex<HashMap<Key, Memory>>,
     calls: Semaphore,
+    urgent_calls: Semaphore,
     /// The last plan of each Deployment that acted, and how often in a row it was the same: the brake on going in circles.
     repeats: Mutex<HashMap<Key, (String, u32)>>,
 }
@@ -114,6 +118,7 @@ impl Controller {
             options,
             owed: Mutex::default(),
             calls: Semaphore::new(CALLS_AT_ONCE),
+            urgent_calls: Semaphore::new(URGENT_CALLS_AT_ONCE),
             repeats: Mutex::default(),
         })
     }

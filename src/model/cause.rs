@@ -85,6 +85,11 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Whether it brings back a single container that broke, which goes ahead of bulk work.
+    pub fn is_urgent(&self) -> bool {
+        matches!(self, Self::Vanished | Self::Recovery { .. })
+    }
+
     /// Whether it mends what broke, rather than carrying out what somebody asked for.
     pub fn is_recovery(&self) -> bool {
         match self {

@@ -6,10 +6,11 @@ mod build;
 mod ops;
 mod pull;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::time::Instant;
 use tracing::{Instrument, info_span};
 
 use crate::model::{Action, ActionResult, Desired, JobKind, Outcome, Plan};
@@ -20,6 +21,10 @@ use super::Controller;
 /// worst under load (measured).
 const HUNG: Duration = Duration::from_secs(5);
 
+/// After so long a turn begins nothing new: its status is told, and the next turn goes on with a new plan. So nobody waits behind
+/// the hundred containers of another Deployment, and a sibling that crashed meanwhile is seen.
+const TURN: Duration = Duration::from_secs(3);
+
 impl Controller {
     /// Carries out a plan. One outcome an action, in the plan's order. Jobs nobody wants any more are ended first.
     pub(super) async fn act(self: &Arc<Self>, desired: &Arc<Desired>, plan: &Plan) -> Vec<Outcome> {
@@ -29,6 +34,7 @@ impl Controller {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; plan.actions.len()];
         let mut running = FuturesUnordered::new();
         let mut begun = vec![false; plan.actions.len()];
+        let first_call = OnceLock::new();
         loop {
             let mut skipped = false;
             for index in 0..plan.actions.len() {
@@ -46,7 +52,7 @@ impl Controller {
                     Readiness::Go => {
                         begun[index] = true;
                         let made = ops::Made::of(plan, index, &outcomes);
-                        running.push(self.perform(desired, plan, index, made));
+                        running.push(self.perform(desired, plan, index, made, &first_call));
                     }
                 }
             }
@@ -61,7 +67,14 @@ impl Controller {
 
     /// Does one action among at most so many others. One that hangs gives its place up and becomes a job, so that it stalls only
     /// itself: its replica, not the rest of its Deployment.
-    async fn perform(self: &Arc<Self>, desired: &Arc<Desired>, plan: &Plan, index: usize, made: ops::Made) -> (usize, Outcome) {
+    async fn perform(
+        self: &Arc<Self>,
+        desired: &Arc<Desired>,
+        plan: &Plan,
+        index: usize,
+        made: ops::Made,
+        first_call: &OnceLock<Instant>,
+    ) -> (usize, Outcome) {
         let action = plan.actions[index].clone();
         let kind = JobKind::Call { subject: action.subject.clone(), op: action.op.to_string() };
         let (me, desired) = (Arc::clone(self), Arc::clone(desired));
@@ -73,13 +86,18 @@ impl Controller {
             result = tracing::field::Empty
         );
         let work = async move {
-            let began = tokio::time::Instant::now();
+            let began = Instant::now();
             let result = me.carry_out(&desired, &action, &made).await;
             tracing::Span::current().record("result", ops::word(&result));
             outcome(action, result, began.elapsed())
         };
-        // The semaphore is never closed, so this is always a permit.
-        let _permit = self.calls.acquire().await;
+        // What broke goes ahead of what is merely to be done. The semaphores are never closed, so this is always a permit.
+        let calls = if plan.actions[index].cause.is_urgent() { &self.urgent_calls } else { &self.calls };
+        let _permit = calls.acquire().await;
+        if first_call.get_or_init(Instant::now).elapsed() > TURN {
+            let why = "this turn has lasted long enough; the next one goes on".to_owned();
+            return (index, outcome(plan.actions[index].clone(), ActionResult::Skipped { why }, Duration::ZERO));
+        }
         let done = self.jobs.within(&plan.key, kind, HUNG, work.instrument(span)).await;
         (index, done.unwrap_or_else(|| outcome(plan.actions[index].clone(), ActionResult::Started, HUNG)))
     }

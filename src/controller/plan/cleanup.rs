@@ -41,7 +41,12 @@ pub(super) fn delete(planner: &mut Planner<'_>, slots: &Slots<'_>, deletion: Del
         planner.wait(subject, wait, None);
     }
     if deletion.orphan {
-        return leave_running(planner, slots, calls.is_empty());
+        // A stop under way is finished first: it was promised.
+        let stopping = planner.jobs.iter().any(|job| matches!(job.kind, JobKind::Stop(_)));
+        if stopping {
+            planner.wait(Subject::Deployment, WaitReason::Stopping, None);
+        }
+        return leave_running(planner, slots, calls.is_empty() && !stopping);
     }
     let containers: Vec<&Container> = slots.all().collect();
     for container in &containers {

@@ -149,8 +149,10 @@ impl World {
             warn!(%why, "lost touch with the engine");
             let effects = state.intent.stream_ended(self.steady_now());
             self.carry_out(state, effects);
-        } else {
+        } else if state.contact.was_tried() {
             debug!(%why, "the engine is still out of reach");
+        } else {
+            warn!(%why, "the engine is out of reach; it is tried again for ever");
         }
         (state.asking, state.asked) = (Vec::new(), false);
         if state.contact.bad(why.clone(), self.clock.now(), self.steady_now()) {
