@@ -145,7 +145,7 @@ pub(super) fn retag(planner: &mut Planner<'_>, service: &DesiredService, contain
 fn get(planner: &mut Planner<'_>, service: &DesiredService, cause: Cause) -> Result<(), (WaitReason, Option<Timestamp>)> {
     let image = &service.template.image;
     let subject = Subject::Image(image.clone());
-    if planner.job(&JobKind::Pull(image.clone())) || is_planned(planner, &subject) {
+    if planner.want(JobKind::Pull(image.clone())) || is_planned(planner, &subject) {
         return Ok(());
     }
     let registry = registry_of(image);

@@ -23,7 +23,7 @@ mod volumes;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 
@@ -84,6 +84,8 @@ struct Planner<'a> {
     detached: BTreeSet<(String, String)>,
     /// The start of a replica that this plan makes.
     starts: BTreeMap<ReplicaId, usize>,
+    /// Pulls and builds under way that something asks for, whatever is said of their images.
+    wanted: HashSet<JobKind>,
 }
 
 impl<'a> Planner<'a> {
@@ -102,6 +104,7 @@ impl<'a> Planner<'a> {
             volumes: BTreeMap::new(),
             detached: BTreeSet::new(),
             starts: BTreeMap::new(),
+            wanted: HashSet::new(),
         }
     }
 
@@ -128,6 +131,13 @@ impl<'a> Planner<'a> {
 
     fn job(&self, kind: &JobKind) -> bool {
         self.jobs.iter().any(|job| job.kind == *kind)
+    }
+
+    /// Asks for a pull or a build; whether it is under way. One that nothing asks for is cancelled.
+    fn want(&mut self, kind: JobKind) -> bool {
+        let is_under_way = self.job(&kind);
+        self.wanted.insert(kind);
+        is_under_way
     }
 
     /// A call about `subject` that the engine has not answered yet.
@@ -179,17 +189,8 @@ impl<'a> Planner<'a> {
     }
 
     fn finish(mut self) -> Plan {
-        let pulling = |w: &&Waiting| matches!(w.reason, WaitReason::Pulling | WaitReason::Refreshing);
-        let wanted: BTreeSet<&Subject> = self.plan.waiting.iter().filter(pulling).map(|w| &w.subject).collect();
-        let building = |image: &String, input: &String| {
-            let subject = Subject::Image(image.clone());
-            let is =
-                |w: &Waiting| w.subject == subject && matches!(&w.reason, WaitReason::Building { input: of, .. } if of == input);
-            self.plan.waiting.iter().any(is)
-        };
         let unwanted = |job: &&Job| match &job.kind {
-            JobKind::Pull(image) => !wanted.contains(&Subject::Image(image.clone())),
-            JobKind::Build { image, input } => !building(image, input),
+            kind @ (JobKind::Pull(_) | JobKind::Build { .. }) => !self.wanted.contains(kind),
             JobKind::Stop(_) | JobKind::Call { .. } => false,
         };
         self.plan.cancel = self.jobs.iter().filter(unwanted).map(|job| job.kind.clone()).collect();

@@ -221,6 +221,18 @@ fn a_registry_is_asked_by_few_at_once_and_not_before_it_wants_to_be() {
     );
 }
 
+#[test]
+fn a_pull_under_way_goes_on_though_another_service_of_the_image_says_never() {
+    let of_app = |name: &str, pull| {
+        let mut service = DesiredService { pull, ..service(name) };
+        service.template.image = "app:1".into();
+        service
+    };
+    let both = Scene::declares([of_app("a", PullRule::Never), of_app("b", PullRule::Missing)]);
+    let plan = pulling(both.change(|s| s.snapshot.images.clear())).plan();
+    assert!(plan.cancel.is_empty() && plan.actions.is_empty(), "{plan}");
+}
+
 /// `Ready` as the status would show it: status and reason, and what it says of the image.
 fn shown(scene: &Scene) -> (String, String, crate::crd::ImageStatus) {
     let object = serde_json::json!({"metadata": {"name": "web"}, "spec": {"services": {}}});
