@@ -257,6 +257,6 @@ fn withhold(plan: &mut Plan, mode: RecoveryMode, bound: RecoveryMode) {
 }
 
 /// `at` plus `delay`; the end of time if that is too far.
-fn later(at: Timestamp, delay: std::time::Duration) -> Timestamp {
+pub(crate) fn later(at: Timestamp, delay: std::time::Duration) -> Timestamp {
     at.saturating_add(delay).unwrap_or(Timestamp::MAX)
 }
