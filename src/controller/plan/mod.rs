@@ -246,6 +246,7 @@ fn withhold(plan: &mut Plan, mode: RecoveryMode, bound: RecoveryMode) {
             new_index[index] = Some(kept.len());
             kept.push(action);
         } else {
+            unsay(plan, &action);
             let waiting = Waiting { subject: action.subject.clone(), reason: WaitReason::Withheld, until: None };
             if !plan.waiting.contains(&waiting) {
                 plan.waiting.push(waiting);
@@ -254,6 +255,21 @@ fn withhold(plan: &mut Plan, mode: RecoveryMode, bound: RecoveryMode) {
         }
     }
     plan.actions = kept;
+}
+
+/// Takes back what is said of an action as if it were done.
+fn unsay(plan: &mut Plan, action: &Action) {
+    let is_job =
+        |reason: &WaitReason| matches!(reason, WaitReason::Pulling | WaitReason::Refreshing | WaitReason::Building { .. });
+    match (&action.op, &action.subject) {
+        (Op::Pull { .. } | Op::Build { .. }, subject) => {
+            plan.waiting.retain(|waiting| waiting.subject != *subject || !is_job(&waiting.reason));
+        }
+        (Op::CreateContainer { .. }, Subject::Replica(made)) => {
+            plan.notes.retain(|note| !matches!(note, Note::OldImage { replica, .. } if replica == made));
+        }
+        _ => {}
+    }
 }
 
 /// `at` plus `delay`; the end of time if that is too far.
