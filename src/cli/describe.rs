@@ -9,7 +9,7 @@ use super::client::{Connection, deployment_path, encode, list_path, name};
 use super::failure::Failure;
 use super::get::{created, last_seen, scope};
 use super::help;
-use super::output::{plain, Look, print, table};
+use super::output::{Look, plain, print, table};
 use crate::crd::{BuildStatus, ContainerStatus, Deployment, DeploymentStatus, Hold, ImageStatus, RecoveryStatus, ServiceStatus};
 
 /// Shows all there is to know about one deployment.

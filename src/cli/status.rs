@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::format::{Format, print_whole};
 use super::get::{typed, why};
 use super::help;
-use super::output::{plain, Look, print, table};
+use super::output::{Look, plain, print, table};
 use crate::crd::{ContainerStatus, Deployment};
 
 /// Shows the host, each deployment and its containers on one page.

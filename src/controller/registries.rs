@@ -13,7 +13,7 @@ use crate::clock::SharedClock;
 use crate::model::{EngineFailure, FailureKind, Key, Plan, RateLimit, RegistryView, WaitReason, limit_pause, registry_of};
 use crate::store::Store;
 
-use super::plan::spread;
+use super::plan::{later, spread};
 
 /// The store's name for the refusals.
 const NOTE: &str = "registries";
@@ -24,12 +24,17 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// The least pause after a refusal: some registries ask for microseconds, and mean a line of callers.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
+/// The longest: what a registry says may be a slip, and nobody can take it back.
+const MOST_PAUSE: Duration = Duration::from_secs(3600);
+
 /// The registries. Clones share them.
 #[derive(Clone)]
 pub(super) struct Registries {
     store: Store,
     clock: SharedClock,
     state: Arc<Mutex<State>>,
+    /// Held while the refusals are written down, so that the newest are written last.
+    saving: Arc<tokio::sync::Mutex<()>>,
     /// Whose turn comes when a pull is over.
     wake: broadcast::Sender<Key>,
 }
@@ -50,9 +55,14 @@ pub(super) struct Slot {
 
 impl Registries {
     pub fn new(store: Store, clock: SharedClock, wake: broadcast::Sender<Key>) -> Self {
-        let limits = store.note(NOTE).ok().flatten().and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
+        let note = store.note(NOTE).ok().flatten();
+        let mut limits: BTreeMap<String, RateLimit> =
+            note.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
+        // It may have been written with another clock.
+        let most = later(clock.now(), MOST_PAUSE);
+        limits.values_mut().for_each(|limit| limit.until = limit.until.min(most));
         let state = State { limits, ..State::default() };
-        Self { store, clock, state: Arc::new(Mutex::new(state)), wake }
+        Self { store, clock, state: Arc::new(Mutex::new(state)), saving: Arc::default(), wake }
     }
 
     /// All that is known, for a plan.
@@ -92,16 +102,19 @@ impl Registries {
         }
     }
 
-    /// A registry wants to be asked less often: it is left alone for as long as it says, else longer each time.
+    /// A registry wants to be asked less often: it is left alone for as long as it says, at most an hour, else longer each time.
+    /// Pulls that are refused while it is left alone began before: they count as the refusal that is known.
     pub async fn refused(&self, image: &str, failure: &EngineFailure) {
         let FailureKind::RateLimited { retry_after } = failure.kind else { return };
         let registry = registry_of(image).to_owned();
         {
-            let mut state = self.lock();
-            let tries = state.limits.get(&registry).map_or(0, |limit| limit.tries).saturating_add(1);
-            let pause = retry_after.unwrap_or_else(|| limit_pause(tries)).max(LEAST_PAUSE);
-            let pause = spread(pause, &format!("{registry}#{tries}"));
-            let until = self.clock.now().saturating_add(pause).unwrap_or(jiff::Timestamp::MAX);
+            let (mut state, now) = (self.lock(), self.clock.now());
+            let known = state.limits.get(&registry);
+            let in_force = known.filter(|limit| now < limit.until);
+            let tries = known.map_or(0, |limit| limit.tries).saturating_add(u32::from(in_force.is_none()));
+            let pause = retry_after.unwrap_or_else(|| limit_pause(tries)).clamp(LEAST_PAUSE, MOST_PAUSE);
+            let until = later(now, spread(pause, &format!("{registry}#{tries}")));
+            let until = in_force.map_or(until, |limit| limit.until.max(until));
             warn!(registry, %until, tries, "a registry wants to be asked less often; nothing is pulled from it before then");
             state.limits.insert(registry, RateLimit { until, tries, message: failure.message.clone() });
         }
@@ -117,6 +130,7 @@ impl Registries {
     }
 
     async fn save(&self) {
+        let _turn = self.saving.lock().await;
         let value = {
             let (mut state, now) = (self.lock(), self.clock.now());
             state.limits.retain(|_, limit| limit.until.saturating_add(FORGOTTEN_AFTER).is_ok_and(|end| end > now));
@@ -193,6 +207,12 @@ mod tests {
             Registries::new(self.registries.store.clone(), self.clock.clone(), self.registries.wake.clone())
         }
 
+        /// How long `a.io` is left alone from now on, in seconds.
+        fn pause(&self) -> i64 {
+            let limit = self.registries.view()["a.io"].limit.clone().unwrap();
+            limit.until.duration_since(self.clock.now()).as_secs()
+        }
+
         fn pass(&self, seconds: i64) {
             *self.clock.0.lock().unwrap() += SignedDuration::from_secs(seconds);
         }
@@ -238,13 +258,51 @@ mod tests {
         let mut pauses = Vec::new();
         for _ in 0..3 {
             scene.registries.refused("a.io/app:1", &refusal(None)).await;
-            let limit = scene.registries.view()["a.io"].limit.clone().unwrap();
-            pauses.push(limit.until.duration_since(scene.clock.now()).as_secs() / 60);
+            let pause = scene.pause();
+            pauses.push(pause / 60);
+            scene.pass(pause + 1);
         }
         assert_eq!(pauses, [1, 2, 4]);
         let other = EngineFailure { kind: FailureKind::ImageNotFound, message: String::new() };
         scene.registries.refused("b.io/app:1", &other).await;
         assert!(!scene.registries.view().contains_key("b.io"), "only a rate limit is one");
+    }
+
+    #[tokio::test]
+    async fn pulls_that_are_refused_together_count_once_and_the_longest_pause_holds() {
+        let scene = scene();
+        for seconds in [None, None, None] {
+            scene.registries.refused("a.io/app:1", &refusal(seconds)).await;
+        }
+        assert_eq!((scene.pause() / 60, scene.registries.view()["a.io"].limit.as_ref().unwrap().tries), (1, 1));
+        scene.registries.refused("a.io/app:2", &refusal(Some(600))).await;
+        scene.registries.refused("a.io/app:3", &refusal(Some(1))).await;
+        assert!((600..=660).contains(&scene.pause()), "{}", scene.pause());
+    }
+
+    #[tokio::test]
+    async fn no_registry_is_left_alone_for_longer_than_an_hour_whatever_it_says() {
+        let scene = scene();
+        scene.registries.refused("a.io/app:1", &refusal(Some(8760 * 3600))).await;
+        assert!((3600..=3960).contains(&scene.pause()), "{}", scene.pause());
+        // The clock was a day ahead when that was written.
+        scene.pass(-24 * 3600);
+        let reopened = scene.reopened();
+        scene.pass(3601);
+        assert!(reopened.begin("a.io/app:1").is_some());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn refusals_at_the_same_moment_are_all_written_down() {
+        let scene = scene();
+        let refused = (0..64).map(|n| {
+            let registries = scene.registries.clone();
+            tokio::spawn(async move { registries.refused(&format!("r{n}.io/app:1"), &refusal(Some(60))).await })
+        });
+        for done in refused.collect::<Vec<_>>() {
+            done.await.unwrap();
+        }
+        assert_eq!(scene.reopened().view().len(), 64);
     }
 
     #[test]

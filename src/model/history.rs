@@ -1,6 +1,6 @@
 //! What is remembered of a Deployment between turns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,9 @@ pub struct History {
     pub replicas: BTreeMap<String, ReplicaHistory>,
     /// Failing actions that are tried again at the cap, by subject text (`network web_default`).
     pub obstacles: BTreeMap<String, Obstacle>,
+    /// Images, by reference, of which containers were made without the pull that their policy wants: none succeeded since.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub owed_pulls: BTreeSet<String>,
     /// Newest last, at most [`LAST_ACTIONS`].
     pub last_actions: Vec<ActionRecord>,
 }

@@ -319,11 +319,24 @@ fn what_is_stopped_is_pulled_and_not_started_and_what_is_made_without_a_registry
     operator.evenkeel(&["delete", "web", "--wait"]);
     registry.stop();
     sandbox.write_manifest("web.yaml", &sandbox.deployment("web", app(&reference, "always")));
-    eventually(secs(15), "it is back", || sandbox.docker().running(&name));
+    // Another try or two of the pull come first, for ten seconds at most.
+    eventually(secs(20), "it is back", || sandbox.docker().running(&name));
     operator.wait_ready("web");
     let events = operator.api().events("web");
     let said = |event: &Value| event["message"].to_string().contains("is made from the image");
     assert!(events.iter().any(said), "it is said from what it was made: {events:?}");
+
+    let (old, _) = image_of(&operator, "web");
+    registry.start();
+    push(&sandbox, &registry, "three");
+    // The back-off's cap in the manifest is 8 s, its spread a tenth.
+    eventually(secs(25), "the pull that is owed is made up for", || {
+        let (new, _) = image_of(&operator, "web");
+        check(!new.is_empty() && new != old, || new)
+    });
+    operator.wait_ready("web");
+    let replaced = sandbox.docker().id(&name);
+    holds_for(secs(4), "it is replaced once", || same(sandbox.docker().id(&name), replaced.clone()));
 }
 
 #[test]

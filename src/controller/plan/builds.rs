@@ -145,7 +145,7 @@ fn get(
 ) -> Result<(), (WaitReason, Timestamp)> {
     let subject = Subject::Image(build.image.clone());
     let kind = JobKind::Build { image: build.image.clone(), input: input.to_owned() };
-    if planner.job(&kind) || is_planned(planner, &subject) {
+    if planner.want(kind) || is_planned(planner, &subject) {
         return Ok(());
     }
     // Another input is tried at once, whatever became of the last one.

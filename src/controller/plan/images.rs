@@ -19,6 +19,10 @@ use super::{Planner, Slots, builds, later, recovery};
 /// A pull serves all containers that are made so soon after it.
 const WAVE: Duration = Duration::from_secs(60);
 
+/// What keeps an image away is waited for so long where nothing serves, before one that is there has to do: long enough for
+/// another try or two.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Polls are spread over so much of their interval, so that many Deployments do not ask in step.
 const POLL_SPREAD: f64 = 0.1;
 
@@ -48,7 +52,7 @@ pub(super) fn ensure(planner: &mut Planner<'_>, service: &DesiredService, servin
 }
 
 /// Whether a container may be made now, for `cause`, from the image that is there: the policy may want a newer one first. When
-/// that cannot be had and nothing is `serving`, the one that is there has to do.
+/// that cannot be had for more than a moment and nothing is `serving`, the one that is there has to do, and the pull is owed.
 pub(super) fn newest(
     planner: &mut Planner<'_>,
     service: &DesiredService,
@@ -63,13 +67,20 @@ pub(super) fn newest(
     let Some(pull) = due_before(planner, service, replica, cause) else { return true };
     match get(planner, service, pull) {
         Ok(()) => wait_once(planner, image, WaitReason::Pulling, None),
-        Err((WaitReason::Obstacle { message, .. }, _)) if !serving => {
+        Err((WaitReason::Obstacle { message, .. }, until)) if !serving && !passes_soon(planner, image, until) => {
             planner.note(Note::OldImage { replica: replica.clone(), image: image.clone(), failure: message });
             return true;
         }
         Err((wait, until)) => wait_once(planner, image, wait, until),
     }
     false
+}
+
+/// Whether what keeps an image away is over, at `until`, so soon after it began that it can be waited for.
+fn passes_soon(planner: &Planner<'_>, image: &str, until: Option<Timestamp>) -> bool {
+    let obstacle = planner.history.obstacles.get(&Subject::Image(image.to_owned()).to_string());
+    let since = obstacle.map_or(planner.now, |obstacle| obstacle.since);
+    until.is_some_and(|until| until <= later(since, PATIENCE))
 }
 
 /// Looks for a newer image where that was asked for or is due. What runs goes on meanwhile, and what is stopped stays so.
@@ -80,6 +91,8 @@ pub(super) fn refresh(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &De
     }
     let cause = if is_asked_for(planner, service) {
         Cause::PullRequested
+    } else if is_owed(planner, service) {
+        Cause::PullDue
     } else {
         let PullRule::Every(interval) = service.pull else { return };
         if !serves(planner, slots, service) {
@@ -145,7 +158,7 @@ pub(super) fn retag(planner: &mut Planner<'_>, service: &DesiredService, contain
 fn get(planner: &mut Planner<'_>, service: &DesiredService, cause: Cause) -> Result<(), (WaitReason, Option<Timestamp>)> {
     let image = &service.template.image;
     let subject = Subject::Image(image.clone());
-    if planner.job(&JobKind::Pull(image.clone())) || is_planned(planner, &subject) {
+    if planner.want(JobKind::Pull(image.clone())) || is_planned(planner, &subject) {
         return Ok(());
     }
     let registry = registry_of(image);
@@ -214,6 +227,11 @@ fn is_covered(planner: &Planner<'_>, service: &DesiredService, replica: &Replica
 fn is_asked_for(planner: &Planner<'_>, service: &DesiredService) -> bool {
     let record = planner.memory.images.get(&service.template.image);
     service.pulled_at.is_some_and(|asked| record.is_none_or(|record| record.began < asked))
+}
+
+/// Whether a container was made from the image that was there, though the policy wants a pull first, and none succeeded since.
+fn is_owed(planner: &Planner<'_>, service: &DesiredService) -> bool {
+    service.pull == PullRule::Always && planner.history.owed_pulls.contains(&service.template.image) && any_free(planner, service)
 }
 
 /// When the registry is to be looked at again.

@@ -23,7 +23,7 @@ mod volumes;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 
@@ -84,6 +84,8 @@ struct Planner<'a> {
     detached: BTreeSet<(String, String)>,
     /// The start of a replica that this plan makes.
     starts: BTreeMap<ReplicaId, usize>,
+    /// Pulls and builds under way that something asks for, whatever is said of their images.
+    wanted: HashSet<JobKind>,
 }
 
 impl<'a> Planner<'a> {
@@ -102,6 +104,7 @@ impl<'a> Planner<'a> {
             volumes: BTreeMap::new(),
             detached: BTreeSet::new(),
             starts: BTreeMap::new(),
+            wanted: HashSet::new(),
         }
     }
 
@@ -137,6 +140,13 @@ impl<'a> Planner<'a> {
             JobKind::Pull(_) | JobKind::Build { .. } | JobKind::Stop(_) => None,
         };
         self.jobs.iter().filter_map(call).collect()
+    }
+
+    /// Asks for a pull or a build; whether it is under way. One that nothing asks for is cancelled.
+    fn want(&mut self, kind: JobKind) -> bool {
+        let is_under_way = self.job(&kind);
+        self.wanted.insert(kind);
+        is_under_way
     }
 
     /// A call about `subject` that the engine has not answered yet.
@@ -185,17 +195,8 @@ impl<'a> Planner<'a> {
     }
 
     fn finish(mut self) -> Plan {
-        let pulling = |w: &&Waiting| matches!(w.reason, WaitReason::Pulling | WaitReason::Refreshing);
-        let wanted: BTreeSet<&Subject> = self.plan.waiting.iter().filter(pulling).map(|w| &w.subject).collect();
-        let building = |image: &String, input: &String| {
-            let subject = Subject::Image(image.clone());
-            let is =
-                |w: &Waiting| w.subject == subject && matches!(&w.reason, WaitReason::Building { input: of, .. } if of == input);
-            self.plan.waiting.iter().any(is)
-        };
         let unwanted = |job: &&Job| match &job.kind {
-            JobKind::Pull(image) => !wanted.contains(&Subject::Image(image.clone())),
-            JobKind::Build { image, input } => !building(image, input),
+            kind @ (JobKind::Pull(_) | JobKind::Build { .. }) => !self.wanted.contains(kind),
             JobKind::Stop(_) | JobKind::Call { .. } => false,
         };
         self.plan.cancel = self.jobs.iter().filter(unwanted).map(|job| job.kind.clone()).collect();
@@ -251,6 +252,7 @@ fn withhold(plan: &mut Plan, mode: RecoveryMode, bound: RecoveryMode) {
             new_index[index] = Some(kept.len());
             kept.push(action);
         } else {
+            unsay(plan, &action);
             let waiting = Waiting { subject: action.subject.clone(), reason: WaitReason::Withheld, until: None };
             if !plan.waiting.contains(&waiting) {
                 plan.waiting.push(waiting);
@@ -261,7 +263,22 @@ fn withhold(plan: &mut Plan, mode: RecoveryMode, bound: RecoveryMode) {
     plan.actions = kept;
 }
 
+/// Takes back what is said of an action as if it were done.
+fn unsay(plan: &mut Plan, action: &Action) {
+    let is_job =
+        |reason: &WaitReason| matches!(reason, WaitReason::Pulling | WaitReason::Refreshing | WaitReason::Building { .. });
+    match (&action.op, &action.subject) {
+        (Op::Pull { .. } | Op::Build { .. }, subject) => {
+            plan.waiting.retain(|waiting| waiting.subject != *subject || !is_job(&waiting.reason));
+        }
+        (Op::CreateContainer { .. }, Subject::Replica(made)) => {
+            plan.notes.retain(|note| !matches!(note, Note::OldImage { replica, .. } if replica == made));
+        }
+        _ => {}
+    }
+}
+
 /// `at` plus `delay`; the end of time if that is too far.
-fn later(at: Timestamp, delay: std::time::Duration) -> Timestamp {
+pub(crate) fn later(at: Timestamp, delay: std::time::Duration) -> Timestamp {
     at.saturating_add(delay).unwrap_or(Timestamp::MAX)
 }

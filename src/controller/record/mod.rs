@@ -82,6 +82,9 @@ pub(super) async fn outcomes(
             }
             ActionResult::Pulled(pulled) => {
                 forget_obstacle(controller, history, outcome);
+                if let Op::Pull { image, .. } = &outcome.action.op {
+                    history.owed_pulls.remove(image);
+                }
                 let brought = pulls::keep(desired, memory, outcome, pulled);
                 keep_action(controller, history, outcome, brought.in_short());
                 put_memory(controller, desired, memory).await;

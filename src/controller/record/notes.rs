@@ -18,6 +18,7 @@ pub(super) async fn apply(
     history: &mut History,
     memory: &mut Memory,
 ) -> Result<(), Failure> {
+    history.owed_pulls.retain(|image| desired.services.values().any(|service| service.template.image == *image));
     for note in &plan.notes {
         let told = keep(note, history, memory);
         if let Some((reason, severity, message)) = told {
@@ -90,6 +91,7 @@ fn keep(note: &Note, history: &mut History, memory: &mut Memory) -> Told {
             None
         }
         Note::OldImage { replica, image, failure } => {
+            history.owed_pulls.insert(image.clone());
             let message = format!(
                 "replica {replica} is made from the image {image} that is here, since no newer one could be pulled: {failure}"
             );

@@ -39,15 +39,27 @@ fn edited(scene: Scene) -> Scene {
 }
 
 fn failing(scene: Scene, kind: FailureKind, seconds: i64) -> Scene {
+    failing_since(scene, kind, seconds + 60, seconds)
+}
+
+/// Failed for the first time `since` seconds ago, and last `seconds` ago.
+fn failing_since(scene: Scene, kind: FailureKind, since: i64, seconds: i64) -> Scene {
     scene.change(|s| {
         let message = "cannot pull image app:1: the registry's words".into();
-        let obstacle = Obstacle { kind, message, tries: 3, since: ago(seconds + 60), last_at: ago(seconds), input: None };
+        let tries = if since == seconds { 1 } else { 3 };
+        let obstacle = Obstacle { kind, message, tries, since: ago(since), last_at: ago(seconds), input: None };
         s.history.obstacles.insert("image app:1".into(), obstacle);
     })
 }
 
 fn asked(scene: Scene, seconds: i64) -> Scene {
     scene.change(|s| s.desired.services.get_mut("app").unwrap().pulled_at = Some(ago(seconds)))
+}
+
+fn owed(scene: Scene) -> Scene {
+    scene.change(|s| {
+        s.history.owed_pulls.insert("app:1".into());
+    })
 }
 
 fn vanished(scene: Scene) -> Scene {
@@ -104,6 +116,33 @@ fn always_pulls_before_a_container_is_made_and_never_for_one_that_fails() {
             (
                 "nothing serves and the registry is down: the image that is here has to do",
                 failing(vanished(pulled(declares(Always), TAGGED, 600)), FailureKind::RegistryUnavailable, 1)
+            ),
+            (
+                "nothing serves and the registry refused a moment ago: wait for another try",
+                failing_since(vanished(pulled(declares(Always), TAGGED, 600)), FailureKind::RegistryUnavailable, 1, 1)
+            ),
+            (
+                "the registry is down, and making it is only suggested",
+                failing(vanished(pulled(declares(Always), TAGGED, 600)), FailureKind::RegistryUnavailable, 1).change(|s| s
+                    .desired
+                    .recovery
+                    .mode =
+                    RecoveryMode::Suggest)
+            ),
+            ("it was made from the old image: the pull is owed", owed(declares(Always).with(container("app-1")))),
+            (
+                "owed, and not yet due: what runs goes on",
+                failing(owed(declares(Always).with(container("app-1"))), FailureKind::RegistryUnavailable, 1)
+            ),
+            ("the owed pull is under way", pulling(owed(declares(Always).with(container("app-1"))))),
+            (
+                "owed, and stopped meanwhile",
+                owed(declares(Always).with(container("app-1"))).change(|s| s.desired.state = RunState::Stopped)
+            ),
+            ("the policy is another by now", owed(declares(PullRule::Missing).with(container("app-1")))),
+            (
+                "the owed pull brought another image: it is replaced",
+                pulled(declares(Always).with(of_old_image("app-1")), TAGGED, 5)
             ),
             (
                 "nothing is here and there is no such image",
@@ -215,10 +254,26 @@ fn a_registry_is_asked_by_few_at_once_and_not_before_it_wants_to_be() {
             ("others pull from there, and only a newer one is looked for", knows(due(), 3, None)),
             ("it wants to be left alone", knows(missing(PullRule::Missing), 0, Some(90))),
             ("it wants to be left alone, and what runs goes on", knows(due(), 0, Some(90))),
+            (
+                "it wants to be left alone for a moment, and nothing serves",
+                knows(vanished(declares(PullRule::Always)), 0, Some(1))
+            ),
             ("it wants to be left alone, and nothing serves", knows(vanished(declares(PullRule::Always)), 0, Some(90))),
             ("that is over: one asks", knows(many(), 0, Some(-1))),
         ]
     );
+}
+
+#[test]
+fn a_pull_under_way_goes_on_though_another_service_of_the_image_says_never() {
+    let of_app = |name: &str, pull| {
+        let mut service = DesiredService { pull, ..service(name) };
+        service.template.image = "app:1".into();
+        service
+    };
+    let both = Scene::declares([of_app("a", PullRule::Never), of_app("b", PullRule::Missing)]);
+    let plan = pulling(both.change(|s| s.snapshot.images.clear())).plan();
+    assert!(plan.cancel.is_empty() && plan.actions.is_empty(), "{plan}");
 }
 
 /// `Ready` as the status would show it: status and reason, and what it says of the image.
