@@ -18,7 +18,7 @@ test: ## Install what is missing, and run every check and test, those on the rea
 	@dev/prepare test
 	@$(MAKE) --no-print-directory check
 	cargo test --locked --doc
-	cargo nextest run --locked
+	compose=$$(dev/compose) && if [ -n "$$compose" ]; then export EVENKEEL_COMPOSE="$$compose"; fi && cargo nextest run --locked
 
 bench: ## Measure on the real engine and on the fake one, beside docker compose and Docker itself
 	@dev/bench

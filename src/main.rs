@@ -29,14 +29,22 @@ fn main() -> ExitCode {
 /// Runs a command to its end; the exit code.
 fn client(command: impl Future<Output = u8>) -> Result<u8, Failure> {
     let runtime = Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    Ok(runtime.block_on(command))
+    let code = runtime.block_on(command);
+    // A disk that hangs is told of; nobody waits for it.
+    runtime.shutdown_background();
+    Ok(code)
 }
 
 /// `evenkeel doctor`, with what the operator on this host would run with.
 fn examine(args: DoctorArgs) -> Result<u8, Failure> {
-    let (config, data_dir, docker_host) = (args.config.clone(), args.data_dir.clone(), args.docker_host.clone());
-    let settings = Settings::load(RunArgs { config, data_dir, docker_host, ..RunArgs::default() });
-    let local = settings.map(|Settings { data_dir, docker_host, instance, .. }| Local { data_dir, docker_host, instance });
+    let DoctorArgs { config, data_dir, docker_host, docker_config, instance, .. } = args.clone();
+    let settings = Settings::load(RunArgs { config, data_dir, docker_host, docker_config, instance, ..RunArgs::default() });
+    let local = settings.map(|Settings { data_dir, docker_host, docker_config, instance, .. }| Local {
+        data_dir,
+        docker_host,
+        docker_config,
+        instance,
+    });
     client(doctor::doctor(args, local))
 }
 

@@ -115,6 +115,14 @@ impl Connection {
     }
 }
 
+#[cfg(test)]
+impl Api {
+    /// Whatever answers at this unix socket.
+    pub fn at_socket(path: &Path) -> Self {
+        Self { client: over_socket(path.to_owned()), server: format!("unix:{}", path.display()) }
+    }
+}
+
 /// A client that sends everything through a unix socket.
 fn over_socket(path: PathBuf) -> Client {
     let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(hyperlocal::UnixConnector);

@@ -10,7 +10,7 @@ use super::client::{Api, Connection, DOCTOR, HOST};
 use super::failure::{Failure, exit};
 use super::format::{Format, print_whole};
 use super::help;
-use super::output::{Look, print, table};
+use super::output::{Look, print, table_of_lines};
 use crate::clock::SystemClock;
 use crate::docker;
 use crate::doctor::{self, Finding, Subject, Verdict};
@@ -22,7 +22,7 @@ use crate::doctor::{self, Finding, Subject, Verdict};
 /// (configuration file and variables).
 ///
 /// Exit codes: 0 all is well or only warned of, 1 something fails.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = help::DOCTOR)]
 pub struct DoctorArgs {
     /// How to print it
@@ -34,6 +34,12 @@ pub struct DoctorArgs {
     /// Docker Engine to examine, if no operator answers. Default: as for `evenkeel run`
     #[arg(long, value_name = "URL", env = "EVENKEEL_DOCKER_HOST", hide_env_values = true)]
     pub docker_host: Option<String>,
+    /// Folder of Docker's config.json, whose current context says which engine. Default: as for `evenkeel run`
+    #[arg(long, value_name = "DIR", env = "EVENKEEL_DOCKER_CONFIG", hide_env_values = true)]
+    pub docker_config: Option<PathBuf>,
+    /// Name of the operator on the engine, if none answers. Default: as for `evenkeel run`
+    #[arg(long, value_name = "NAME", env = "EVENKEEL_INSTANCE", hide_env_values = true)]
+    pub instance: Option<String>,
     /// Configuration file of the operator. Default: as for `evenkeel run`
     #[arg(long, value_name = "FILE", env = "EVENKEEL_CONFIG", hide_env_values = true)]
     pub config: Option<PathBuf>,
@@ -48,6 +54,8 @@ pub struct Local {
     pub data_dir: PathBuf,
     /// Its engine; `None`: as the environment says.
     pub docker_host: Option<String>,
+    /// Docker's configuration, with contexts; `None`: as the environment says.
+    pub docker_config: Option<PathBuf>,
     /// Its name on the engine.
     pub instance: String,
 }
@@ -114,7 +122,7 @@ async fn from_here(local: anyhow::Result<Local>) -> Vec<Finding> {
             return vec![Finding::fail("configuration", format!("{error:#}"), "mend the file or variable that it names")];
         }
     };
-    let engine = match docker::connect(local.docker_host.as_deref(), None) {
+    let engine = match docker::connect(local.docker_host.as_deref(), local.docker_config.as_deref()) {
         Ok(engine) => engine,
         Err(error) => {
             let error = anyhow::Error::new(error);
@@ -142,7 +150,7 @@ fn render(look: &Look, findings: &[Finding]) -> String {
     };
     let count = |result: Verdict| findings.iter().filter(|finding| finding.result == result).count();
     let [ok, warn, fail] = [Verdict::Ok, Verdict::Warn, Verdict::Fail].map(count);
-    let text = table(look, "", &["RESULT", "CHECK", "WHAT WAS SEEN"], findings.iter().map(row).collect());
+    let text = table_of_lines(look, "", &["RESULT", "CHECK", "WHAT WAS SEEN"], findings.iter().map(row).collect());
     format!("{text}\n{ok} ok, {warn} to look at, {fail} failing\n")
 }
 

@@ -163,8 +163,15 @@ impl Tone {
     }
 }
 
-/// A table without lines. Its last column takes the room that is left and wraps; the others are as wide as they need.
+/// A table without lines. Its last column takes the room that is left and wraps; the others are as wide as they need. Of a text
+/// of several lines, such as the output of a build, it has room for the first.
 pub fn table(look: &Look, indent: &str, header: &[&str], rows: Vec<Vec<String>>) -> String {
+    let first = |text: String| text.lines().next().unwrap_or_default().to_owned();
+    table_of_lines(look, indent, header, rows.into_iter().map(|row| row.into_iter().map(first).collect()).collect())
+}
+
+/// The same, with all lines of each text.
+pub fn table_of_lines(look: &Look, indent: &str, header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     let cell = |text: &str| match Tone::of(text).filter(|_| look.color) {
@@ -173,9 +180,8 @@ pub fn table(look: &Look, indent: &str, header: &[&str], rows: Vec<Vec<String>>)
     };
     table.set_header(header.iter().map(Cell::new));
     for row in &rows {
-        // Of a text of several lines, such as the output of a build, a table has room for the first.
-        let first = row.iter().map(|text| plain(text.lines().next().unwrap_or_default()));
-        table.add_row(first.map(|text| cell(if text.is_empty() { "-" } else { &text })));
+        let texts = row.iter().map(|text| text.lines().map(plain).collect::<Vec<_>>().join("\n"));
+        table.add_row(texts.map(|text| cell(if text.is_empty() { "-" } else { &text })));
     }
     let rigid = rigid(look, indent, &widths(header, &rows));
     for (index, column) in table.column_iter_mut().enumerate() {
@@ -287,6 +293,12 @@ mod tests {
     use super::*;
 
     const PLAIN: Look = Look { color: false, width: None, now: Timestamp::UNIX_EPOCH };
+
+    #[test]
+    fn what_others_wrote_steers_no_terminal() {
+        let text = table(&PLAIN, "", &["MESSAGE"], vec![vec!["\u{1b}[2Jowned\u{7}".to_owned()]]);
+        assert!(text.contains("[2Jowned") && !text.contains(['\u{1b}', '\u{7}']), "{text:?}");
+    }
 
     #[test]
     fn ages_lose_detail_as_they_grow() {

@@ -12,7 +12,7 @@ use super::client::Api;
 use super::failure::Failure;
 use super::output::{reader_gone, tell};
 
-/// Between two tries to reach an operator that went away.
+/// Between two tries to reach an operator that went away, or refuses to be watched.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// What is seen of a followed list.
@@ -53,7 +53,10 @@ async fn changes(api: &Api, list: &str, query: &str, mut each: impl FnMut(Seen) 
         each(Seen::List(answer["items"].as_array().cloned().unwrap_or_default()))?;
         let mut lines = match api.stream(&format!("{list}?{query}&watch=true&resourceVersion={version}")).await {
             Ok(lines) => lines,
-            Err(_) => continue,
+            Err(_) => {
+                tokio::time::sleep(RETRY).await;
+                continue;
+            }
         };
         let mut line = String::new();
         // A stream that breaks off, and one that says that it cannot go on, lead to a new list.
@@ -69,5 +72,39 @@ async fn changes(api: &Api, list: &str, query: &str, mut each: impl FnMut(Seen) 
             line.clear();
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::extract::RawQuery;
+    use axum::http::StatusCode;
+    use axum::response::IntoResponse;
+    use axum::{Json, Router};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_watch_that_is_refused_is_tried_again_after_a_while() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("api.sock");
+        let lists = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&lists);
+        let answer = move |RawQuery(query): RawQuery| async move {
+            if query.unwrap_or_default().contains("watch=true") {
+                return StatusCode::TOO_MANY_REQUESTS.into_response();
+            }
+            counted.fetch_add(1, Ordering::Relaxed);
+            Json(serde_json::json!({"metadata": {"resourceVersion": "1"}, "items": []})).into_response()
+        };
+        let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+        let api = Api::at_socket(&socket);
+        let followed = tokio::time::timeout(RETRY * 3 / 2, changes(&api, "/list", "a=b", |_| Ok(()))).await;
+        assert!(followed.is_err(), "it goes on");
+        assert!((1..=2).contains(&lists.load(Ordering::Relaxed)), "{lists:?} lists");
     }
 }

@@ -34,9 +34,9 @@ pub struct Preview {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobProgress {
-    /// `pull`, `build` or `stop`.
+    /// `pull`, `build`, `stop` or `call` (any other call to the engine).
     pub kind: &'static str,
-    /// The image, or the id of the container.
+    /// The image, the id of the container, or what the call does.
     pub subject: String,
     /// Since when.
     pub since: jiff::Timestamp,

@@ -31,10 +31,14 @@ const NO_TIMEOUT_SECONDS: u64 = 365 * 24 * 3600;
 macro_rules! span {
     ($name:literal $($fields:tt)*) => {
         tracing::info_span!(
-            $name, otel.kind = "client", otel.status_code = field::Empty, otel.status_description = field::Empty $($fields)*
+            $name,
+            otel.kind = "client",
+            otel.status_code = tracing::field::Empty,
+            otel.status_description = tracing::field::Empty $($fields)*
         )
     };
 }
+pub(super) use span;
 
 /// A client of one Docker Engine. It may be made, and kept, while the engine is away.
 pub struct Client {

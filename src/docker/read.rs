@@ -17,7 +17,7 @@ use crate::model::{
 const PROBE_OUTPUT_BYTES: usize = 1024;
 
 /// Go writes empty lists and maps as `null`.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Finding, mounts};
 
@@ -89,9 +90,10 @@ pub(super) fn data_folder(path: &Path) -> Finding {
     }
 }
 
-/// Writes, syncs and removes a small file.
+/// Writes, syncs and removes a small file, which nobody shares who tries it at the same time.
 fn try_write(folder: &Path) -> std::io::Result<()> {
-    let path = folder.join(format!(".doctor-{}", std::process::id()));
+    static TRIES: AtomicU64 = AtomicU64::new(0);
+    let path = folder.join(format!(".doctor-{}-{}", std::process::id(), TRIES.fetch_add(1, Ordering::Relaxed)));
     let written = File::create(&path).and_then(|mut file| file.write_all(b"evenkeel doctor\n").and_then(|()| file.sync_all()));
     written.and(fs::remove_file(&path))
 }
@@ -127,6 +129,18 @@ mod tests {
         assert_ne!(seen.result, Verdict::Fail, "{seen:?}");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         assert_eq!(data_folder(&dir.path().join("none")).result, Verdict::Warn);
+    }
+
+    #[test]
+    fn several_may_try_it_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let many = || (0..50).map(|_| try_write(dir.path())).collect::<std::io::Result<Vec<()>>>();
+        let tried = std::thread::scope(|scope| {
+            let threads = [(); 4].map(|()| scope.spawn(many));
+            threads.map(|thread| thread.join().unwrap().map(|done| done.len()))
+        });
+        assert!(tried.iter().all(Result::is_ok), "{tried:?}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The engine: whether it answers, how it is set up, what time it has.
 
+use std::path::Path;
+
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Finding, Subject, disk, pools};
+use super::{DISK_DEADLINE, Finding, Subject, disk, look_at, pools};
 use crate::docker::{Facts, Listener};
 use crate::model::{EngineFailure, FailureKind};
 
@@ -21,7 +23,8 @@ pub(super) async fn examine(subject: &Subject<'_>) -> Vec<Finding> {
     findings.extend(facts.time.map(|time| skew(time, asked, answered)));
     findings.push(pools::left(&facts.address_pools, &facts.subnets));
     if facts.listener != Listener::Remote {
-        findings.push(disk::docker_root(facts.root_dir.as_ref()));
+        let root = |path: &Path| vec![disk::docker_root(path)];
+        findings.extend(look_at("Docker's disk", facts.root_dir.as_ref(), DISK_DEADLINE, root).await);
     }
     findings.extend(facts.warnings.iter().map(|warning| own_warning(warning)));
     findings

@@ -12,13 +12,19 @@ mod pools;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::docker::Inside;
 use crate::model::Key;
+
+/// How long a disk may take; one that hangs is itself a finding.
+const DISK_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How bad it is; the worst is the greatest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -92,8 +98,42 @@ pub struct Known {
 pub async fn examine(subject: &Subject<'_>) -> Vec<Finding> {
     let mut findings = engine::examine(subject).await;
     findings.extend(objects::examine(subject).await);
-    findings.push(disk::data_folder(subject.data_dir));
-    findings.extend(certificate::examine(subject.data_dir, subject.clock.now()));
+    let now = subject.clock.now();
+    let data_folder = move |path: &Path| [disk::data_folder(path)].into_iter().chain(certificate::examine(path, now)).collect();
+    findings.extend(look_at("data folder", subject.data_dir, DISK_DEADLINE, data_folder).await);
     findings.extend(subject.operator.as_ref().map(|known| engine::steps(known.clock_moved)));
     findings
+}
+
+/// Looks at a disk. A stuck one holds up a thread of its own, neither a worker of the runtime nor whoever asked.
+async fn look_at(
+    check: &str,
+    place: &Path,
+    deadline: Duration,
+    look: impl FnOnce(&Path) -> Vec<Finding> + Send + 'static,
+) -> Vec<Finding> {
+    let path = place.to_owned();
+    let why = match timeout(deadline, spawn_blocking(move || look(&path))).await {
+        Ok(Ok(findings)) => return findings,
+        Ok(Err(error)) => format!("cannot be looked at: {error}"),
+        Err(_) => format!("its disk has not answered within {} s", deadline.as_secs()),
+    };
+    vec![Finding::fail(check, format!("{}: {why}", place.display()), "see the kernel's log (dmesg) for its disk")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_holds_nobody_up_and_is_a_finding() {
+        let (answer, hang) = std::sync::mpsc::channel::<()>();
+        let stuck = move |_: &Path| {
+            let _ = hang.recv();
+            vec![]
+        };
+        let seen = look_at("data folder", Path::new("/data"), Duration::ZERO, stuck).await;
+        assert_eq!((seen[0].check.as_str(), seen[0].result), ("data folder", Verdict::Fail));
+        drop(answer);
+    }
 }

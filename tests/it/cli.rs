@@ -160,4 +160,12 @@ fn doctor_helps_also_where_no_operator_runs() {
     assert!(of(&seen, "data folder")["message"].as_str().unwrap().contains(&data));
     let output = operator.cli(&["doctor", "-o", "json", "--docker-host", "unix:///nonexistent.sock"]);
     assert_eq!(of(&checks(&output), "engine")["result"], "fail");
+
+    // A context that is not there: it is asked for, as `evenkeel run` would ask.
+    let docker_config = sandbox.dir().join("docker");
+    std::fs::create_dir(&docker_config).unwrap();
+    std::fs::write(docker_config.join("config.json"), r#"{"currentContext": "elsewhere"}"#).unwrap();
+    let output = operator.cli(&["doctor", "-o", "json", "--docker-config", &docker_config.display().to_string()]);
+    let engine = of(&checks(&output), "engine");
+    assert!(engine["message"].as_str().unwrap().contains("elsewhere"), "{engine}");
 }

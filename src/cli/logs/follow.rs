@@ -1,9 +1,9 @@
 //! Logs that go on: each replica is followed on its own, over restarts and replacements.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::line::{Line, Lines, Mark};
@@ -33,6 +33,8 @@ struct Follower {
     id: ReplicaId,
     mark: Mark,
     lines: mpsc::Sender<(ReplicaId, Line)>,
+    /// The replicas that there are.
+    listed: watch::Receiver<BTreeSet<ReplicaId>>,
 }
 
 /// Shows what is written from the marks on, until the deployment is deleted.
@@ -44,12 +46,17 @@ pub async fn follow(
 ) -> Result<(), Failure> {
     let (sender, mut lines) = mpsc::channel(WAITING);
     let mut followers = JoinSet::new();
-    let mut known: Vec<ReplicaId> = vec![];
+    let (listing, listed) = watch::channel(BTreeSet::new());
+    let mut followed = BTreeSet::new();
     let mut looks = tokio::time::interval(LOOK_EVERY);
-    let mut away = false;
+    let (mut away, mut crowded) = (false, false);
     loop {
         tokio::select! {
             Some((id, line)) = lines.recv() => printer.print(&id, &line)?,
+            Some(Ok((id, mark))) = followers.join_next() => {
+                followed.remove(&id);
+                marks.insert(id, mark);
+            }
             _ = looks.tick() => {
                 let found = match Replicas::of(question.api, question.namespace, question.deployment).await {
                     Ok(found) => found.named(parts)?,
@@ -63,11 +70,21 @@ pub async fn follow(
                     }
                 };
                 away = false;
-                for id in found.into_iter().filter(|id| !known.contains(id)).take(AT_A_TIME - known.len().min(AT_A_TIME)).collect::<Vec<_>>() {
+                listing.send_replace(found.iter().cloned().collect());
+                for id in found {
+                    if followed.contains(&id) {
+                        continue;
+                    }
+                    if followed.len() >= AT_A_TIME {
+                        if !std::mem::replace(&mut crowded, true) {
+                            tell(&format!("warning: {AT_A_TIME} containers are followed at a time; {id} waits until one of them is gone"));
+                        }
+                        break;
+                    }
                     printer.meet(&id);
                     let mark = marks.remove(&id).unwrap_or_default();
-                    followers.spawn(Follower::new(question, id.clone(), mark, sender.clone()).run());
-                    known.push(id);
+                    followers.spawn(Follower::new(question, id.clone(), mark, sender.clone(), listed.clone()).run());
+                    followed.insert(id);
                 }
             }
         }
@@ -75,26 +92,35 @@ pub async fn follow(
 }
 
 impl Follower {
-    fn new(question: &Question<'_>, id: ReplicaId, mark: Mark, lines: mpsc::Sender<(ReplicaId, Line)>) -> Self {
+    fn new(
+        question: &Question<'_>,
+        id: ReplicaId,
+        mark: Mark,
+        lines: mpsc::Sender<(ReplicaId, Line)>,
+        listed: watch::Receiver<BTreeSet<ReplicaId>>,
+    ) -> Self {
         let Question { api, namespace, deployment, since, .. } = *question;
         let (namespace, deployment) = (namespace.to_owned(), deployment.to_owned());
-        Self { api: api.clone(), namespace, deployment, since, id, mark, lines }
+        Self { api: api.clone(), namespace, deployment, since, id, mark, lines, listed }
     }
 
-    /// Opens the log again and again, each time where it was left.
-    async fn run(mut self) {
+    /// Opens the log again and again, each time where it was left, until the replica is gone; how far it was read.
+    async fn run(mut self) -> (ReplicaId, Mark) {
         let mut pause = FIRST_PAUSE;
         loop {
             match self.read().await {
                 Ok(0) => pause = (pause * 2).min(LONGEST_PAUSE),
                 Ok(_) => pause = FIRST_PAUSE,
                 // The look for new replicas tells of an operator that is away.
-                Err(Failure::ClosedPipe) => return,
+                Err(Failure::ClosedPipe) => break,
+                // Scaled down, or being replaced: in a list that was asked for later it may be again.
+                Err(failure) if is_absent(&failure) && !self.listed.borrow().contains(&self.id) => break,
                 Err(failure) if is_absent(&failure) => pause = FIRST_PAUSE,
                 Err(_) => pause = LONGEST_PAUSE,
             }
             tokio::time::sleep(pause).await;
         }
+        (self.id, self.mark)
     }
 
     /// Reads the log to its end; how many lines were new.
@@ -113,3 +139,7 @@ impl Follower {
         Ok(new)
     }
 }
+
+#[cfg(test)]
+#[path = "follow_tests.rs"]
+mod tests;

@@ -32,9 +32,9 @@ impl Controller {
             self.jobs.cancel(&plan.key, kind);
         }
         let mut outcomes: Vec<Option<Outcome>> = vec![None; plan.actions.len()];
+        let first_call = OnceLock::new();
         let mut running = FuturesUnordered::new();
         let mut begun = vec![false; plan.actions.len()];
-        let first_call = OnceLock::new();
         loop {
             let mut skipped = false;
             for index in 0..plan.actions.len() {

@@ -12,27 +12,18 @@ use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tracing::field;
 
 use super::facts::{InfoReply, NetworkReply};
 use super::frames::Frames;
 use super::lines::Lines;
 use super::usage::{StatsReply, Usage};
 use super::{Channel, Exec, ExecSpec, Facts, Inside, LogQuery, Logs};
+use crate::docker::client::span;
 use crate::docker::error::{Attempt, Call};
 use crate::docker::{Client, Result, limits, wire};
 
 /// Bytes of a command's output that are read at once.
 const CHUNK: usize = 32 * 1024;
-
-/// A span for one call, as the client's other calls have it.
-macro_rules! span {
-    ($name:literal $($fields:tt)*) => {
-        tracing::info_span!(
-            $name, otel.kind = "client", otel.status_code = field::Empty, otel.status_description = field::Empty $($fields)*
-        )
-    };
-}
 
 /// What is read of `GET /containers/{id}/json` before its log is.
 #[derive(Deserialize)]

@@ -1,9 +1,10 @@
 //! What the engine says about itself and its machine.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::docker::daemon::Keeper;
+use crate::docker::read::or_default;
 
 /// The engine and its machine, for people.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -85,11 +86,6 @@ pub struct AddressPool {
     pub base: String,
     /// Prefix length of each network.
     pub size: u8,
-}
-
-/// Go writes empty lists and maps as `null`.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// `GET /info`, as people want to know it.

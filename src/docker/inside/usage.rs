@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+
+use crate::docker::read::or_default;
 
 /// What a container uses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -40,11 +42,6 @@ impl Usage {
             pids: self.pids.saturating_add(other.pids),
         }
     }
-}
-
-/// Go writes empty lists and maps as `null`.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// `GET /containers/{id}/stats`.
