@@ -50,6 +50,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use credentials::{Credentials, CredentialsError, served_url};
 pub use host::Host;
@@ -100,6 +101,8 @@ pub struct ApiState {
     host: Arc<Host>,
     clock: SharedClock,
     stopping: CancellationToken,
+    /// What a stopping server waits for: connections, and commands that took one over.
+    open: TaskTracker,
     /// Commands in containers that may still be started.
     sessions: Arc<Semaphore>,
     /// Containers that may be measured at a time.
@@ -118,7 +121,17 @@ impl ApiState {
     ) -> Self {
         let sessions = Arc::new(Semaphore::new(exec::AT_A_TIME));
         let measuring = Arc::new(Semaphore::new(metrics::AT_A_TIME));
-        Self { registry, planner, readiness, host: Arc::new(host), clock, stopping, sessions, measuring }
+        Self {
+            registry,
+            planner,
+            readiness,
+            host: Arc::new(host),
+            clock,
+            stopping,
+            open: TaskTracker::new(),
+            sessions,
+            measuring,
+        }
     }
 }
 

@@ -137,9 +137,9 @@ impl Server {
 
     /// Serves until the state's token is cancelled.
     pub async fn serve(self, state: ApiState) {
-        let stopping = state.stopping.clone();
+        let (stopping, open) = (state.stopping.clone(), state.open.clone());
         let guarded = router(state).layer(from_fn_with_state(Arc::new(self.access), guard)).layer(from_fn(observed));
-        let door = Door { router: guarded, stopping: stopping.clone(), open: TaskTracker::new() };
+        let door = Door { router: guarded, stopping: stopping.clone(), open };
         let mut listeners = tokio::task::JoinSet::new();
         if let Some(tcp) = self.tcp {
             listeners.spawn(accept_tcp(tcp, TlsAcceptor::from(self.identity.tls), door.clone()));
@@ -155,7 +155,8 @@ impl Server {
         }
         listeners.shutdown().await;
         door.open.close();
-        door.open.wait().await;
+        // A command's client may read no more.
+        let _ = timeout(SHUTDOWN_DEADLINE, door.open.wait()).await;
     }
 }
 

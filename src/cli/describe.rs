@@ -1,5 +1,7 @@
 //! `evenkeel describe`: all there is to know about one deployment, the most urgent first.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context;
 use clap::Args;
 use k8s_openapi::api::core::v1::Event;
@@ -7,7 +9,7 @@ use serde_json::Value;
 
 use super::client::{Connection, deployment_path, encode, list_path, name};
 use super::failure::Failure;
-use super::get::{created, last_seen, scope};
+use super::get::{created, last_seen, order, scope};
 use super::help;
 use super::output::{Look, plain, print, table};
 use crate::crd::{BuildStatus, ContainerStatus, Deployment, DeploymentStatus, Hold, ImageStatus, RecoveryStatus, ServiceStatus};
@@ -51,8 +53,7 @@ impl Subject {
         let mut holds: Vec<Hold> = serde_json::from_value(holds["items"].take())?;
         holds.retain(|hold| Some(&hold.spec.deployment) == deployment.metadata.name.as_ref());
         let mut events: Vec<Event> = serde_json::from_value(events["items"].take())?;
-        // Times are whole seconds; within one, revisions tell which came first.
-        events.sort_by_key(|event| (last_seen(event), revision(event)));
+        events.sort_by_key(order);
         Ok(Self { deployment, holds, events })
     }
 
@@ -199,7 +200,9 @@ fn images(look: &Look, services: &[ServiceStatus]) -> String {
             image.reference, failure.tries, failure.reason, failure.message
         ))
     };
-    table(look, "  ", &["SERVICE", "IMAGE", "DIGEST", "PULLED", "NEXT"], rows) + &known().filter_map(failing).collect::<String>()
+    // Services that share an image share its failure.
+    let failures: BTreeSet<String> = known().filter_map(failing).collect();
+    table(look, "  ", &["SERVICE", "IMAGE", "DIGEST", "PULLED", "NEXT"], rows) + &failures.into_iter().collect::<String>()
 }
 
 /// What builds made, and the last lines of those that fail.
@@ -264,11 +267,6 @@ fn last_actions(look: &Look, status: &DeploymentStatus) -> String {
         return String::new();
     }
     table(look, "  ", &["AGE", "ACTION", "TRACE", "RESULT", "CAUSE"], status.last_actions.iter().map(row).collect())
-}
-
-/// When an Event was written, beside others.
-fn revision(event: &Event) -> Option<u64> {
-    event.metadata.resource_version.as_ref()?.parse().ok()
 }
 
 fn events(look: &Look, events: &[Event]) -> String {

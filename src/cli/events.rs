@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::client::{Connection, encode, list_path, name};
 use super::failure::Failure;
 use super::format::{Format, print_next, print_whole};
-use super::get::{event_row, last_seen, typed};
+use super::get::{event_row, last_seen, order, typed};
 use super::help;
 use super::output::{Look, Rows, print, tell};
 use super::since::since;
@@ -103,10 +103,10 @@ impl Filter {
             let at = last_seen(&event);
             let type_fits = self.types.is_empty() || self.types.iter().any(|kind| Some(format!("{kind:?}")) == event.type_);
             if type_fits && self.since.is_none_or(|since| at.is_some_and(|at| at >= since)) {
-                dated.push((at, value));
+                dated.push((order(&event), value));
             }
         }
-        dated.sort_by_key(|(at, _)| *at);
+        dated.sort_by_key(|(order, _)| *order);
         Ok(dated.into_iter().map(|(_, value)| value).collect())
     }
 }

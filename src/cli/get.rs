@@ -133,11 +133,11 @@ struct Columns {
 
 fn render(look: &Look, resource: Resource, mut items: Vec<Value>, columns: Columns) -> Result<String, Failure> {
     if resource == Resource::Events {
-        let mut dated: Vec<(Option<jiff::Timestamp>, Value)> = vec![];
+        let mut dated = vec![];
         for item in items {
-            dated.push((last_seen(&typed::<Event>(vec![item.clone()])?.remove(0)), item));
+            dated.push((order(&typed::<Event>(vec![item.clone()])?.remove(0)), item));
         }
-        dated.sort_by_key(|(at, _)| *at);
+        dated.sort_by_key(|(order, _)| *order);
         items = dated.into_iter().map(|(_, item)| item).collect();
     }
     let rows: Result<Vec<_>, _> = items.into_iter().map(|item| row_of(look, resource, item, columns)).collect();
@@ -254,6 +254,11 @@ pub fn last_seen(event: &Event) -> Option<jiff::Timestamp> {
     event.last_timestamp.as_ref().map(|time| time.0).or_else(|| created(&event.metadata))
 }
 
+/// Which of two Events came first. Their times are whole seconds; within one, revisions tell.
+pub fn order(event: &Event) -> (Option<jiff::Timestamp>, Option<u64>) {
+    (last_seen(event), event.metadata.resource_version.as_ref().and_then(|version| version.parse().ok()))
+}
+
 /// When an object was made.
 pub fn created(metadata: &kube::core::ObjectMeta) -> Option<jiff::Timestamp> {
     metadata.creation_timestamp.as_ref().map(|time| time.0)
@@ -267,6 +272,17 @@ mod tests {
 
     fn look() -> Look {
         Look { color: false, width: None, now: "2026-08-21T12:00:00Z".parse().unwrap() }
+    }
+
+    #[test]
+    fn events_of_one_second_are_told_in_the_order_they_were_written() {
+        let event = |version: &str| {
+            json!({"metadata": {"name": format!("web.{version}"), "resourceVersion": version}, "involvedObject": {},
+                "lastTimestamp": "2026-08-21T10:00:00Z", "message": format!("event {version}")})
+        };
+        let columns = Columns { wide: false, namespace: false };
+        let text = render(&look(), Resource::Events, vec![event("10"), event("9")], columns).unwrap();
+        assert!(text.find("event 9") < text.find("event 10"), "{text}");
     }
 
     fn deployment(name: &str, phase: &str, ready: &str, why: Option<(&str, &str)>) -> Value {

@@ -42,7 +42,7 @@ pub async fn exec(call: Call, resource: &'static Resource, key: &Key) -> Result<
     // The words of a command may be secrets.
     tracing::info!(deployment = %key, %replica, by = caller.by, tty = spec.tty, "running a command in a container");
     let protocol = accepted.protocol;
-    tokio::spawn(async move {
+    state.open.clone().spawn(async move {
         match upgrade.await {
             Ok(stream) => session::run(stream, protocol, exec, &state).await,
             Err(error) => tracing::debug!(%error, "the client of a command went away before it began"),

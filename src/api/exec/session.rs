@@ -9,7 +9,8 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -24,19 +25,22 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 const EXIT_DEADLINE: Duration = Duration::from_secs(10);
 /// How often.
 const EXIT_POLL: Duration = Duration::from_millis(25);
-/// How long the engine is asked to set the size of a terminal: it may not be there yet.
+/// How often the engine is asked to set the size of a terminal: it may not be there yet.
 const RESIZE_TRIES: u32 = 20;
+/// For the last words to a client that may have stopped reading.
+const FAREWELL_DEADLINE: Duration = Duration::from_secs(5);
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// Runs it to its end.
 pub async fn run(stream: Upgraded, protocol: &'static str, exec: Exec, state: &ApiState) {
     let socket = WebSocketStream::from_raw_socket(TokioIo::new(stream), Role::Server, None).await;
-    let (mut sink, incoming) = socket.split();
+    let (mut sink, mut incoming) = socket.split();
     let Exec { id, mut output, input } = exec;
     let engine = state.host.engine.as_ref();
     let status = {
-        let inbound = receive(incoming, input, protocol, engine, &id);
+        let (wanted, sizes) = watch::channel(None);
+        let inbound = receive(&mut incoming, input, protocol, wanted);
         let outbound = send(&mut sink, &mut output);
         tokio::select! {
             sent = outbound => match sent {
@@ -44,14 +48,21 @@ pub async fn run(stream: Upgraded, protocol: &'static str, exec: Exec, state: &A
                 Err(status) => status,
             },
             () = inbound => None,
+            // Ends with the input only.
+            () = resize(engine, &id, sizes) => None,
             () = state.stopping.cancelled() => Some(remote::lost("the operator is stopping; the command may go on")),
         }
     };
-    if let Some(status) = status {
-        let _ = sink.send(Message::binary(remote::message(ERROR, status.to_string().as_bytes()))).await;
-    }
-    // Nobody to tell, if the client has gone.
-    let _ = sink.close().await;
+    let farewell = async {
+        if let Some(status) = status {
+            let _ = sink.send(Message::binary(remote::message(ERROR, status.to_string().as_bytes()))).await;
+        }
+        // Nobody to tell, if the client has gone.
+        let _ = sink.close().await;
+        // Until it has read it all: one that writes to a closed connection gives up reading.
+        while let Some(Ok(_)) = incoming.next().await {}
+    };
+    let _ = timeout(FAREWELL_DEADLINE, farewell).await;
 }
 
 /// Sends the output on until it ends. The error is the status to tell, if there is anybody left.
@@ -79,13 +90,13 @@ async fn send(
     }
 }
 
-/// Hands on what the client sends, until it goes.
+/// Hands on what the client sends, until it goes. Sizes are set by somebody else: the engine may take its time, and keys do not
+/// wait for it.
 async fn receive(
-    mut incoming: SplitStream<Socket>,
+    incoming: &mut SplitStream<Socket>,
     mut input: Box<dyn AsyncWrite + Send + Unpin>,
     protocol: &'static str,
-    engine: &dyn Inside,
-    exec: &str,
+    sizes: watch::Sender<Option<Size>>,
 ) {
     while let Some(Ok(message)) = incoming.next().await {
         let Message::Binary(bytes) = message else {
@@ -97,22 +108,28 @@ async fn receive(
         match bytes.split_first() {
             // A command that no longer reads is no failure: its output may go on.
             Some((&STDIN, text)) => drop(input.write_all(text).await.and(input.flush().await)),
-            Some((&RESIZE, size)) => resize(engine, exec, size).await,
+            Some((&RESIZE, size)) => drop(serde_json::from_slice(size).map(|size| sizes.send_replace(Some(size)))),
             Some((&CLOSE, [STDIN])) if protocol == remote::PROTOCOLS[0] => drop(input.shutdown().await),
             _ => {}
         }
     }
 }
 
-/// A size that cannot be set costs looks, nothing else.
-async fn resize(engine: &dyn Inside, exec: &str, size: &[u8]) {
-    let Ok(Size { width, height }) = serde_json::from_slice(size) else { return };
-    for _ in 0..RESIZE_TRIES {
-        match engine.resize_exec(exec, width, height).await {
-            Ok(()) => return,
-            Err(failure) => tracing::debug!(error = failure.message, "the terminal of a command has no size yet"),
+/// Sets the newest size that is wanted, again and again. One that cannot be set costs looks, nothing else.
+async fn resize(engine: &dyn Inside, exec: &str, mut sizes: watch::Receiver<Option<Size>>) {
+    while sizes.changed().await.is_ok() {
+        let Some(Size { width, height }) = *sizes.borrow_and_update() else { continue };
+        for _ in 0..RESIZE_TRIES {
+            match engine.resize_exec(exec, width, height).await {
+                Ok(()) => break,
+                Err(failure) => tracing::debug!(error = failure.message, "the terminal of a command has no size yet"),
+            }
+            sleep(EXIT_POLL).await;
+            // A newer size has tries of its own.
+            if sizes.has_changed().unwrap_or(true) {
+                break;
+            }
         }
-        sleep(EXIT_POLL).await;
     }
 }
 

@@ -180,10 +180,30 @@ async fn a_command_has_input_two_outputs_and_an_exit_code() {
     let mut session = Session::open(&served, "command=cat&stdin=true&tty=true", "v5.channel.k8s.io").await;
     session.send(RESIZE, br#"{"Width":100,"Height":30}"#).await;
     session.send(STDIN, b"hello").await;
+    let sized = async {
+        while served.api.engine.terminal_sizes() != [(100, 30)] {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), sized).await.expect("no size is set");
     session.send(CLOSE, &[STDIN]).await;
     let (out, _, status) = session.end().await;
     assert_eq!((out.as_str(), remote::exit_code(&status)), ("hello", Ok(0)));
-    assert_eq!(served.api.engine.terminal_sizes(), [(100, 30)]);
+}
+
+#[tokio::test]
+async fn keys_do_not_wait_for_a_size_that_the_engine_does_not_set() {
+    let served = Served::start(false).await;
+    served.api.web().await;
+    run(&served.api, "app", 1).await;
+    let mut session = Session::open(&served, "command=cat&stdin=true&tty=true", "v5.channel.k8s.io").await;
+    served.api.engine.fault(Verb::ResizeExec, None, Effect::Hang, 1);
+    session.send(RESIZE, br#"{"Width":100,"Height":30}"#).await;
+    session.send(STDIN, b"hello").await;
+    session.send(CLOSE, &[STDIN]).await;
+    let (out, _, status) = session.end().await;
+    assert_eq!((out.as_str(), remote::exit_code(&status)), ("hello", Ok(0)));
+    assert_eq!(served.api.engine.terminal_sizes(), []);
 }
 
 #[tokio::test]
