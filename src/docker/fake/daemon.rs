@@ -40,7 +40,7 @@ impl FakeEngine {
     }
 
     /// A new daemon: it knows the containers and none of the events. What survived a killed one it stops before it serves
-    /// (unless it was told to `live-restore`), and says so in its buffer.
+    /// (unless it was told to `live-restore`), and says so in its buffer. What was being removed is dead.
     pub async fn start_daemon(&self) {
         let survivors = self.step(Machine::daemon_begins);
         join_all(survivors.iter().map(|id| self.do_stop(id, DEFAULT_GRACE))).await;
@@ -91,6 +91,9 @@ impl Machine {
         self.ended = CancellationToken::new();
         let (pid, started) = self.run.daemon.unwrap_or((1000, 1));
         self.run.daemon = Some((pid + 1, started + 1000));
+        // It cannot know how they were to be removed, and leaves them to whoever comes.
+        let half_removed = self.containers.values_mut().filter(|unit| unit.seen.state == ContainerState::Removing);
+        half_removed.for_each(|unit| unit.seen.state = ContainerState::Dead);
         if self.live_restore {
             return vec![];
         }

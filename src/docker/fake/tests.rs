@@ -189,6 +189,19 @@ async fn a_killed_daemons_successor_stops_the_survivors_and_says_so_in_its_buffe
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_being_removed_when_the_daemon_was_killed_is_dead_and_can_be_removed() {
+    let engine = engine();
+    let id = engine.create_container(&spec("a"), &BTreeMap::new()).await.unwrap();
+    assert!(tokio::time::timeout(MS, engine.remove_container(&id, false)).await.is_err());
+    assert_eq!(engine.container("a").unwrap().state, ContainerState::Removing);
+    engine.kill_daemon();
+    engine.start_daemon().await;
+    assert_eq!(engine.container("a").unwrap().state, ContainerState::Dead);
+    engine.remove_container(&id, false).await.unwrap();
+    assert!(engine.container("a").is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn with_live_restore_containers_run_through() {
     let engine = engine();
     engine.set_live_restore(true);
