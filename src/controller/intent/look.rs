@@ -29,7 +29,12 @@ impl Intent {
         episode.followed |= container.is_up();
         if !container.is_up() {
             let gap = self.gap.filter(|(_, subscribed_at)| !episode.followed && !ended_between(container, *subscribed_at, now));
-            episode.seen_down(container, gap.map(|(gap, _)| gap), now, &mut effects);
+            let ended_before = |moment: Timestamp| container.finished_at.is_some_and(|end| end <= moment);
+            let gap = match self.run_met_at {
+                Some(moment) if !episode.followed && ended_before(moment) => Some(Gap::OtherRun),
+                _ => gap.map(|(gap, _)| gap),
+            };
+            episode.seen_down(container, gap, now, &mut effects);
         }
         effects
     }

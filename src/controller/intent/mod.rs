@@ -130,6 +130,8 @@ pub struct Intent {
     peers: Peers,
     /// How containers that ended before the time are judged: nobody will tell how they did.
     gap: Option<(Gap, Timestamp)>,
+    /// When the present run of the daemon was met.
+    run_met_at: Option<Timestamp>,
 }
 
 impl Intent {
@@ -192,6 +194,12 @@ impl Intent {
             }
         }
         effects
+    }
+
+    /// The present run of the daemon was met at that moment. What had ended by then went down with the one before, though it be seen
+    /// much later: when a look at it succeeds.
+    pub fn met_run(&mut self, at: Option<Timestamp>) {
+        self.run_met_at = at;
     }
 
     /// There is a stream of events again, from `subscribed_at` on in the daemon's time; `gap` says what lies between.

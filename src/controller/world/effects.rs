@@ -10,7 +10,7 @@ use crate::model::{End, Verdict};
 
 use super::ledger::Baseline;
 use super::scribe::{Done, Note};
-use super::{State, World, WorldChange};
+use super::{Seen, State, World, WorldChange};
 
 /// How long a write takes at most, for all who wait for it.
 const WRITTEN_BY: Duration = Duration::from_secs(5);
@@ -122,8 +122,8 @@ impl World {
     pub(super) fn drop_anchor(&self, state: &mut State) {
         let (Some(run), Some(_)) = (state.seen.run.clone(), &state.seen.settled) else { return };
         if state.contact.is_good() && !std::mem::replace(&mut state.seen.anchored, true) {
-            let (cursor, floor) = (state.seen.settled.clone(), state.seen.floor);
-            self.note(Note::Baseline(Baseline { cursor, run, floor }));
+            let Seen { settled: cursor, floor, met_at, .. } = &state.seen;
+            self.note(Note::Baseline(Baseline { cursor: cursor.clone(), run, floor: *floor, met_at: *met_at }));
         }
     }
 

@@ -122,9 +122,10 @@ impl World {
             state.seen.below_floor = link.gap == Gap::Replayed;
             if link.gap != Gap::Replayed {
                 let floor = link.subscribed_at.as_nanosecond().try_into().unwrap_or(i64::MAX);
-                let baseline = Baseline { cursor: link.anchor.clone(), run: link.run.clone(), floor };
+                let met_at = if link.gap == Gap::SameRun { state.seen.met_at } else { Some(link.subscribed_at) };
+                let baseline = Baseline { cursor: link.anchor.clone(), run: link.run.clone(), floor, met_at };
                 let (latest, settled, anchored) = (link.anchor.clone(), link.anchor.clone(), link.anchor.is_some());
-                state.seen = Seen { latest, settled, floor, anchored, baseline: Some(baseline), ..Seen::default() };
+                state.seen = Seen { latest, settled, floor, met_at, anchored, baseline: Some(baseline), ..Seen::default() };
             }
             if link.restarted.is_some() {
                 state.restarted = link.restarted;
@@ -132,6 +133,7 @@ impl World {
             }
             state.seen.run = Some(link.run.clone());
             state.picture.set_run(link.run);
+            state.intent.met_run(state.seen.met_at);
             let effects = state.intent.resumed(link.gap, link.subscribed_at, self.steady_now());
             self.carry_out(state, effects);
             // A look that the old connection took with it is not waited for, and does not count.

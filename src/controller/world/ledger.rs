@@ -31,6 +31,9 @@ pub(super) struct Baseline {
     pub(super) run: EngineRun,
     /// The moment, in the daemon's nanoseconds, before which its events were not for us.
     pub(super) floor: i64,
+    /// When that run was met: what ended before went down with an older one, also what could not be looked at then.
+    #[serde(default)]
+    pub(super) met_at: Option<Timestamp>,
 }
 
 /// What was written down before.
@@ -41,6 +44,7 @@ pub(super) struct Recorded {
     pub(super) cursor: Option<EventCursor>,
     pub(super) run: Option<EngineRun>,
     pub(super) floor: i64,
+    pub(super) met_at: Option<Timestamp>,
 }
 
 /// The door to the disk, as far as the world needs it. A seam, so that its tests can let writes fail.
@@ -124,7 +128,13 @@ pub(super) fn resume(baseline: Option<Baseline>, cursor: Option<EventCursor>, ru
     let Some(baseline) = baseline else { return Recorded { cursor, run, ..Recorded::default() } };
     let is_later = |seen: &EventCursor| baseline.cursor.as_ref().is_none_or(|base| base.time_nanos <= seen.time_nanos);
     let of_this_run = cursor.filter(|seen| run.as_ref() == Some(&baseline.run) && is_later(seen));
-    Recorded { cursor: of_this_run.or(baseline.cursor), run: Some(baseline.run), floor: baseline.floor, ..Recorded::default() }
+    Recorded {
+        cursor: of_this_run.or(baseline.cursor),
+        run: Some(baseline.run),
+        floor: baseline.floor,
+        met_at: baseline.met_at,
+        ..Recorded::default()
+    }
 }
 
 fn note<T: DeserializeOwned>(store: &Store, name: &str) -> store::Result<Option<T>> {

@@ -111,6 +111,8 @@ struct Seen {
     settled: Option<EventCursor>,
     /// The moment, in the daemon's nanoseconds, before which its events were not for us: the run was new to us then.
     floor: i64,
+    /// When the run was met.
+    met_at: Option<Timestamp>,
     /// To be written once the engine has been seen as a whole.
     baseline: Option<Baseline>,
     /// The baseline names an event.
@@ -151,6 +153,7 @@ impl World {
                 latest: recorded.cursor.clone(),
                 settled: recorded.cursor,
                 floor: recorded.floor,
+                met_at: recorded.met_at,
                 anchored: true,
                 ..Seen::default()
             },

@@ -295,6 +295,25 @@ async fn probes_keep_the_cursor_within_the_buffer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_daemon_took_down_is_recovered_though_it_is_looked_at_by_a_later_operator_only() {
+    let scene = Scene::with(&["web"]).await;
+    seconds(5).await;
+    let (daemon, paper, clock) = scene.stopped().await;
+    daemon.go();
+    daemon.die("web", 0);
+    daemon.come_back();
+    // It does not answer in time, while all else is seen and written down.
+    daemon.lock().slow.insert("web".into(), Duration::from_secs(10));
+    let mut scene = Scene::open(daemon, paper, clock);
+    scene.seen().await;
+    millis(20).await;
+    let (daemon, paper, clock) = scene.killed();
+    daemon.lock().slow.clear();
+    let scene = Scene::open(daemon, paper, clock);
+    assert_eq!(scene.verdict("web").await, Verdict::Shutdown);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_host_that_was_booted_is_told_and_what_it_took_down_is_recovered() {
     let scene = Scene::with(&["web"]).await;
     seconds(5).await;
