@@ -11,12 +11,12 @@ use crate::model::{
 };
 
 use super::recovery::Next;
-use super::{Planner, Slots, containers, later, recovery};
+use super::{Planner, Slots, containers, later, recovery, replace};
 
 /// How long a container may be seen ended before its verdict is known; then it counts as unknown.
 const VERDICT_GRACE: Duration = Duration::from_secs(15);
 
-/// Plans for an ended container whose specification is the wanted one.
+/// Plans for an ended container: of the wanted specification, or one whose replacement has to wait.
 pub(super) fn decide(
     planner: &mut Planner<'_>,
     slots: &Slots<'_>,
@@ -40,7 +40,7 @@ pub(super) fn decide(
         return containers::start(planner, slots, service, replica, container, Cause::RestartRequested);
     }
     if let Some(code) = completed_with(&verdict, service, container) {
-        return complete(planner, service, replica, at, code);
+        return complete(planner, slots, service, replica, container, at, code);
     }
     if let Some(failure) = failed_start {
         let next = recovery::next(planner, service, replica, &record, failure.at, Duration::ZERO, &failure.message);
@@ -104,7 +104,19 @@ fn completes(service: &DesiredService, exit_code: i64) -> bool {
     }
 }
 
-fn complete(planner: &mut Planner<'_>, service: &DesiredService, replica: &ReplicaId, at: Timestamp, exit_code: i64) {
+/// The end of the work, unless its specification has changed and its replacement is waited for: then the new one has not run.
+fn complete(
+    planner: &mut Planner<'_>,
+    slots: &Slots<'_>,
+    service: &DesiredService,
+    replica: &ReplicaId,
+    container: &Container,
+    at: Timestamp,
+    exit_code: i64,
+) {
+    if replace::due(planner, slots, service, container) == Some(Cause::SpecChanged) {
+        return;
+    }
     planner.note(Note::Completed { replica: replica.clone(), spec_hash: service.spec_hash.clone(), at, exit_code });
     let reason = match exit_code {
         0 => WaitReason::Completed,

@@ -70,6 +70,10 @@ fn every_half_way_state_of_a_replacement_is_recognised() {
                     s.history.obstacles.insert("image app:2".into(), obstacle);
                 })
             ),
+            (
+                "it has run to its end while the new image is missing: the new one has not",
+                edited(1).ended("app-1", 0, 0, Verdict::OwnAccord).change(|s| s.snapshot.images.clear())
+            ),
             ("the spec changed while it was down", edited(1).ended("app-1", 1, 1, Verdict::OwnAccord)),
             ("two replicas: one at a time", edited(2).with(container("app-1")).with(container("app-2"))),
             (
