@@ -83,7 +83,7 @@ fn unbroken(rig: &Rig) -> Wrong {
 }
 
 proptest! {
-    #![proptest_config(config(32))]
+    #![proptest_config(config(12))]
 
     #[test]
     fn whatever_people_do_it_settles_as_they_said(story in quiet()) {
