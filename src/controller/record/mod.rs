@@ -2,9 +2,10 @@
 //! counter survives a kill at any instant.
 
 mod builds;
-mod notes;
+pub(super) mod notes;
 mod pulls;
 
+use jiff::Timestamp;
 use tracing::warn;
 
 use crate::model::{
@@ -43,7 +44,7 @@ pub(super) async fn before_acting(
     let (old_history, old_memory) = (history.clone(), memory.clone());
     see_running(desired, observed, history, memory);
     notes::apply(controller, desired, plan, history, memory).await?;
-    count_attempts(controller, desired, plan, history);
+    count_attempts(desired, plan, history, controller.clock.now());
     // A full disk must not keep a crashed container down: what could not be written is tried again with the next turn.
     if *memory != old_memory || controller.owes(&desired.key) {
         put_memory(controller, desired, memory).await;
@@ -127,7 +128,7 @@ async fn put_history(controller: &Controller, desired: &Desired, history: &Histo
 }
 
 /// Notes which replicas run.
-fn see_running(desired: &Desired, observed: &Observed, history: &mut History, memory: &Memory) {
+pub(super) fn see_running(desired: &Desired, observed: &Observed, history: &mut History, memory: &Memory) {
     let running: Vec<ReplicaId> = {
         let slots = slots(desired, &observed.snapshot, history, memory);
         let replicas = desired.services.values().flat_map(|s| (1..=s.replicas).map(|n| ReplicaId::new(&s.name, n)));
@@ -141,7 +142,7 @@ fn see_running(desired: &Desired, observed: &Observed, history: &mut History, me
 }
 
 /// Attempts are counted before they are made.
-fn count_attempts(controller: &Controller, desired: &Desired, plan: &Plan, history: &mut History) {
+pub(super) fn count_attempts(desired: &Desired, plan: &Plan, history: &mut History, now: Timestamp) {
     for action in &plan.actions {
         let (Cause::Recovery { attempt, .. }, Subject::Replica(replica)) = (&action.cause, &action.subject) else { continue };
         let Some(service) = desired.services.get(&replica.service) else { continue };
@@ -151,7 +152,7 @@ fn count_attempts(controller: &Controller, desired: &Desired, plan: &Plan, histo
         }
         record.attempts = *attempt;
         record.spec_hash = service.spec_hash.clone();
-        record.last_attempt_at = Some(controller.clock.now());
+        record.last_attempt_at = Some(now);
     }
 }
 

@@ -28,9 +28,11 @@ pub(super) async fn apply(
     Ok(())
 }
 
+/// What people are told, if anything.
 type Told = Option<(Reason, Severity, String)>;
 
-fn keep(note: &Note, history: &mut History, memory: &mut Memory) -> Told {
+/// Keeps one; says what is to be told of it.
+pub(in crate::controller) fn keep(note: &Note, history: &mut History, memory: &mut Memory) -> Told {
     match note {
         Note::Stable(replica) => {
             let record = replica_mut(history, replica);

@@ -8,14 +8,32 @@
 //! | `steps` | makes a story happen |
 //! | `settled` | whether everything is as specs and Holds say, decided without the planner |
 //! | `properties` | the promises |
+//! | `known` | stories that went wrong once |
+//! | `model`, `planner` | the same for plans alone, on a pure model of the engine |
 //!
-//! `PROPTEST_CASES=2000 cargo nextest run --lib controller::tests` runs more stories than usual. A story that fails is made shorter,
+//! `PROPTEST_CASES=1000 cargo test --lib controller::tests` runs more stories than usual. A story that fails is made shorter,
 //! printed, and its seed kept in `proptest-regressions/`, from where the next runs take it first. Threads of the store are real, so
 //! two runs of one story can differ within a moment of paused time.
 
+mod known;
+mod model;
+mod planner;
 mod properties;
 mod rig;
 mod settled;
 mod steps;
 mod story;
 mod wire;
+
+use proptest::test_runner::{Config, FileFailurePersistence};
+
+/// So many cases, unless the environment says otherwise.
+fn config(cases: u32) -> Config {
+    let set = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    Config {
+        cases: set("PROPTEST_CASES").unwrap_or(cases),
+        max_shrink_iters: set("PROPTEST_MAX_SHRINK_ITERS").unwrap_or(150),
+        failure_persistence: Some(Box::new(FileFailurePersistence::SourceParallel("proptest-regressions"))),
+        ..Config::default()
+    }
+}

@@ -4,68 +4,91 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
 
 use super::rig::{Rig, play};
-use super::settled::{complaints, strangers};
+use super::settled::{Sound, complaints, sound, strangers};
 use super::steps::Play;
 use super::story::{MAX_ATTEMPTS, Story, quiet, wild};
+use crate::model::REASON_EXTERNAL_STOP;
 
 /// Holds that end by themselves have ended.
 const HOLDS_END: Duration = Duration::from_secs(70);
 /// After this much quiet time everything is settled: back-off, graces, deadlines of hung calls and resyncs are all shorter.
 const SETTLED_WITHIN: Duration = Duration::from_secs(600);
-/// So long nothing at all happens afterwards.
-const CALM: Duration = Duration::from_secs(100);
+/// What is calm for so long is settled: back-off and runs that end by themselves are shorter.
+const CALM: Duration = Duration::from_secs(30);
+/// So long nothing at all happens afterwards, resyncs included.
+const AFTERWARDS: Duration = Duration::from_secs(100);
 
-fn config(cases: u32) -> ProptestConfig {
-    let set = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    ProptestConfig {
-        cases: set("PROPTEST_CASES").unwrap_or(cases),
-        max_shrink_iters: set("PROPTEST_MAX_SHRINK_ITERS").unwrap_or(150),
-        failure_persistence: Some(Box::new(FileFailurePersistence::SourceParallel("proptest-regressions"))),
-        ..ProptestConfig::default()
-    }
-}
+/// A crash is mended, and a stop by hand understood and shown, after this much at most.
+const HEARD_WITHIN: Duration = Duration::from_secs(60);
 
 /// What was wrong with a story.
-type Wrong = Result<(), TestCaseError>;
+pub type Wrong = Result<(), TestCaseError>;
 
-async fn tell(story: Story) -> Wrong {
+/// Tells a story to its end, and says what was wrong with it.
+pub async fn tell(story: Story) -> Wrong {
     let mut play = Play::begin(&story).await;
     let theirs = strangers(&play.rig.engine);
     play.through(&story).await;
     play.trouble_ends().await;
-    play.rig.watch.notes().starts.clear();
     tokio::time::sleep(HOLDS_END).await;
+    play.rig.watch.notes().starts.clear();
     settles(&play.rig, &story).await?;
     attempts_are_bounded(&play.rig)?;
     nothing_happens(&play.rig).await?;
     play.rig.kill_operator().await;
     play.rig.start_operator();
     nothing_happens(&play.rig).await?;
-    settles(&play.rig, &story).await?;
+    prop_assert_eq!(complaints(&play.rig, &story), Vec::<String>::new());
+    a_crash_is_mended(&play.rig, &story).await?;
+    a_stop_by_hand_is_heard(&play.rig, &story).await?;
     prop_assert_eq!(theirs, strangers(&play.rig.engine));
     unbroken(&play.rig)
 }
 
 async fn settles(rig: &Rig, story: &Story) -> Wrong {
     let began = tokio::time::Instant::now();
+    let mut calm_since = began;
     loop {
+        rig.engine.forget_calls();
+        tokio::time::sleep(Duration::from_secs(5)).await;
         unbroken(rig)?;
         let wrong = complaints(rig, story);
-        if wrong.is_empty() {
+        if !wrong.is_empty() || !rig.engine.changes().is_empty() {
+            calm_since = tokio::time::Instant::now();
+        } else if calm_since.elapsed() > CALM {
             return Ok(());
         }
-        prop_assert!(began.elapsed() < SETTLED_WITHIN, "it does not settle:\n{}", wrong.join("\n"));
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        let changes = rig.engine.changes();
+        prop_assert!(began.elapsed() < SETTLED_WITHIN, "it does not settle: {changes:#?}\n{}", wrong.join("\n"));
     }
 }
 
 async fn nothing_happens(rig: &Rig) -> Wrong {
     rig.engine.forget_calls();
-    tokio::time::sleep(CALM).await;
+    tokio::time::sleep(AFTERWARDS).await;
     prop_assert!(rig.engine.changes().is_empty(), "it is settled, and yet: {:#?}", rig.engine.changes());
+    Ok(())
+}
+
+async fn a_crash_is_mended(rig: &Rig, story: &Story) -> Wrong {
+    let Some(sound) = sound(rig, story).pop() else { return Ok(()) };
+    rig.engine.person().crash(&sound.container.id, 1).unwrap();
+    tokio::time::sleep(HEARD_WITHIN).await;
+    let mended = rig.engine.container(&sound.container.id).is_some_and(|found| found.is_up());
+    prop_assert!(mended, "{} {} crashed and stayed down", sound.key, sound.replica);
+    Ok(())
+}
+
+async fn a_stop_by_hand_is_heard(rig: &Rig, story: &Story) -> Wrong {
+    let Some(Sound { key, replica, reverts, container }) = sound(rig, story).into_iter().next() else { return Ok(()) };
+    rig.engine.person().stop(&container.id).await.unwrap();
+    tokio::time::sleep(HEARD_WITHIN).await;
+    let up = rig.engine.container(&container.id).is_some_and(|found| found.is_up());
+    let holds = rig.operator().unwrap().registry.holds_of(&key).unwrap();
+    let held = holds.iter().any(|hold| hold.reason == REASON_EXTERNAL_STOP && hold.covers(&replica));
+    prop_assert_eq!((up, held), (reverts, !reverts), "{} {} was stopped by hand: (up, held)", key, replica);
     Ok(())
 }
 
@@ -83,15 +106,15 @@ fn unbroken(rig: &Rig) -> Wrong {
 }
 
 proptest! {
-    #![proptest_config(config(12))]
+    #![proptest_config(super::config(12))]
 
     #[test]
     fn whatever_people_do_it_settles_as_they_said(story in quiet()) {
-        play(tell(story))?;
+        play(tell(story))??;
     }
 
     #[test]
     fn whatever_goes_wrong_it_settles_as_people_said(story in wild()) {
-        play(tell(story))?;
+        play(tell(story))??;
     }
 }

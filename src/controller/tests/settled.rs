@@ -2,12 +2,13 @@
 //! count, but that it wants nothing more.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::crd::Deployment;
 use crate::docker::fake::FakeEngine;
 use crate::model::{
-    Container, ContainerState, DependencyCondition, Desired, DesiredService, DockerRestart, HealthStatus, History, HoldState,
-    Key, Memory, ReplicaId, RestartRule, RunState,
+    Container, ContainerState, DependencyCondition, Desired, DesiredService, DockerRestart, ExternalStop, HealthStatus, History,
+    HoldState, Key, Memory, ReplicaId, RestartRule, RunState,
 };
 use crate::store::Kind;
 
@@ -17,11 +18,8 @@ use super::wire::owner;
 
 /// What is not yet, or not any more, as it should be.
 pub fn complaints(rig: &Rig, story: &Story) -> Vec<String> {
-    let Some(operator) = rig.operator() else { return vec!["there is no operator".into()] };
-    let store = operator.registry.store();
-    let objects = store.list(Kind::Deployment, None).unwrap().items;
-    let deployments: Vec<Deployment> = objects.iter().map(|object| serde_json::from_value((**object).clone()).unwrap()).collect();
-    let scenes: Vec<Scene> = deployments.iter().map(|object| Scene::of(rig, operator, story, object)).collect();
+    let operator = rig.operator().unwrap();
+    let scenes = scenes(rig, operator, story);
     let mut all: Vec<String> = scenes.iter().flat_map(Scene::complaints).collect();
     let known: BTreeMap<&Key, &Scene> = scenes.iter().map(|scene| (&scene.desired.key, scene)).collect();
     for container in rig.engine.containers() {
@@ -36,6 +34,39 @@ pub fn complaints(rig: &Rig, story: &Story) -> Vec<String> {
         }
     }
     all
+}
+
+/// A replica that runs as it should, with nothing in the way of it going on to.
+pub struct Sound {
+    pub key: Key,
+    pub replica: ReplicaId,
+    /// `externalStop: Revert`.
+    pub reverts: bool,
+    pub container: Container,
+}
+
+/// All of them.
+pub fn sound(rig: &Rig, story: &Story) -> Vec<Sound> {
+    let of = |scene: &Scene| {
+        let sound = scene.replicas().filter(|(service, replica)| scene.is_sound(service, replica));
+        let shown = sound.map(|(_, replica)| Sound {
+            key: scene.desired.key.clone(),
+            reverts: scene.desired.recovery.external_stop == ExternalStop::Revert,
+            container: scene.current(&replica).unwrap().clone(),
+            replica,
+        });
+        shown.collect::<Vec<_>>()
+    };
+    scenes(rig, rig.operator().unwrap(), story).iter().flat_map(of).collect()
+}
+
+fn scenes<'a>(rig: &'a Rig, operator: &Operator, story: &'a Story) -> Vec<Scene<'a>> {
+    let objects = operator.registry.store().list(Kind::Deployment, None).unwrap().items;
+    let of = |object: &Arc<serde_json::Value>| {
+        let object: Deployment = serde_json::from_value((**object).clone()).unwrap();
+        Scene::of(rig, operator, story, &object)
+    };
+    objects.iter().map(of).collect()
 }
 
 /// One Deployment, and what is there of it.
@@ -78,7 +109,7 @@ impl<'a> Scene<'a> {
     fn complaints(&self) -> Vec<String> {
         let mut all: Vec<String> = self.plan.iter().map(|action| format!("{} is still to {action}", self.desired.key)).collect();
         if self.desired.deletion.is_some() {
-            all.push(format!("{} is still being deleted", self.desired.key));
+            all.push(format!("{} is still being deleted: {}", self.desired.key, self.text));
             return all;
         }
         let wrong = self.replicas().filter_map(|(service, replica)| {
@@ -140,6 +171,14 @@ impl<'a> Scene<'a> {
             }
             None => Some(format!("it should run, and does not: {:?}", current.map(|found| (found.state, found.exit_code)))),
         }
+    }
+
+    /// Whether it runs, is to go on to, and nothing of it would be otherwise after another start.
+    fn is_sound(&self, service: &DesiredService, replica: &ReplicaId) -> bool {
+        let free = self.hold(replica).is_none() && self.desired.state == RunState::Running && self.desired.deletion.is_none();
+        let lasting = service.restart != RestartRule::Once && !self.is(service, &[Work::Job]);
+        let well = |container: &Container| is_well(container) && self.differs(service, replica, container).is_none();
+        free && lasting && self.current(replica).is_some_and(well) && self.excuse(service, replica).is_none()
     }
 
     /// What of a running container is not as it is declared.

@@ -9,14 +9,14 @@ use crate::clock::Timestamp;
 use crate::docker::fake::Person;
 use crate::model::{
     Container, ContainerSpec, ContainerState, DockerRestart, HoldState, Key, MountSource, MountSpec, NetworkAttachment,
-    NetworkMode, ReplicaId, labels,
+    NetworkMode, ReplicaId,
 };
 use crate::registry::{DeleteOptions, Scope, WriteOptions};
 use crate::store::{Kind, Part};
 
 use super::rig::Rig;
 use super::story::{App, Edit, Hand, Part as Of, Step, Story, Word, Work};
-use super::wire::{acknowledged, owner};
+use super::wire::{acknowledged, of_another_operator, owner};
 
 /// A story on its way.
 pub struct Play {
@@ -196,7 +196,10 @@ impl Play {
                 Word::Restart => registry.restart(&key, &scope).await.map(|_| vec![]),
                 Word::Retry => registry.retry(&key, &scope).await.map(|_| vec![]),
             };
-            if !dead.is_cancelled() {
+            // What is laid on one that is being deleted goes with it.
+            let deployment = registry.store().get(Kind::Deployment, &key).unwrap();
+            let stays = deployment.is_some_and(|found| found["metadata"]["deletionTimestamp"].is_null());
+            if stays && !dead.is_cancelled() {
                 let laid = laid.unwrap_or_default();
                 watch.notes().acknowledged.extend(laid.iter().map(|hold| (key.clone(), acknowledged(hold))));
             }
@@ -258,16 +261,7 @@ async fn strangers(person: &Person, story: &Story) {
     let none = BTreeMap::new();
     person.create_network("strangers", &none).unwrap();
     person.create_volume("strangers", &none).unwrap();
-    let other = [
-        (labels::INSTANCE, "other"),
-        (labels::NAMESPACE, "default"),
-        (labels::DEPLOYMENT, "a0"),
-        (labels::SERVICE, "s0"),
-        (labels::REPLICA, "1"),
-        (labels::COMPOSE_PROJECT, "a0"),
-    ];
-    let of_another_operator = other.map(|(label, value)| (label.to_owned(), value.to_owned())).into();
-    let mut containers = vec![("stranger", none.clone()), ("of-another-operator", of_another_operator)];
+    let mut containers = vec![("stranger", none.clone()), ("of-another-operator", of_another_operator())];
     if story.strangers.container_has_a_name_of_ours {
         containers.push(("a0-s0-1", none.clone()));
     }

@@ -171,7 +171,8 @@ fn story(step: BoxedStrategy<Step>) -> impl Strategy<Value = Story> {
         .prop_map(|(seed, apps, strangers, live_restore, steps)| Story { seed, apps, strangers, live_restore, steps })
 }
 
-fn app() -> impl Strategy<Value = App> {
+/// Any Deployment.
+pub fn app() -> impl Strategy<Value = App> {
     let flags = (proptest::bool::weighted(0.1), proptest::bool::weighted(0.1));
     (vec(service(), 1..5), flags).prop_map(|(services, (stopped, revert))| App { services, stopped, revert })
 }
@@ -199,7 +200,8 @@ fn service() -> impl Strategy<Value = Service> {
     )
 }
 
-fn strangers() -> impl Strategy<Value = Strangers> {
+/// Any strangers.
+pub fn strangers() -> impl Strategy<Value = Strangers> {
     let rarely = || proptest::bool::weighted(0.05);
     (rarely(), rarely(), rarely()).prop_map(|(container, network, volume)| Strangers {
         container_has_a_name_of_ours: container,
@@ -220,27 +222,35 @@ fn docker() -> impl Strategy<Value = Step> {
     (0..24usize, hand).prop_map(|(place, hand)| Step::Docker(place, hand))
 }
 
-fn evenkeel() -> impl Strategy<Value = Step> {
-    let part = prop_oneof![
+/// Any part of a Deployment.
+pub fn part() -> impl Strategy<Value = Part> {
+    prop_oneof![
         2 => Just(Part::All),
         2 => (0..4usize).prop_map(Part::Service),
         1 => (0..4usize, 0..3u32).prop_map(|(service, number)| Part::Replica(service, number)),
-    ];
+    ]
+}
+
+fn evenkeel() -> impl Strategy<Value = Step> {
     let word = prop_oneof![
         4 => Just(Word::Stop), 3 => Just(Word::Start), 2 => Just(Word::Resume), 2 => Just(Word::Restart), 1 => Just(Word::Retry),
         2 => proptest::option::of(1..60i64).prop_map(|seconds| Word::Suspend { seconds }),
     ];
-    (0..2usize, part, word).prop_map(|(app, part, word)| Step::Evenkeel(app, part, word))
+    (0..2usize, part(), word).prop_map(|(app, part, word)| Step::Evenkeel(app, part, word))
+}
+
+/// Any change of a manifest.
+pub fn an_edit() -> impl Strategy<Value = Edit> {
+    prop_oneof![
+        4 => (0..4usize).prop_map(Edit::Version), 3 => (0..4usize, 1..4u32).prop_map(|(service, to)| Edit::Scale(service, to)),
+        1 => Just(Edit::State), 1 => Just(Edit::DropLast), 1 => (0..4usize).prop_map(Edit::Network),
+    ]
 }
 
 fn edit() -> impl Strategy<Value = Step> {
-    let edit = prop_oneof![
-        4 => (0..4usize).prop_map(Edit::Version), 3 => (0..4usize, 1..4u32).prop_map(|(service, to)| Edit::Scale(service, to)),
-        1 => Just(Edit::State), 1 => Just(Edit::DropLast), 1 => (0..4usize).prop_map(Edit::Network),
-    ];
     let delete = (0..2usize, any::<bool>(), any::<bool>());
     prop_oneof![
-        4 => (0..2usize, edit).prop_map(|(app, edit)| Step::Edit(app, edit)),
+        4 => (0..2usize, an_edit()).prop_map(|(app, edit)| Step::Edit(app, edit)),
         1 => delete.prop_map(|(app, volumes, pruned)| Step::Delete { app, volumes, pruned }),
     ]
 }

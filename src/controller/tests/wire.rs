@@ -134,6 +134,19 @@ pub fn owner(found: &BTreeMap<String, String>) -> Option<Key> {
     ours.then(|| Some(Key::new(found.get(labels::NAMESPACE)?, found.get(labels::DEPLOYMENT)?))).flatten()
 }
 
+/// Labels of a container that another operator made for a Deployment of the same name.
+pub fn of_another_operator() -> BTreeMap<String, String> {
+    let labels = [
+        (labels::INSTANCE, "other"),
+        (labels::NAMESPACE, "default"),
+        (labels::DEPLOYMENT, "a0"),
+        (labels::SERVICE, "s0"),
+        (labels::REPLICA, "1"),
+        (labels::COMPOSE_PROJECT, "a0"),
+    ];
+    labels.map(|(label, value)| (label.to_owned(), value.to_owned())).into()
+}
+
 #[async_trait]
 impl Engine for Wire {
     async fn info(&self) -> Result<EngineInfo> {
