@@ -137,7 +137,8 @@ impl<'a> Scene<'a> {
     /// A replacement that waits may have its successor beside it.
     fn waits(&self, replica: &ReplicaId) -> bool {
         let service = &self.desired.services[&replica.service];
-        self.hold(replica).is_some() || self.excuse(service, replica).is_some()
+        let stopped = self.hold(replica).is_some() || self.desired.state == RunState::Stopped;
+        stopped || self.excuse(service, replica).is_some()
     }
 
     fn hold(&self, replica: &ReplicaId) -> Option<HoldState> {
@@ -176,7 +177,9 @@ impl<'a> Scene<'a> {
     /// Whether it runs, is to go on to, and nothing of it would be otherwise after another start.
     fn is_sound(&self, service: &DesiredService, replica: &ReplicaId) -> bool {
         let free = self.hold(replica).is_none() && self.desired.state == RunState::Running && self.desired.deletion.is_none();
-        let lasting = service.restart != RestartRule::Once && !self.is(service, &[Work::Job]);
+        // One that has run to its end counts as that, though somebody started it again by hand.
+        let over = self.memory.completed(replica, &service.spec_hash).is_some();
+        let lasting = service.restart != RestartRule::Once && !self.is(service, &[Work::Job]) && !over;
         let well = |container: &Container| is_well(container) && self.differs(service, replica, container).is_none();
         free && lasting && self.current(replica).is_some_and(well) && self.excuse(service, replica).is_none()
     }
