@@ -8,6 +8,7 @@
 //! | `steps` | makes a story happen |
 //! | `settled` | whether everything is as specs and Holds say, decided without the planner |
 //! | `properties` | the promises |
+//! | `crowd` | a large Deployment beside a small one |
 //! | `known` | stories that went wrong once |
 //! | `model`, `planner` | the same for plans alone, on a pure model of the engine |
 //!
@@ -15,6 +16,7 @@
 //! printed, and its seed kept in `proptest-regressions/`, from where the next runs take it first. Threads of the store are real, so
 //! two runs of one story can differ within a moment of paused time.
 
+mod crowd;
 mod known;
 mod model;
 mod planner;
