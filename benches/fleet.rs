@@ -52,7 +52,7 @@ async fn measure(planned: Planned) {
     declare(&operator.registry).await;
     all_run(&engine).await;
     println!("  declared, admitted, made and started                {:>9.3} s", began.elapsed().as_secs_f64());
-    operator.stop().await;
+    operator.stop(folder.path(), &clock).await;
 
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
@@ -63,7 +63,7 @@ async fn measure(planned: Planned) {
         planned.all().await;
         times.push(began.elapsed().as_secs_f64());
         assert!(engine.changes().is_empty(), "a converged fleet is left alone");
-        operator.stop().await;
+        operator.stop(folder.path(), &clock).await;
     }
     times.sort_by(f64::total_cmp);
     let (low, median, high) = (times[0], times[ROUNDS / 2], times[ROUNDS - 1]);
@@ -104,11 +104,15 @@ impl Operator {
         Self { registry, stopping, work }
     }
 
-    /// Ends it, and waits until the next one can open its data folder.
-    async fn stop(self) {
+    /// Ends it, and waits until the next one can open its data folder: a look or a job that was under way still has it.
+    async fn stop(self, folder: &Path, clock: &SharedClock) {
         self.stopping.cancel();
         for work in self.work {
             work.await.unwrap();
+        }
+        drop(self.registry);
+        while Store::open(folder, Arc::clone(clock)).is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::crd::list_errors;
 use crate::crd::yaml::parse_manifests;
 
 /// Largest body. Kubernetes' own limit; the largest real Compose file known is a tenth of it.
-pub const MAX_BODY: usize = 3 * 1024 * 1024;
+pub const MAX_BODY: usize = 4 * 1024 * 1024;
 /// How long a body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
 

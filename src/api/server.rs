@@ -103,7 +103,9 @@ impl Server {
         let token = &identity.credentials.token;
         let access = Access::new(token, identity.names.clone(), listen.is_unspecified(), settings.insecure_loopback);
         let tcp = match settings.listen {
-            Some(address) => Some(TcpListener::bind(address).await.map_err(|source| io_error(address, source))?),
+            Some(address) => {
+                Some(TcpListener::bind(address).await.map_err(|source| io_error(format!("{address} (--listen)"), source))?)
+            }
             None => None,
         };
         let unix = match &settings.socket {

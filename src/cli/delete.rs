@@ -1,16 +1,16 @@
 //! `evenkeel delete`.
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::client::{Api, Connection, deployment_path, name};
 use super::failure::Failure;
 use super::help;
 use super::manifests::Files;
-use super::output::print;
+use super::output::{print, tell};
 use super::wait::{self, Seen};
 use crate::crd;
-use crate::model::Key;
+use crate::model::{Key, annotations};
 
 /// Deletes deployments, with their containers and networks.
 ///
@@ -62,8 +62,12 @@ async fn delete_one(api: &Api, key: &Key, args: &DeleteArgs) -> Result<(), Failu
     let path = deployment_path(&key.namespace, &key.name, None);
     let query = if args.volumes { "?volumes=true" } else { "" };
     let policy = if args.orphan { "Orphan" } else { "Background" };
+    let declared = api.get(&path).await?;
     let answer = api.delete(&format!("{path}{query}"), &json!({ "propagationPolicy": policy })).await?;
     let name = &key.name;
+    if let Some(source) = still_declared(&declared) {
+        tell(&format!("deployment {name} comes back while {source} declares it: take it out of there to be rid of it"));
+    }
     // With something left to remove the object itself comes back, else a Status.
     if answer["kind"] == "Status" {
         return print(&format!("deployment {name} deleted\n"));
@@ -74,4 +78,10 @@ async fn delete_one(api: &Api, key: &Key, args: &DeleteArgs) -> Result<(), Failu
     let what = format!("deployment {name} is gone");
     wait::until(api, &key.namespace, name, args.timeout.0, &what, |seen| matches!(seen, Seen::Gone)).await?;
     print(&format!("deployment {name} deleted\n"))
+}
+
+/// The manifest of the watched folder that an object comes from, unless it is gone from there.
+fn still_declared(object: &Value) -> Option<&str> {
+    let annotation = |name: &str| object["metadata"]["annotations"][name].as_str();
+    annotation(annotations::SOURCE).filter(|_| annotation(annotations::ORPHANED).is_none())
 }

@@ -134,6 +134,9 @@ enum Tone {
 
 impl Tone {
     fn of(text: &str) -> Option<Self> {
+        if text == "exited 0" {
+            return Some(Self::Quiet);
+        }
         let word = text.split([' ', ',', '(']).next()?;
         Some(match word {
             "Running" | "running" | "True" | "healthy" | "Completed" | "ok" => Self::Good,

@@ -10,7 +10,7 @@ use super::client::{Api, Connection, deployment_path, name};
 use super::failure::Failure;
 use super::help;
 use super::output::print;
-use crate::crd::{self, Deployment, DeploymentStatus};
+use crate::crd::{self, Deployment, DeploymentStatus, Phase};
 
 /// How often is looked. The answer comes out of the operator's memory.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -143,7 +143,10 @@ fn goal(text: &str) -> Result<Goal, String> {
     let mut words = text.splitn(3, '=');
     match (words.next(), words.next().filter(|word| !word.is_empty()), words.next()) {
         (Some("delete"), None, None) => Ok(Goal::Delete),
-        (Some("phase"), Some(phase), None) => Ok(Goal::Phase(phase.to_owned())),
+        (Some("phase"), Some(phase), None) => match Phase::ALL.map(|known| format!("{known:?}")) {
+            known if known.iter().any(|known| known.eq_ignore_ascii_case(phase)) => Ok(Goal::Phase(phase.to_owned())),
+            known => Err(format!("there is no phase {phase}: phases are {}", known.join(", "))),
+        },
         (Some("condition"), Some(kind), wanted) => Ok(Goal::Condition(kind.to_owned(), wanted.unwrap_or("True").to_owned())),
         _ => Err("write condition=TYPE[=STATUS], phase=PHASE or delete".to_owned()),
     }
@@ -175,7 +178,7 @@ mod tests {
         assert_eq!(goal("condition=Healthy=False"), Ok(Goal::Condition("Healthy".into(), "False".into())));
         assert_eq!(goal("phase=Stopped"), Ok(Goal::Phase("Stopped".into())));
         assert_eq!(goal("delete"), Ok(Goal::Delete));
-        for wrong in ["", "ready", "phase=", "delete=now", "condition"] {
+        for wrong in ["", "ready", "phase=", "phase=Up", "delete=now", "condition"] {
             assert!(goal(wrong).is_err(), "{wrong}");
         }
     }

@@ -64,6 +64,22 @@ pub enum Phase {
     Unknown,
 }
 
+impl Phase {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Pending,
+        Self::Running,
+        Self::Progressing,
+        Self::Degraded,
+        Self::Stopped,
+        Self::Paused,
+        Self::Suspended,
+        Self::Completed,
+        Self::Failed,
+        Self::Unknown,
+    ];
+}
+
 /// One service.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]

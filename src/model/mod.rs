@@ -2,6 +2,7 @@
 
 mod build;
 mod cause;
+mod containers;
 mod desired;
 mod event;
 mod history;
@@ -13,11 +14,13 @@ mod outcome;
 mod plan;
 mod reason;
 pub mod remote;
+mod shared;
 mod template;
 mod waiting;
 
 pub use build::*;
 pub use cause::*;
+pub use containers::*;
 pub use desired::*;
 pub use event::*;
 pub use history::*;
@@ -28,5 +31,6 @@ pub use observed::*;
 pub use outcome::*;
 pub use plan::*;
 pub use reason::*;
+pub use shared::*;
 pub use template::*;
 pub use waiting::*;

@@ -1,27 +1,29 @@
 //! What a look at the engine shows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+use imbl::OrdMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::image::{familiar_reference, same_digest};
-use super::{BuildInput, Key, RegistryView, ReplicaId, Subject, labels};
+use super::{BuildInput, Containers, Key, RegistryView, ReplicaId, Shared, Subject, labels};
 
-/// The engine as the cache knows it at one moment: everything on it, ours or not.
+/// The engine as the cache knows it at one moment: everything on it, ours or not. Large parts are shared between moments.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// By full container id.
-    pub containers: BTreeMap<String, std::sync::Arc<Container>>,
+    pub containers: Containers,
     /// By full network id.
-    pub networks: BTreeMap<String, Network>,
+    pub networks: Shared<BTreeMap<String, Network>>,
     /// By volume name.
-    pub volumes: BTreeMap<String, Volume>,
+    pub volumes: Shared<BTreeMap<String, Volume>>,
     /// By image id (`sha256:..`).
-    pub images: BTreeMap<String, Image>,
+    pub images: Shared<BTreeMap<String, Image>>,
     /// Why containers that are not running ended, by container id, as far as it is known.
-    pub ends: BTreeMap<String, End>,
+    pub ends: OrdMap<String, End>,
     /// Places that were emptied a moment ago (`docker compose down`, `stop && rm`): who did it is not decided yet, and
     /// nothing is made there before it is.
     pub vacated: Vec<Vacated>,
@@ -46,7 +48,7 @@ pub struct Vacated {
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
     /// The engine.
-    pub snapshot: std::sync::Arc<Snapshot>,
+    pub snapshot: Arc<Snapshot>,
     /// Work of this deployment that is under way beside its turn.
     pub jobs: Vec<Job>,
     /// What is known of the files that its images are built from, by service; nothing yet of those that are absent.

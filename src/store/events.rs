@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::objects::{self, seconds};
 use super::state::revision_of;
@@ -14,26 +15,22 @@ use crate::model::{About, Happening, Key, Severity};
 const KEPT: SignedDuration = SignedDuration::from_hours(1);
 /// Events kept; beyond that the ones that are longest ago go.
 pub(super) const MOST: usize = 2000;
+/// Between two looks for Events that are past their time; until then they are only not shown.
+const SWEEP: SignedDuration = SignedDuration::from_mins(1);
 /// Annotation with the trace of the last time.
 pub(super) const TRACE_ID: &str = "evenkeel.dev/trace-id";
 const COMPONENT: &str = "evenkeel";
 
 /// See [`Store::tell`](super::Store::tell).
+///
+/// The name of an Event is made of what it says, so that a repeat finds it by its name.
 pub(super) fn tell(batch: &mut Batch<'_>, happening: &Happening) -> Result<()> {
     let now = batch.now();
-    let oldest = oldest_kept(now);
     let (namespace, involved) = involved(batch, &happening.about);
-    let (mut same, mut told, mut ended) = (None, 0, false);
-    batch.each(Kind::Event, |key, event| {
-        let current = is_after(event, &oldest);
-        told += 1;
-        ended |= !current;
-        if current && same.is_none() && key.namespace == namespace && repeats(event, &involved, happening) {
-            same = Some((key.clone(), event.clone()));
-        }
-    });
-    match same {
-        Some((key, event)) => {
+    let told = event(&namespace, &involved, happening, now);
+    let key = objects::key_of(&told)?;
+    match batch.object(Kind::Event, &key) {
+        Some(event) if is_current(&event, now) => {
             let mut again = Value::clone(&event);
             again["count"] = (again["count"].as_u64().unwrap_or(1) + 1).into();
             again["lastTimestamp"] = seconds(now).into();
@@ -42,13 +39,15 @@ pub(super) fn tell(batch: &mut Batch<'_>, happening: &Happening) -> Result<()> {
             }
             batch.put(Kind::Event, &key, Part::Main, ChangeKind::Modified, again);
         }
-        None => {
-            objects::create(batch, Kind::Event, event(&namespace, &involved, happening, now))?;
-            told += 1;
+        ended => {
+            if let Some(ended) = ended {
+                batch.remove(Kind::Event, &key, Value::clone(&ended));
+            }
+            objects::create(batch, Kind::Event, told)?;
         }
     }
-    if ended || told > MOST {
-        clear(batch, &oldest);
+    if batch.count(Kind::Event) > MOST || batch.is_sweep_due(SWEEP) {
+        clear(batch, &oldest_kept(now));
     }
     Ok(())
 }
@@ -82,16 +81,8 @@ fn is_after(event: &Value, oldest: &str) -> bool {
     event["lastTimestamp"].as_str().is_some_and(|last| last > oldest)
 }
 
-fn repeats(event: &Value, involved: &Value, happening: &Happening) -> bool {
-    event["reason"] == happening.reason.to_string()
-        && event["message"] == happening.message
-        && event["type"] == word(happening.severity)
-        && event["involvedObject"] == *involved
-}
-
 fn event(namespace: &str, involved: &Value, happening: &Happening, now: Timestamp) -> Value {
-    let suffix = uuid::Uuid::new_v4().simple().to_string();
-    let name = format!("{}.{}", dns_name(involved["name"].as_str().unwrap_or_default()), &suffix[..16]);
+    let name = format!("{}.{:016x}", dns_name(involved["name"].as_str().unwrap_or_default()), digest(involved, happening));
     let mut metadata = json!({"name": name, "namespace": namespace});
     if let Some(trace) = &happening.trace_id {
         metadata["annotations"] = json!({ TRACE_ID: trace });
@@ -112,6 +103,13 @@ fn event(namespace: &str, involved: &Value, happening: &Happening, now: Timestam
         "reportingComponent": COMPONENT,
         "reportingInstance": "",
     })
+}
+
+/// What makes two Events the same: whom it is about, and what it says.
+fn digest(involved: &Value, happening: &Happening) -> u64 {
+    let text = json!([involved, happening.reason.to_string(), word(happening.severity), happening.message]).to_string();
+    let digest = Sha256::digest(text);
+    u64::from_be_bytes(std::array::from_fn(|index| digest[index]))
 }
 
 /// Namespace of the Event, and what it is about.

@@ -41,6 +41,11 @@ impl State {
         all.take_while(move |(key, _)| namespace.is_none_or(|namespace| key.namespace == namespace))
     }
 
+    /// How many objects of a kind there are.
+    pub fn count(&self, kind: Kind) -> usize {
+        self.objects.get(&kind).map_or(0, BTreeMap::len)
+    }
+
     /// Puts or removes an object.
     pub fn set_object(&mut self, kind: Kind, key: Key, object: Option<Versioned>) {
         let objects = self.objects.entry(kind).or_default();

@@ -36,6 +36,8 @@ pub(super) struct Inner {
     pub state: RwLock<State>,
     pub feed: Feed,
     pub clock: SharedClock,
+    /// When Events past their time were last removed.
+    swept: Mutex<jiff::Timestamp>,
     queue: Mutex<Vec<Job>>,
     writer: Mutex<Writer>,
     _lock: Lock,
@@ -83,7 +85,8 @@ impl Inner {
     /// Puts the parts together.
     pub fn new(state: State, writer: Writer, clock: SharedClock, lock: Lock) -> Self {
         let feed = Feed::new(state.revision);
-        Self { state: RwLock::new(state), feed, clock, queue: Mutex::default(), writer: Mutex::new(writer), _lock: lock }
+        let swept = Mutex::new(clock.now());
+        Self { state: RwLock::new(state), feed, clock, swept, queue: Mutex::default(), writer: Mutex::new(writer), _lock: lock }
     }
 
     /// Runs one write to its end; blocks.
@@ -270,6 +273,25 @@ impl Batch<'_> {
         for (key, versioned) in staged.iter().filter_map(|(key, staged)| Some((key, staged.as_ref()?))) {
             visit(key, &versioned.object);
         }
+    }
+
+    /// How many objects of a kind there are.
+    pub fn count(&self, kind: Kind) -> usize {
+        let state = read(&self.inner.state);
+        let staged = self.staged.objects.get(&kind).into_iter().flatten();
+        staged.fold(state.count(kind), |count, (key, staged)| {
+            count + usize::from(staged.is_some()) - usize::from(state.object(kind, key).is_some())
+        })
+    }
+
+    /// Whether Events were last looked through so long ago; if so, they are taken to be looked through now.
+    pub fn is_sweep_due(&self, every: jiff::SignedDuration) -> bool {
+        let (now, mut swept) = (self.now(), lock(&self.inner.swept));
+        let due = now.duration_since(*swept).abs() >= every;
+        if due {
+            *swept = now;
+        }
+        due
     }
 
     /// A uid for the object that is put next. uids sort in the order of creation, also within a millisecond.

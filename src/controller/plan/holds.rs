@@ -48,7 +48,7 @@ fn is_outrun(planner: &Planner<'_>, replica: &ReplicaId, hold: &HoldView) -> boo
             || (project == Some(&desired.project) && !container.labels.contains_key(labels::INSTANCE))
     };
     let runs_since = |container: &Container| container.is_up() && container.started_at.is_some_and(|start| start > hold.since);
-    let mut containers = planner.snapshot.containers.values();
+    let mut containers = planner.snapshot.containers.related(&desired.key, &desired.project);
     hold.reason == REASON_EXTERNAL_STOP
         && containers.any(|found| runs_since(found) && found.replica().as_ref() == Some(replica) && ours(found))
 }

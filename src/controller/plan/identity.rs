@@ -48,7 +48,7 @@ pub(super) fn temporary_name(old: &Container, name: &str) -> String {
 pub(crate) fn slots<'a>(desired: &Desired, snapshot: &'a Snapshot, history: &History, memory: &Memory) -> Slots<'a> {
     let mut slots = Slots::default();
     let mut candidates: BTreeMap<ReplicaId, Vec<&Container>> = BTreeMap::new();
-    for container in snapshot.containers.values().map(AsRef::as_ref) {
+    for container in snapshot.containers.related(&desired.key, &desired.project) {
         let ours = owns(desired, &container.labels);
         if !ours && !stands_in(desired, container, history, memory) {
             continue;

@@ -208,7 +208,7 @@ fn is_covered(planner: &Planner<'_>, service: &DesiredService, replica: &Replica
     let for_this_spec = record.specs.contains(&service.spec_hash);
     let used = || {
         let of_service = |container: &Container| container.replica().is_some_and(|replica| replica.service == service.name);
-        let mut containers = planner.snapshot.containers.values();
+        let mut containers = planner.snapshot.containers.related(&planner.desired.key, &planner.desired.project);
         containers.any(|found| {
             super::identity::owns(planner.desired, &found.labels)
                 && of_service(found)

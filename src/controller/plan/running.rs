@@ -60,8 +60,8 @@ fn forgive(planner: &mut Planner<'_>, replica: &ReplicaId, container: &Container
 
 /// Gives a container of ours its declared name, if that is free.
 pub(super) fn rename(planner: &mut Planner<'_>, replica: &ReplicaId, container: &Container, name: &str) -> Option<usize> {
-    let taken = planner.snapshot.containers.values().any(|other| other.name == name);
-    if container.name == name || taken || !owns(planner.desired, &container.labels) {
+    let taken = || planner.snapshot.containers.values().any(|other| other.name == name);
+    if container.name == name || !owns(planner.desired, &container.labels) || taken() {
         return None;
     }
     let cause = if container.name.ends_with(&format!("_{name}")) { Cause::Unfinished } else { Cause::Renamed };

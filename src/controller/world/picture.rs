@@ -245,14 +245,14 @@ impl Picture {
     pub(super) fn list_networks(&mut self, asked: Moment, networks: Vec<Network>) -> Option<Vec<Labels>> {
         let listed = networks.into_iter().map(|network| (network.id.clone(), network)).collect();
         let changed = differing(&self.snapshot.networks, &listed, |network| &network.labels);
-        self.list(0, asked, changed, |snapshot| snapshot.networks = listed)
+        self.list(0, asked, changed, |snapshot| snapshot.networks = listed.into())
     }
 
     /// The same for volumes.
     pub(super) fn list_volumes(&mut self, asked: Moment, volumes: Vec<Volume>) -> Option<Vec<Labels>> {
         let listed = volumes.into_iter().map(|volume| (volume.name.clone(), volume)).collect();
         let changed = differing(&self.snapshot.volumes, &listed, |volume| &volume.labels);
-        self.list(1, asked, changed, |snapshot| snapshot.volumes = listed)
+        self.list(1, asked, changed, |snapshot| snapshot.volumes = listed.into())
     }
 
     /// The same for images, which are nobody's: their labels are empty.
@@ -260,7 +260,7 @@ impl Picture {
         const NOBODYS: &Labels = &Labels::new();
         let listed = images.into_iter().map(|image| (image.id.clone(), image)).collect();
         let changed = differing(&self.snapshot.images, &listed, |_| NOBODYS);
-        self.list(2, asked, changed, |snapshot| snapshot.images = listed)
+        self.list(2, asked, changed, |snapshot| snapshot.images = listed.into())
     }
 
     fn list(

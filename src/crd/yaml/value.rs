@@ -35,13 +35,24 @@ pub(super) fn read(text: &str) -> Result<Read, Unreadable> {
         let message = error.to_string();
         let message = message.split(" at line ").next().unwrap_or_default();
         Unreadable {
-            message: format!("cannot be read as YAML: {message}"),
+            message: match is_tab(text, place) {
+                true => "cannot be read as YAML: a tab stands here; YAML is indented with spaces".to_owned(),
+                false => format!("cannot be read as YAML: {message}"),
+            },
             place,
             duplicate_keys: message.contains("duplicate entry"),
         }
     })?;
     let mut errors = Vec::new();
     Ok(Read { value: convert(yaml, "", &mut errors), errors })
+}
+
+/// Whether a tab stands at or before a place in its line: the parser only says that no token can start there.
+fn is_tab(text: &str, place: Option<(usize, usize)>) -> bool {
+    let Some((line, column)) = place else { return false };
+    let before = text.lines().nth(line - 1).into_iter().flat_map(|line| line.chars().take(column));
+    let mut indent = before.skip_while(|c| *c == ' ');
+    indent.next() == Some('\t')
 }
 
 fn convert(yaml: Yaml, path: &str, errors: &mut Vec<FieldError>) -> Value {

@@ -99,7 +99,11 @@ async fn an_event_is_kept_for_an_hour_after_it_last_happened() {
     let mut changes = store.changes(Kind::Event, None).unwrap();
     store.tell(crashed("web", "once")).await.unwrap();
     let kinds = [futures::StreamExt::next(&mut changes).await, futures::StreamExt::next(&mut changes).await];
-    assert_eq!(kinds.map(|change| change.unwrap().unwrap().kind), [ChangeKind::Added, ChangeKind::Deleted]);
+    assert_eq!(
+        kinds.map(|change| change.unwrap().unwrap().kind),
+        [ChangeKind::Deleted, ChangeKind::Added],
+        "its name is made of what it says"
+    );
     assert!(events(&store).iter().all(|event| event["count"] == if event["message"] == "once" { 1 } else { 2 }));
 }
 

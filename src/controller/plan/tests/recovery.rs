@@ -80,7 +80,8 @@ fn each_verdict_has_its_consequence() {
             (
                 "the verdict is of an older run",
                 app().ended("app-1", 1, 1, Verdict::ExternalStop).change(|s| {
-                    s.snapshot.ends.values_mut().for_each(|end| end.started_at = Some(ago(9999)));
+                    let older = |(id, end): (String, End)| (id, End { started_at: Some(ago(9999)), ..end });
+                    s.snapshot.ends = s.snapshot.ends.clone().into_iter().map(older).collect();
                 })
             ),
             (

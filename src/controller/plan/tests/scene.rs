@@ -116,7 +116,7 @@ impl Scene {
             tags: vec![service.template.image.clone()],
             digests: vec![],
         };
-        let images = services.values().map(image).map(|image| (image.id.clone(), image)).collect();
+        let images: BTreeMap<_, _> = services.values().map(image).map(|image| (image.id.clone(), image)).collect();
         let made = Network { id: "net1".into(), name: "web_default".into(), labels: owned("net-v1"), driver: "bridge".into() };
         Self {
             desired: Desired {
@@ -145,7 +145,7 @@ impl Scene {
                 host_booted_at: None,
                 holds: vec![],
             },
-            snapshot: Snapshot { images, networks: [("net1".to_owned(), made)].into(), ..Snapshot::default() },
+            snapshot: Snapshot { images: images.into(), networks: [("net1".to_owned(), made)].into(), ..Snapshot::default() },
             jobs: vec![],
             inputs: BTreeMap::new(),
             registries: BTreeMap::new(),
