@@ -71,7 +71,10 @@ impl Keepers {
                 change = changes.next() => change,
             };
             match change.transpose()? {
-                None => return Ok(sleep(RETRY).await),
+                None => {
+                    sleep(RETRY).await;
+                    return Ok(());
+                }
                 Some(Change { kind: ChangeKind::Deleted, object, .. }) => drop(self.kept.remove(&key_of(&object))),
                 Some(Change { object, .. }) => self.look(&object, stopping),
             }

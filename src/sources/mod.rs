@@ -20,5 +20,5 @@ pub mod merge;
 mod substitute;
 mod watch;
 
-pub use keeper::Surroundings;
+pub use keeper::{Keeper, Surroundings};
 pub use keepers::Keepers;

@@ -200,3 +200,83 @@ fn relative(node: &Node) -> Option<()> {
     let leads_out = path.starts_with('/') || path.split('/').any(|part| part == "..") || path.contains('\0');
     if leads_out { node.fail(format!("{path:?} must be a folder within the source, without ..")) } else { Some(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::crd::{Admitted, Kind, admit};
+
+    fn source(spec: &Value) -> Value {
+        json!({"apiVersion": "evenkeel.dev/v1alpha1", "kind": "Source", "metadata": {"name": "shop"}, "spec": spec})
+    }
+
+    fn errors(spec: Value) -> Vec<String> {
+        let errors = admit(Kind::Source, source(&spec), None, false).err().unwrap_or_default();
+        errors.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn defaults_are_filled_in_and_read_back() {
+        let Admitted { object, warnings } = admit(Kind::Source, source(&json!({"folder": {"path": "/srv"}})), None, false).unwrap();
+        assert_eq!(warnings, Vec::<String>::new());
+        let spec = json!({
+            "folder": {"path": "/srv"}, "recurse": true, "prune": false, "suspend": false, "apply": "PerFile", "interval": "30s",
+        });
+        assert_eq!(object["spec"], spec);
+        assert_eq!(admit(Kind::Source, object.clone(), None, false).unwrap().object, object);
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once_and_no_password_with_it() {
+        let told = errors(json!({
+            "folder": {"path": "srv"},
+            "git": {"url": "https://u:s3cret@git.example/a", "ref": {"branch": "-x", "tag": "a..b"}, "auth": {"passwordFile": "/p"}},
+            "path": "../up", "interval": "10ms", "apply": "Some", "substitute": {"1A": "x"}, "webhook": {"type": "Git"},
+            "targetNamespace": "No", "verify": {}, "prunes": true,
+        }));
+        let told = told.join("\n");
+        for part in [
+            "spec.folder.path: \"srv\" must be an absolute path",
+            "spec.git.url: has credentials in it",
+            "spec.git.ref.branch: ",
+            "spec.git.ref.tag: ",
+            "spec.git.auth: passwordFile needs username",
+            "spec: takes only one of folder, worktree and git",
+            "spec.path: ",
+            "spec.interval: must be 1s or longer",
+            "spec.apply: must be one of PerFile, Commit",
+            "spec.substitute.1A: ",
+            "spec.webhook.type: must be one of",
+            "spec.webhook.secretFile: is required",
+            "spec.targetNamespace: ",
+            "spec.verify: needs sshKeysFile or openpgpKeysFile",
+            "spec.verify: a folder has no commits",
+            "spec.prunes: unknown field \"prunes\": did you mean \"prune\"?",
+        ] {
+            assert!(told.contains(part), "{part} is missing in\n{told}");
+        }
+        assert!(!told.contains("s3cret"), "{told}");
+    }
+
+    #[test]
+    fn credentials_must_fit_the_transport() {
+        let auth = |url: &str, auth: Value| errors(json!({"git": {"url": url, "auth": auth}})).join("\n");
+        let ssh = json!({"keyFile": "/k", "knownHostsFile": "/h"});
+        assert_eq!(auth("git@h:a.git", ssh.clone()), "");
+        assert_eq!(auth("https://h/a", json!({"tokenFile": "/t"})), "");
+        assert!(auth("git@h:a.git", json!({"keyFile": "/k"})).contains("ssh needs keyFile and knownHostsFile"));
+        assert!(auth("https://h/a", ssh).contains("are for ssh"));
+        assert!(auth("git@h:a.git", json!({"tokenFile": "/t"})).contains("for https"));
+        assert!(auth("http://h/a", json!({"tokenFile": "/t"})).contains("in the clear"));
+        assert!(auth("https://h/a", json!({"tokenFile": "/t", "username": "u", "passwordFile": "/p"})).contains("only one of"));
+        assert!(errors(json!({"git": {"url": "https://h/a", "ref": {"commit": "abc"}}})).join("").contains("whole commit id"));
+        assert!(errors(json!({})).join("").contains("needs one of folder, worktree and git"));
+    }
+
+    #[test]
+    fn a_connection_that_is_not_encrypted_is_worth_a_word() {
+        let admitted = admit(Kind::Source, source(&json!({"git": {"url": "http://h/a"}})), None, false).unwrap();
+        assert!(admitted.warnings[0].starts_with("spec.git.url: is not encrypted"), "{:?}", admitted.warnings);
+    }
+}

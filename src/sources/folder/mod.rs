@@ -22,6 +22,7 @@ mod tell;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use serde_json::json;
@@ -36,7 +37,7 @@ use crate::crd::{ApplyMode, list_errors};
 use crate::model::{Key, annotations};
 use crate::registry::{DeleteOptions, Registry, RegistryError, WriteOptions};
 use crate::sources::files::Scan;
-use crate::store::{Kind, Object, Part, StoreError};
+use crate::store::{Kind, Listing, Object, Part, StoreError};
 use diff::{Circumstances, Diff, Origin, Step, diff, in_force, owner};
 use memory::Memory;
 use read::{Cache, Declared, Reading, read};
@@ -83,6 +84,16 @@ pub struct Applier {
     cache: Cache,
     told: Told,
     missing: BTreeMap<Key, Instant>,
+    settled: Option<Settled>,
+}
+
+/// A commit that is in force: as long as nothing changes there is nothing to compare.
+struct Settled {
+    content: u64,
+    policy: Policy,
+    /// The store's revision that it was compared with.
+    revision: u64,
+    results: Results,
 }
 
 impl Applier {
@@ -90,7 +101,7 @@ impl Applier {
     pub fn new(source: &Key, registry: Registry) -> Self {
         let told = Told::new(registry.store().clone());
         let origin = Origin { source: source.to_string(), revision: None };
-        Self { origin, registry, cache: Cache::default(), told, missing: BTreeMap::new() }
+        Self { origin, registry, cache: Cache::default(), told, missing: BTreeMap::new(), settled: None }
     }
 
     /// A trouble with the source as a whole, or its end: logged when it comes, changes or goes.
@@ -103,10 +114,14 @@ impl Applier {
     /// # Errors
     /// The store failed.
     pub async fn apply(&mut self, content: &Content, policy: &Policy) -> anyhow::Result<(Results, Option<Duration>)> {
+        let digest = digest(content);
+        if let Some(results) = self.still_settled(digest, policy) {
+            return Ok((results, None));
+        }
         self.cache.set_namespace(policy.namespace.clone());
         self.origin.revision.clone_from(&content.revision);
         let reading = read(&content.scan, &mut self.cache);
-        let stored = self.registry.store().list(Kind::Deployment, None)?.items;
+        let Listing { items: stored, revision } = self.registry.store().list(Kind::Deployment, None)?;
         let now = Instant::now();
         let mut circumstances = self.circumstances(content, policy, now)?;
         let gone = diff(&reading, &stored, &circumstances).gone;
@@ -141,7 +156,22 @@ impl Applier {
             (false, true) => Some(RETRY),
             (false, false) => None,
         };
+        if content.whole && next.is_none() && results.failed() == 0 {
+            self.settled = Some(Settled { content: digest, policy: policy.clone(), revision, results: results.clone() });
+        }
         Ok((results, next))
+    }
+
+    /// What came of it, if this is in force and no Deployment was written since.
+    fn still_settled(&mut self, content: u64, policy: &Policy) -> Option<Results> {
+        let settled = self.settled.take().filter(|settled| settled.content == content && settled.policy == *policy)?;
+        let changes = self.registry.store().changes_after(Kind::Deployment, settled.revision);
+        if !changes.is_ok_and(|changes| changes.is_empty()) {
+            return None;
+        }
+        let results = settled.results.clone();
+        self.settled = Some(settled);
+        Some(results)
     }
 
     fn circumstances(&self, content: &Content, policy: &Policy, now: Instant) -> anyhow::Result<Circumstances> {
@@ -296,6 +326,13 @@ impl Applier {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Tells contents apart.
+fn digest(content: &Content) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (content.whole, &content.revision, &content.scan.files).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The object under the name that it is declared by.

@@ -22,6 +22,23 @@ const NOTICES: usize = 20;
 #[derive(Default)]
 pub struct Blobs {
     texts: HashMap<String, Arc<str>>,
+    /// What was found last, and of what: a commit never changes.
+    last: Option<(Look, Found)>,
+}
+
+/// What is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Look {
+    commit: String,
+    path: String,
+    recurse: bool,
+}
+
+/// What there is: the manifests, and what is not taken.
+#[derive(Debug, Clone)]
+struct Found {
+    manifests: Vec<(String, Result<Entry, String>)>,
+    notices: Vec<String>,
 }
 
 /// An entry of a tree.
@@ -54,6 +71,22 @@ impl Blobs {
         path: &str,
         recurse: bool,
     ) -> Result<(Scan, Vec<String>), Failure> {
+        let look = Look { commit: commit.id.clone(), path: path.to_owned(), recurse };
+        let found = match self.last.take().filter(|(last, _)| *last == look) {
+            Some((_, found)) => found,
+            None => self.find(place, commit, path, recurse).await?,
+        };
+        let text = |(relative, entry): &(String, Result<Entry, String>)| {
+            (relative.clone(), entry.clone().and_then(|entry| self.text(&entry)))
+        };
+        let files = found.manifests.iter().map(text).collect();
+        let notices = found.notices.clone();
+        self.last = Some((look, found));
+        Ok((Scan { files, ..Scan::default() }, notices))
+    }
+
+    /// Finds the manifests of a commit, and reads those that are not known yet.
+    async fn find(&mut self, place: &[OsString], commit: &Commit, path: &str, recurse: bool) -> Result<Found, Failure> {
         let tree = list(place, commit).await?;
         let folder = clean(path);
         let inside = |name: &str| name.strip_prefix(&folder).map(str::to_owned);
@@ -69,18 +102,16 @@ impl Blobs {
         let links = tree.iter().filter(|(_, entry)| entry.kind == EntryKind::Link);
         let links = links.filter(|(name, _)| wanted.iter().any(|(_, full)| full == *name)).map(|(_, entry)| entry.id.clone());
         self.read(place, links.collect()).await?;
-        let mut found: Vec<(String, Result<Entry, String>)> = Vec::new();
+        let mut manifests: Vec<(String, Result<Entry, String>)> = Vec::new();
         for (relative, name) in wanted {
             let resolved = self.resolve(place, &tree, &name).await?;
-            found.push((relative, resolved));
+            manifests.push((relative, resolved));
         }
-        let sized = found.iter().filter_map(|(_, entry)| entry.as_ref().ok()).filter(|entry| entry.size <= LARGEST);
+        let sized = manifests.iter().filter_map(|(_, entry)| entry.as_ref().ok()).filter(|entry| entry.size <= LARGEST);
         let ids: HashSet<String> = sized.map(|entry| entry.id.clone()).collect();
         self.read(place, ids.clone()).await?;
-        let files = found.into_iter().map(|(relative, entry)| (relative, entry.and_then(|entry| self.text(&entry)))).collect();
         self.texts.retain(|id, _| ids.contains(id));
-        let notices = notices(&tree, &folder);
-        Ok((Scan { files, ..Scan::default() }, notices))
+        Ok(Found { manifests, notices: notices(&tree, &folder) })
     }
 
     /// The file that a name stands for: itself, or what a link within the repository leads to.

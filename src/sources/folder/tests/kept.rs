@@ -45,7 +45,9 @@ impl Host {
         });
         let (manifests, options) = (key("manifests"), WriteOptions::default());
         let put = self.registry.replace(Kind::Source, &manifests, source, Part::Main, true, &options);
-        futures::executor::block_on(put).unwrap();
+        // The test's own runtime runs it already.
+        let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+        std::thread::scope(|scope| scope.spawn(|| runtime().block_on(put)).join().unwrap()).unwrap();
         let surroundings = Surroundings {
             registry: self.registry.clone(),
             clock: Arc::new(SystemClock),

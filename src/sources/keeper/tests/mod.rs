@@ -2,6 +2,7 @@
 
 mod commits;
 mod followed;
+mod made;
 mod safety;
 mod served;
 mod signed;
