@@ -97,12 +97,7 @@ impl Settings {
 
     /// The Sources that flags ask for.
     pub fn asked(&self) -> Asked {
-        Asked {
-            manifests: self.manifests.clone(),
-            git: self.git.clone(),
-            git_interval: self.git_interval,
-            prune: self.prune,
-        }
+        Asked { manifests: self.manifests.clone(), git: self.git.clone(), git_interval: self.git_interval, prune: self.prune }
     }
 
     fn check(&self) -> anyhow::Result<()> {

@@ -7,9 +7,9 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
 
+use super::client::list_path;
 use super::failure::Failure;
 use super::output::tell;
-use super::client::list_path;
 use crate::crd::yaml::{Document, parse_manifests};
 use crate::crd::{FieldError, Kind, admit};
 use crate::model::Key;

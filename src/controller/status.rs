@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::crd::{Deployment, DeploymentStatus, FailureStatus, HoldStatus, LastAction, OriginStatus, Phase, RecoveryStatus};
-use crate::model::{Desired, History, HoldState, MANIFESTS_SOURCE, Memory, Plan, Reason, Snapshot, Subject, WaitReason, annotations};
+use crate::model::{
+    Desired, History, HoldState, MANIFESTS_SOURCE, Memory, Plan, Reason, Snapshot, Subject, WaitReason, annotations,
+};
 
 use super::plan::slots;
 use conditions::Verdict;

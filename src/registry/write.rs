@@ -222,7 +222,9 @@ impl Registry {
         }
         let mut admitted = admit(kind, new, Some(old), options)?;
         match kind {
-            Kind::Deployment | Kind::Source if old["metadata"]["deletionTimestamp"].is_null() => ensure_finalizer(&mut admitted.object),
+            Kind::Deployment | Kind::Source if old["metadata"]["deletionTimestamp"].is_null() => {
+                ensure_finalizer(&mut admitted.object)
+            }
             Kind::Hold => self.complete_hold(&mut admitted.object, Some(old), &options.by)?,
             _ => {}
         }

@@ -48,9 +48,9 @@ pub fn check(document: &Document, namespace: &str) -> Result<Checked, Vec<FieldE
         return Err(document.errors.clone());
     }
     let never = match document.kind.as_str() {
-        "Hold" => {
-            Some("a manifest cannot carry a Hold, since it would come back at every sync: use `evenkeel stop` or `evenkeel suspend`")
-        }
+        "Hold" => Some(
+            "a manifest cannot carry a Hold, since it would come back at every sync: use `evenkeel stop` or `evenkeel suspend`",
+        ),
         "Source" => Some("a Source declares Deployments, not Sources: use `evenkeel apply -f` or kubectl for it"),
         _ => None,
     };

@@ -65,7 +65,9 @@ fn unknown(text: &str, rest: &str, at: usize, name: &str) -> String {
     let before = &text[..text.len() - rest.len() + at];
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    format!("{line}:{column}: variable {name} has no value: name it in the Source's spec.substitute, or write ${{{name}:-default}}")
+    format!(
+        "{line}:{column}: variable {name} has no value: name it in the Source's spec.substitute, or write ${{{name}:-default}}"
+    )
 }
 
 #[cfg(test)]

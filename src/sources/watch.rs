@@ -35,11 +35,15 @@ impl Watch {
     /// Watches what git keeps of a working tree: HEAD and branches. Its objects do not matter.
     pub fn start_git(git_dir: &Path) -> (Self, Option<String>) {
         let heads = git_dir.join("refs/heads");
-        Self::watching(git_dir, |_| true, |watcher| {
-            watcher.watch(git_dir, RecursiveMode::NonRecursive)?;
-            // A linked working tree has its branches elsewhere; HEAD's own log tells of its commits.
-            if heads.is_dir() { watcher.watch(&heads, RecursiveMode::Recursive) } else { Ok(()) }
-        })
+        Self::watching(
+            git_dir,
+            |_| true,
+            |watcher| {
+                watcher.watch(git_dir, RecursiveMode::NonRecursive)?;
+                // A linked working tree has its branches elsewhere; HEAD's own log tells of its commits.
+                if heads.is_dir() { watcher.watch(&heads, RecursiveMode::Recursive) } else { Ok(()) }
+            },
+        )
     }
 
     fn of(root: &Path, watch: impl FnOnce(&mut RecommendedWatcher) -> notify::Result<()>) -> (Self, Option<String>) {

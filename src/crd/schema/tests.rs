@@ -17,11 +17,8 @@ fn check(name: &str, made: &str) {
 
 #[test]
 fn the_schemas_in_docs_are_those_of_the_source() {
-    let all = [
-        ("schema/deployment.json", Kind::Deployment),
-        ("schema/hold.json", Kind::Hold),
-        ("schema/source.json", Kind::Source),
-    ];
+    let all =
+        [("schema/deployment.json", Kind::Deployment), ("schema/hold.json", Kind::Hold), ("schema/source.json", Kind::Source)];
     for (name, kind) in all {
         check(name, &(serde_json::to_string_pretty(&json_schema(kind)).unwrap() + "\n"));
     }

@@ -64,13 +64,18 @@ impl Remote {
         match (transport, user) {
             (_, None) => {}
             (Transport::Ssh, Some(user)) if !user.contains(':') => plain(user)?,
-            _ => return Err("has credentials in it, which everybody who may read objects could read: name them by file in auth".into()),
+            _ => {
+                return Err(
+                    "has credentials in it, which everybody who may read objects could read: name them by file in auth".into()
+                );
+            }
         }
         plain(host)?;
         if path.is_empty() {
             return Err("names a host and no repository on it".to_owned());
         }
-        let name = host.rsplit_once(':').filter(|(_, port)| port.chars().all(|c| c.is_ascii_digit())).map_or(host, |(name, _)| name);
+        let name =
+            host.rsplit_once(':').filter(|(_, port)| port.chars().all(|c| c.is_ascii_digit())).map_or(host, |(name, _)| name);
         Ok(Self { transport, host: name.trim_matches(['[', ']']).to_owned() })
     }
 

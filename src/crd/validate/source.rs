@@ -127,7 +127,9 @@ fn auth(node: &Node, remote: Option<&Remote>) -> Option<()> {
     let remote = remote?;
     let http = matches!(remote.transport, Transport::Https | Transport::Http);
     match remote.transport {
-        _ if (token || password) && !http => node.fail("a token or password is for https: for ssh write keyFile and knownHostsFile"),
+        _ if (token || password) && !http => {
+            node.fail("a token or password is for https: for ssh write keyFile and knownHostsFile")
+        }
         _ if (token || password) && !remote.is_private() => {
             node.fail("the address is not encrypted, and a secret would be sent in the clear: use https")
         }
@@ -218,7 +220,8 @@ mod tests {
 
     #[test]
     fn defaults_are_filled_in_and_read_back() {
-        let Admitted { object, warnings } = admit(Kind::Source, source(&json!({"folder": {"path": "/srv"}})), None, false).unwrap();
+        let Admitted { object, warnings } =
+            admit(Kind::Source, source(&json!({"folder": {"path": "/srv"}})), None, false).unwrap();
         assert_eq!(warnings, Vec::<String>::new());
         let spec = json!({
             "folder": {"path": "/srv"}, "recurse": true, "prune": false, "suspend": false, "apply": "PerFile", "interval": "30s",

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-
 use serde::{Deserialize, Serialize};
 
 use super::Content;

@@ -38,7 +38,8 @@ impl Access {
     /// # Errors
     /// A file cannot be read or is empty.
     pub async fn read(source: &GitSource) -> Result<Self, Failure> {
-        let remote = Remote::read(&source.url).map_err(|why| Failure::new(Trouble::NoRepository, format!("spec.git.url {why}")))?;
+        let remote =
+            Remote::read(&source.url).map_err(|why| Failure::new(Trouble::NoRepository, format!("spec.git.url {why}")))?;
         let auth = source.auth.clone().unwrap_or_default();
         let login = match (&auth.token_file, &auth.password_file) {
             (Some(file), _) | (None, Some(file)) => {

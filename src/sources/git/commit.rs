@@ -127,7 +127,9 @@ impl Blobs {
                 EntryKind::Link => {}
             }
             self.read(place, HashSet::from([entry.id.clone()])).await?;
-            let Some(target) = self.texts.get(&entry.id) else { return Ok(Err("is a symbolic link that is not text".to_owned())) };
+            let Some(target) = self.texts.get(&entry.id) else {
+                return Ok(Err("is a symbolic link that is not text".to_owned()));
+            };
             match join(&name, target) {
                 Some(next) => name = next,
                 None => {

@@ -86,7 +86,15 @@ impl Failure {
 /// Parts of git's messages (in English, which is asked for), those that say more first.
 const WORDS: [(Trouble, &[&str]); 8] = [
     (Trouble::DiskFull, &["No space left on device", "Disk quota exceeded"]),
-    (Trouble::UnknownHost, &["Host key verification failed", "server certificate verification failed", "SSL certificate problem", "no alternative certificate"]),
+    (
+        Trouble::UnknownHost,
+        &[
+            "Host key verification failed",
+            "server certificate verification failed",
+            "SSL certificate problem",
+            "no alternative certificate",
+        ],
+    ),
     (
         Trouble::Denied,
         &[
@@ -103,7 +111,10 @@ const WORDS: [(Trouble, &[&str]); 8] = [
             "Load key",
         ],
     ),
-    (Trouble::NoRef, &["couldn't find remote ref", "not our ref", "Server does not allow request for unadvertised object", "no such ref"]),
+    (
+        Trouble::NoRef,
+        &["couldn't find remote ref", "not our ref", "Server does not allow request for unadvertised object", "no such ref"],
+    ),
     (
         Trouble::Unreachable,
         &[
@@ -186,8 +197,12 @@ fn summary(said: &str) -> String {
 
 fn advice(trouble: Trouble) -> &'static str {
     match trouble {
-        Trouble::Denied => " (look at spec.git.auth: the token, password or key may be wrong, expired, or not allowed to read it)",
-        Trouble::UnknownHost => " (put the server's key into knownHostsFile, or its certificate into caFile, after you made sure that it is the right one)",
+        Trouble::Denied => {
+            " (look at spec.git.auth: the token, password or key may be wrong, expired, or not allowed to read it)"
+        }
+        Trouble::UnknownHost => {
+            " (put the server's key into knownHostsFile, or its certificate into caFile, after you made sure that it is the right one)"
+        }
         Trouble::Unreachable | Trouble::TimedOut => " (it is tried again)",
         Trouble::NoRepository => " (look at spec.git.url)",
         Trouble::NoRef => " (look at spec.git.ref)",

@@ -178,7 +178,17 @@ impl Repository {
     }
 
     async fn fetch_into(&self, source: &GitSource, access: &Access, refspec: &str) -> Result<(), Failure> {
-        let args = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--force", "--", &source.url, refspec];
+        let args = [
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-recurse-submodules",
+            "--force",
+            "--",
+            &source.url,
+            refspec,
+        ];
         let run = self.git(format!("cannot fetch {}", source.url), &args).limit(FETCH);
         access.given_to(run).output().await.map(drop)
     }
@@ -203,8 +213,9 @@ impl Repository {
             GitRef { semver: Some(range), .. } => {
                 let wrong = |why: String| Failure::new(Trouble::NoRef, format!("spec.git.ref.semver {why}"));
                 let tags = refs.ids.iter().filter_map(|(name, _)| name.strip_prefix("refs/tags/"));
-                let tag = highest_version(&semver_range(range).map_err(wrong)?, tags)
-                    .ok_or_else(|| Failure::new(Trouble::NoRef, format!("{url} has no tag within {range:?} (look at spec.git.ref)")))?;
+                let tag = highest_version(&semver_range(range).map_err(wrong)?, tags).ok_or_else(|| {
+                    Failure::new(Trouble::NoRef, format!("{url} has no tag within {range:?} (look at spec.git.ref)"))
+                })?;
                 refs.wanted(&format!("refs/tags/{tag}"), Some(tag), url)
             }
             _ => {

@@ -104,9 +104,6 @@ mod tests {
     #[test]
     fn public_keys_become_allowed_signers_and_lines_with_a_principal_stay() {
         let text = "# team\nssh-ed25519 AAAA ada\nada@example ssh-ed25519 BBBB\n\n";
-        assert_eq!(
-            allowed_signers(text.as_bytes()),
-            "* namespaces=\"git\" ssh-ed25519 AAAA ada\nada@example ssh-ed25519 BBBB\n"
-        );
+        assert_eq!(allowed_signers(text.as_bytes()), "* namespaces=\"git\" ssh-ed25519 AAAA ada\nada@example ssh-ed25519 BBBB\n");
     }
 }

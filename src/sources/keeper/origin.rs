@@ -85,7 +85,8 @@ impl Origin {
                 let place = Place::repository(&source.url, subfolder(spec));
                 let mut fetched = of_commit(scan, notices, &found.commit, place);
                 let rewritten = found.rewritten.map(|message| (Reason::HistoryRewritten, message));
-                let recloned = found.recloned.map(|why| (Reason::RepositoryCorrupt, format!("the repository was fetched anew: {why}")));
+                let recloned =
+                    found.recloned.map(|why| (Reason::RepositoryCorrupt, format!("the repository was fetched anew: {why}")));
                 fetched.told.extend(rewritten.into_iter().chain(recloned));
                 self.fetched = Some(found.commit);
                 fetched

@@ -11,7 +11,12 @@ use crate::store::Kind;
 
 fn asked(rig: &Rig, prune: bool) -> Asked {
     let address = format!("{}#main:shop", rig.upstream.path.display());
-    Asked { git: Some(address.parse().unwrap()), git_interval: Some(std::time::Duration::from_secs(90)), prune, ..Asked::default() }
+    Asked {
+        git: Some(address.parse().unwrap()),
+        git_interval: Some(std::time::Duration::from_secs(90)),
+        prune,
+        ..Asked::default()
+    }
 }
 
 #[tokio::test]
