@@ -110,8 +110,9 @@ fn summary(look: &Look, deployment: &Deployment, status: &DeploymentStatus) -> S
         ("Project", deployment.spec.project.clone().unwrap_or_default()),
     ];
     if let Some(source) = &status.source {
+        let of = if source.name.is_empty() { String::new() } else { format!(" of {}", source.name) };
         let revision = source.revision.as_deref().map(|revision| format!(", {}", short(revision))).unwrap_or_default();
-        lines.push(("Source", format!("{} of {}{revision}", source.path, source.name)));
+        lines.push(("Source", format!("{}{of}{revision}", source.path)));
         lines.push(("Not taken", source.error.clone().unwrap_or_default()));
     }
     let labels = metadata.labels.iter().flatten().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();

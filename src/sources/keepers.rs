@@ -7,18 +7,17 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use serde_json::Value;
-use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::folder::key_of;
-use super::keeper::{Keeper, Surroundings, calls_for_a_look};
-use crate::model::Key;
+use super::keeper::{Keeper, Signals, Surroundings};
+use crate::model::{Key, annotations};
 use crate::store::{self, Change, ChangeKind, Kind};
 
-/// Pause when the store cannot be read.
+/// Pause when the store cannot be read, or a keeper failed.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// How long keepers may take to end.
@@ -32,8 +31,11 @@ pub struct Keepers {
 
 struct Kept {
     uid: Value,
-    seen: (Value, Value, bool),
-    wake: Arc<Notify>,
+    /// Of the specification; a deletion is a new one too.
+    generation: Value,
+    /// When somebody asked for a look.
+    asked: Value,
+    signals: Arc<Signals>,
     task: AbortOnDropHandle<()>,
 }
 
@@ -81,21 +83,40 @@ impl Keepers {
         }
     }
 
-    /// Starts the keeper of a Source, or wakes it if it has something to see.
+    /// Starts the keeper of a Source, or calls it if it has something to see.
     fn look(&mut self, source: &Value, stopping: &CancellationToken) {
-        let (key, uid, seen) = (key_of(source), source["metadata"]["uid"].clone(), calls_for_a_look(source));
+        let (key, metadata) = (key_of(source), &source["metadata"]);
+        let (uid, generation) = (metadata["uid"].clone(), metadata["generation"].clone());
+        let asked = metadata["annotations"][annotations::REQUESTED_AT].clone();
         match self.kept.get_mut(&key).filter(|kept| kept.uid == uid) {
-            Some(kept) if kept.seen == seen => {}
             Some(kept) => {
-                kept.seen = seen;
-                kept.wake.notify_one();
+                if std::mem::replace(&mut kept.generation, generation.clone()) != generation {
+                    kept.signals.changed.notify_one();
+                }
+                if std::mem::replace(&mut kept.asked, asked.clone()) != asked {
+                    kept.signals.wake.notify_one();
+                }
             }
             None => {
-                let keeper = Keeper::new(key.clone(), self.surroundings.clone());
-                let wake = keeper.waker();
-                let task = AbortOnDropHandle::new(tokio::spawn(keeper.run(stopping.clone())));
-                self.kept.insert(key, Kept { uid, seen, wake, task });
+                let signals = Arc::<Signals>::default();
+                let keeping = keep(key.clone(), self.surroundings.clone(), Arc::clone(&signals), stopping.clone());
+                let task = AbortOnDropHandle::new(tokio::spawn(keeping));
+                self.kept.insert(key, Kept { uid, generation, asked, signals, task });
             }
+        }
+    }
+}
+
+/// Keeps one Source in force, whatever happens to its keeper.
+async fn keep(key: Key, surroundings: Surroundings, signals: Arc<Signals>, stopping: CancellationToken) {
+    loop {
+        let keeper = Keeper::new(key.clone(), surroundings.clone()).heeding(Arc::clone(&signals));
+        match AbortOnDropHandle::new(tokio::spawn(keeper.run(stopping.clone()))).await {
+            Err(failure) if failure.is_panic() => {
+                error!(source = %key, %failure, "the keeper of this Source failed, and is started anew");
+                sleep(RETRY).await;
+            }
+            _ => return,
         }
     }
 }

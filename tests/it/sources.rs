@@ -20,12 +20,12 @@ fn git(folder: &Path, args: &[&str]) -> String {
 }
 
 /// A repository with a working tree that people push from.
-struct Repository<'a> {
+pub struct Repository<'a> {
     sandbox: &'a Sandbox,
 }
 
 impl<'a> Repository<'a> {
-    fn new(sandbox: &'a Sandbox) -> Self {
+    pub fn new(sandbox: &'a Sandbox) -> Self {
         let repository = Self { sandbox };
         git(sandbox.dir(), &["init", "--quiet", "--bare", "--initial-branch=main", "shop.git"]);
         git(sandbox.dir(), &["clone", "--quiet", "shop.git", "work"]);
@@ -33,16 +33,16 @@ impl<'a> Repository<'a> {
         repository
     }
 
-    fn work(&self) -> std::path::PathBuf {
+    pub fn work(&self) -> std::path::PathBuf {
         self.sandbox.dir().join("work")
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("file://{}", self.sandbox.dir().join("shop.git").display())
     }
 
     /// Pushes these manifests; the revision.
-    fn push(&self, files: &[(&str, &Value)]) -> String {
+    pub fn push(&self, files: &[(&str, &Value)]) -> String {
         for (name, manifest) in files {
             let path = self.work().join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();

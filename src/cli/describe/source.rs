@@ -51,7 +51,7 @@ fn summary(look: &Look, source: &Source, status: &SourceStatus) -> String {
         ("In force", status.observed_revision.clone().unwrap_or_default()),
         ("Since", applied.unwrap_or_default()),
         ("Tried", attempted.unwrap_or_default()),
-        ("Holds", format!("{} deployments from {} files", status.deployments, status.file_count)),
+        ("Keeps", format!("{}, {}", counted(status.deployments, "deployment"), counted(status.file_count, "file"))),
         ("Prune", source.spec.prune.to_string()),
         ("Age", look.age(created(metadata))),
     ];
@@ -59,6 +59,10 @@ fn summary(look: &Look, source: &Source, status: &SourceStatus) -> String {
     let lines = lines.into_iter().filter(|(_, text)| !text.is_empty());
     let lines: String = lines.map(|(label, text)| format!("  {:<11}{text}\n", format!("{label}:"))).collect();
     format!("{}\n{lines}", look.heading(&format!("Source {name}, namespace {namespace}")))
+}
+
+fn counted(count: u32, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// Where it comes from, in a line.

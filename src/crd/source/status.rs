@@ -34,7 +34,7 @@ pub struct SourceStatus {
     /// What came of each file, those with trouble first; the first 200 of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileStatus>,
-    /// What is there and not taken, and why: submodules, files too large, objects of Git LFS.
+    /// What is there and not taken, and why: submodules, files that could not be written into the working folder.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<String>,
 }

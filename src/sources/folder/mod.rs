@@ -87,6 +87,17 @@ pub struct Applier {
     settled: Option<Settled>,
 }
 
+/// What is to be put in force.
+pub struct Prepared {
+    /// What reading the files showed, and whether nothing may be written.
+    pub results: Results,
+    steps: Vec<Step>,
+    reading: Reading,
+    next: Option<Duration>,
+    /// What is settled when all of it is written.
+    settles: Option<(u64, Policy, u64)>,
+}
+
 /// A commit that is in force: as long as nothing changes there is nothing to compare.
 struct Settled {
     content: u64,
@@ -109,14 +120,14 @@ impl Applier {
         self.told.trouble(name, trouble);
     }
 
-    /// Writes what differs. Returns what came of it, and when to look again at the latest if that is soon.
+    /// Finds out what is to be written, and whether it may be. Nothing is put in force yet.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn apply(&mut self, content: &Content, policy: &Policy) -> anyhow::Result<(Results, Option<Duration>)> {
+    pub async fn prepare(&mut self, content: &Content, policy: &Policy) -> anyhow::Result<Prepared> {
         let digest = digest(content);
         if let Some(results) = self.still_settled(digest, policy) {
-            return Ok((results, None));
+            return Ok(Prepared { results, steps: Vec::new(), reading: Reading::default(), next: None, settles: None });
         }
         self.cache.set_namespace(policy.namespace.clone());
         self.origin.revision.clone_from(&content.revision);
@@ -145,19 +156,29 @@ impl Applier {
         if policy.apply == ApplyMode::Commit {
             self.rehearse(&steps, &reading, &mut results).await?;
         }
-        if !results.withheld {
-            for step in steps {
-                self.take(step, &reading, &mut results).await?;
-            }
-        }
         let next = match (waiting, leaving) {
             (true, _) => Some(GONE_AFTER),
             // It is declared again while it is still being deleted: it is made anew once it is gone.
             (false, true) => Some(RETRY),
             (false, false) => None,
         };
-        if content.whole && next.is_none() && results.failed() == 0 {
-            self.settled = Some(Settled { content: digest, policy: policy.clone(), revision, results: results.clone() });
+        let settles = (content.whole && next.is_none()).then(|| (digest, policy.clone(), revision));
+        Ok(Prepared { results, steps, reading, next, settles })
+    }
+
+    /// Writes what differs. Returns what came of it, and when to look again at the latest if that is soon.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn apply(&mut self, prepared: Prepared) -> anyhow::Result<(Results, Option<Duration>)> {
+        let Prepared { mut results, steps, reading, next, settles } = prepared;
+        if !results.withheld {
+            for step in steps {
+                self.take(step, &reading, &mut results).await?;
+            }
+        }
+        if let Some((content, policy, revision)) = settles.filter(|_| results.failed() == 0) {
+            self.settled = Some(Settled { content, policy, revision, results: results.clone() });
         }
         Ok((results, next))
     }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::Commit;
 use super::command::Run;
 use super::failure::{Failure, Trouble};
@@ -43,21 +45,30 @@ struct Found {
 
 /// An entry of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry {
-    kind: EntryKind,
-    id: String,
-    size: u64,
+pub(super) struct Entry {
+    /// What it is.
+    pub kind: EntryKind,
+    /// Id of its blob.
+    pub id: String,
+    /// In bytes.
+    pub size: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum EntryKind {
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum EntryKind {
+    /// A file.
     File,
+    /// A file that can be executed.
+    Program,
+    /// A symbolic link.
     Link,
+    /// A commit of another repository.
     Submodule,
 }
 
 /// Whole trees by path.
-type Tree = BTreeMap<String, Entry>;
+pub(super) type Tree = BTreeMap<String, Entry>;
 
 impl Blobs {
     /// The manifests below a folder of a commit, and what is not taken. `place` says git where the repository is.
@@ -122,7 +133,7 @@ impl Blobs {
                 return Ok(Err("is a symbolic link to something that is not in the repository".to_owned()));
             };
             match entry.kind {
-                EntryKind::File => return Ok(Ok(entry.clone())),
+                EntryKind::File | EntryKind::Program => return Ok(Ok(entry.clone())),
                 EntryKind::Submodule => return Ok(Err("is a submodule, which is not followed".to_owned())),
                 EntryKind::Link => {}
             }
@@ -160,24 +171,30 @@ impl Blobs {
         if missing.is_empty() {
             return Ok(());
         }
-        let attempt = "cannot read the files of the commit";
-        let args = place.iter().cloned().chain(["cat-file".into(), "--batch".into(), "--buffer".into()]);
-        let asked = missing.iter().map(|id| format!("{id}\n")).collect::<String>();
-        let printed = Run::new(attempt, args).stdin(asked.into_bytes()).output().await?;
-        let mut rest = printed.as_slice();
-        for id in missing {
-            let (blob, after) = first_blob(rest).ok_or_else(|| corrupt(attempt, &format!("blob {id} is missing or broken")))?;
-            if let Ok(text) = std::str::from_utf8(blob) {
-                self.texts.insert(id, text.into());
-            }
-            rest = after;
-        }
+        let read = blobs(place, &missing).await?;
+        let texts = missing.into_iter().zip(read).filter_map(|(id, blob)| Some((id, String::from_utf8(blob).ok()?.into())));
+        self.texts.extend(texts);
         Ok(())
     }
 }
 
+/// Reads blobs, in this order.
+pub(super) async fn blobs(place: &[OsString], ids: &[String]) -> Result<Vec<Vec<u8>>, Failure> {
+    let attempt = "cannot read the files of the commit";
+    let args = place.iter().cloned().chain(["cat-file".into(), "--batch".into(), "--buffer".into()]);
+    let asked = ids.iter().map(|id| format!("{id}\n")).collect::<String>();
+    let printed = Run::new(attempt, args).stdin(asked.into_bytes()).output().await?;
+    let (mut rest, mut read) = (printed.as_slice(), Vec::with_capacity(ids.len()));
+    for id in ids {
+        let (blob, after) = first_blob(rest).ok_or_else(|| corrupt(attempt, &format!("blob {id} is missing or broken")))?;
+        read.push(blob.to_vec());
+        rest = after;
+    }
+    Ok(read)
+}
+
 /// All files of a commit.
-async fn list(place: &[OsString], commit: &Commit) -> Result<Tree, Failure> {
+pub(super) async fn list(place: &[OsString], commit: &Commit) -> Result<Tree, Failure> {
     let attempt = format!("cannot list the files of {}", commit.revision());
     let args = ["ls-tree", "-r", "-z", "--long", "--full-tree", "--end-of-options"].map(OsString::from);
     let args = place.iter().cloned().chain(args).chain([OsString::from(&commit.id)]);
@@ -200,6 +217,7 @@ fn entry(line: &str) -> Option<(String, Entry)> {
     let kind = match mode {
         "120000" => EntryKind::Link,
         "160000" => EntryKind::Submodule,
+        "100755" => EntryKind::Program,
         _ => EntryKind::File,
     };
     Some((name.to_owned(), Entry { kind, id: id.to_owned(), size: size.parse().unwrap_or(0) }))
@@ -231,7 +249,7 @@ fn is_read(relative: &str, recurse: bool) -> bool {
 }
 
 /// Where a link leads, if within the repository.
-fn join(link: &str, target: &str) -> Option<String> {
+pub(super) fn join(link: &str, target: &str) -> Option<String> {
     if target.starts_with('/') {
         return None;
     }

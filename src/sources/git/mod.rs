@@ -6,11 +6,13 @@
 //! | `failure` | what git's words mean |
 //! | `access` | credentials out of files of the host |
 //! | `repository` | fetching into a bare repository of our own, and choosing the commit |
+//! | `checkout` | the working folder, for what manifests name beside themselves |
 //! | `commit` | the files of one commit, out of the object database |
 //! | `verify` | signatures of commits |
 //! | `worktree` | a working tree of somebody else's, read only |
 
 mod access;
+mod checkout;
 mod command;
 mod commit;
 mod failure;

@@ -1,12 +1,12 @@
 //! A bare repository of our own per Source: what is followed is fetched into it, and read out of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::access::Access;
 use super::command::{FETCH, QUESTION, Run};
 use super::commit::Blobs;
 use super::failure::{Failure, Trouble};
-use super::{Commit, verify};
+use super::{Commit, checkout, verify};
 use crate::crd::{GitRef, GitSource, Verify, highest_version, semver_range};
 use crate::sources::files::Scan;
 
@@ -15,6 +15,9 @@ const HEAD: &str = "refs/evenkeel/head";
 
 /// What is fetched where a commit is named: it must be in one of these.
 const HEADS: &str = "refs/evenkeel/heads";
+
+/// Settings of every git that serves us.
+const SETTINGS: &str = "[safe]\n\tdirectory = *\n";
 
 /// The repository of one Source.
 pub struct Repository {
@@ -91,12 +94,30 @@ impl Repository {
         verify::verify(&["--git-dir".into(), self.dir.clone().into()], &self.dir.with_file_name("keys"), commit, keys).await
     }
 
+    /// Writes a commit into the working folder beside the repository. Returns what could not be written.
+    ///
+    /// # Errors
+    /// The repository cannot be read, or the disk says no.
+    pub async fn check_out(&self, commit: &Commit) -> Result<Vec<String>, Failure> {
+        match self.dir.parent() {
+            Some(folder) => checkout::write(&["--git-dir".into(), self.dir.clone().into()], folder, commit).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// Remembers a commit as the one that later ones follow on.
     pub fn keep(&mut self, commit: &Commit) {
         self.whole = Some(commit.clone());
     }
 
     async fn prepare(&mut self) -> Result<(), Failure> {
+        if let Some(folder) = self.dir.parent() {
+            let written = async {
+                tokio::fs::create_dir_all(folder).await?;
+                tokio::fs::write(self.settings(), SETTINGS).await
+            };
+            written.await.map_err(|error| self.cannot_make(&error))?;
+        }
         if self.dir.join("HEAD").is_file() && self.dir.join("objects").is_dir() {
             return Ok(());
         }
@@ -106,23 +127,30 @@ impl Repository {
     /// Throws away what is there and makes an empty repository.
     async fn start_over(&mut self) -> Result<(), Failure> {
         let dir = self.dir.clone();
-        let attempt = format!("cannot make a repository in {}", dir.display());
-        let failed = |error: std::io::Error| {
-            let full = matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
-            let trouble = if full { Trouble::DiskFull } else { Trouble::Other };
-            Failure::new(trouble, format!("{attempt}: {error}"))
-        };
         match tokio::fs::remove_dir_all(&dir).await {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(self.cannot_make(&error)),
             _ => {}
         }
-        tokio::fs::create_dir_all(&dir).await.map_err(failed)?;
+        tokio::fs::create_dir_all(&dir).await.map_err(|error| self.cannot_make(&error))?;
         self.whole = None;
-        Run::new(attempt.clone(), ["init", "--quiet", "--bare", "--template="]).env("GIT_DIR", &dir).output().await.map(drop)
+        let attempt = format!("cannot make a repository in {}", dir.display());
+        Run::new(attempt, ["init", "--quiet", "--bare", "--template="]).env("GIT_DIR", &dir).output().await.map(drop)
+    }
+
+    fn cannot_make(&self, error: &std::io::Error) -> Failure {
+        let full = matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+        let trouble = if full { Trouble::DiskFull } else { Trouble::Other };
+        Failure::new(trouble, format!("cannot make a repository in {}: {error}", self.dir.display()))
+    }
+
+    /// What counts at the other end of a fetch on this host, too: a repository there may be another user's. Serving it runs
+    /// nothing that it configures.
+    fn settings(&self) -> PathBuf {
+        self.dir.with_file_name("gitconfig")
     }
 
     fn git<'a>(&self, attempt: impl Into<String>, args: &[&str]) -> Run<'a> {
-        Run::new(attempt, args.iter().copied()).env("GIT_DIR", &self.dir)
+        Run::new(attempt, args.iter().copied()).env("GIT_DIR", &self.dir).env("GIT_CONFIG_GLOBAL", self.settings())
     }
 
     async fn follow(&self, source: &GitSource, access: &Access) -> Result<Commit, Failure> {
@@ -178,6 +206,9 @@ impl Repository {
     }
 
     async fn fetch_into(&self, source: &GitSource, access: &Access, refspec: &str) -> Result<(), Failure> {
+        let dir = self.dir.clone();
+        // A failure to tidy up shows as one of the fetch.
+        let _ = tokio::task::spawn_blocking(move || sweep(&dir)).await;
         let args = [
             "fetch",
             "--quiet",
@@ -237,6 +268,24 @@ impl Repository {
         let follows = self.git("cannot compare commits", &args).done().await.ok()?.success;
         let name = now.name.as_deref().unwrap_or("it");
         (!follows).then(|| format!("{name} was rewritten: {} is not among the ancestors of {}", before.id, now.id))
+    }
+}
+
+/// Removes what a fetch that was killed left behind: locks, and packs that are not whole. Nobody else works in this repository.
+fn sweep(dir: &Path) {
+    remove_where(&dir.join("objects/pack"), &|name| name.starts_with("tmp_"));
+    remove_where(dir, &|name| name.ends_with(".lock"));
+}
+
+/// Removes files of such names; looks into subfolders but for those of objects.
+fn remove_where(folder: &Path, wanted: &dyn Fn(&str) -> bool) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() && name != "objects" => remove_where(&entry.path(), wanted),
+            Ok(kind) if kind.is_file() && wanted(&name) => drop(std::fs::remove_file(entry.path())),
+            _ => {}
+        }
     }
 }
 

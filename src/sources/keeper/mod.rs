@@ -30,7 +30,7 @@ use super::git::Failure;
 use super::watch::Watch;
 use crate::clock::SharedClock;
 use crate::crd::{Source, SourceSpec};
-use crate::model::{About, FINALIZER_ORPHAN, Happening, Key, Reason, Severity, annotations};
+use crate::model::{About, FINALIZER_ORPHAN, Happening, Key, Reason, Severity};
 use crate::registry::Registry;
 use crate::store::Kind;
 use crate::telemetry::trace_id;
@@ -38,7 +38,7 @@ use crate::telemetry::trace_id;
 /// How long a Source that is suspended, or waits for somebody to mend it, is left alone.
 const LONG: Duration = Duration::from_secs(24 * 3600);
 
-/// Pause after the first failure; it doubles from one to the next, up to the interval.
+/// Pause after the first failure; where a server is asked it doubles from one to the next, up to the interval.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Longest pause after failures, whatever the interval.
@@ -55,6 +55,15 @@ pub struct Surroundings {
     pub dir: PathBuf,
 }
 
+/// How a keeper is called.
+#[derive(Default)]
+pub struct Signals {
+    /// It is to look again.
+    pub wake: Notify,
+    /// The Source is another one by now: what is under way for the old one need not be finished.
+    pub changed: Notify,
+}
+
 /// Keeps one Source in force.
 pub struct Keeper {
     key: Key,
@@ -63,35 +72,38 @@ pub struct Keeper {
     origin: Option<Origin>,
     /// Failures in a row.
     failures: u32,
-    wake: Arc<Notify>,
+    signals: Arc<Signals>,
 }
 
 impl Keeper {
     /// Keeps the Source of this name, when it is run.
     pub fn new(key: Key, surroundings: Surroundings) -> Self {
         let applier = Applier::new(&key, surroundings.registry.clone());
-        Self { key, surroundings, applier, origin: None, failures: 0, wake: Arc::default() }
+        Self { key, surroundings, applier, origin: None, failures: 0, signals: Arc::default() }
     }
 
-    /// Wakes it.
-    pub fn waker(&self) -> Arc<Notify> {
-        Arc::clone(&self.wake)
+    /// The same, which can be called.
+    pub fn heeding(self, signals: Arc<Signals>) -> Self {
+        Self { signals, ..self }
     }
 
     /// Keeps it in force until `stopping`, or until it is gone.
     pub async fn run(mut self, stopping: CancellationToken) {
+        let signals = Arc::clone(&self.signals);
         loop {
             // Watching starts before reading, so that nothing falls in between; and anew each time, for the folder may
             // be another one by now.
             let watch = self.watch().await;
             let next = tokio::select! {
                 () = stopping.cancelled() => return,
+                () = signals.changed.notified() => continue,
                 next = self.sync() => next,
             };
             tokio::select! {
                 () = stopping.cancelled() => return,
                 () = changed(watch.as_ref()) => {}
-                () = self.wake.notified() => {}
+                () = signals.wake.notified() => {}
+                () = signals.changed.notified() => {}
                 () = sleep(next) => {}
             }
         }
@@ -148,13 +160,19 @@ impl Keeper {
     }
 
     async fn put_in_force(&mut self, spec: &SourceSpec, fetched: Fetched, report: &mut Report) -> anyhow::Result<Duration> {
-        self.failures = 0;
-        self.applier.trouble("fetch", None);
         for (reason, message) in fetched.told.iter() {
             self.tell(*reason, Severity::Warning, message.clone()).await;
         }
-        let (results, soon) = self.applier.apply(&fetched.content, &self.policy(spec)).await?;
-        report.attempted(&fetched.revision, fetched.notices);
+        let mut notices = fetched.notices;
+        let prepared = self.applier.prepare(&fetched.content, &self.policy(spec)).await?;
+        if let Some(origin) = self.origin.as_ref().filter(|_| !prepared.results.withheld) {
+            match origin.check_out().await {
+                Ok(more) => notices.extend(more),
+                Err(failure) => return self.failed(spec, &failure, report).await,
+            }
+        }
+        let (results, soon) = self.applier.apply(prepared).await?;
+        report.attempted(&fetched.revision, notices);
         let empty = fetched.content.whole && fetched.content.scan.files.is_empty();
         let verdict = Verdict::of(&results, &fetched.revision, empty);
         if verdict.in_force {
@@ -165,6 +183,8 @@ impl Keeper {
                 origin.keep();
             }
         }
+        self.failures = 0;
+        self.applier.trouble("fetch", None);
         report.files(&results);
         report.conclude(verdict);
         Ok(soon.unwrap_or_else(|| jittered(spec.interval())))
@@ -180,7 +200,9 @@ impl Keeper {
         }
         self.applier.trouble("fetch", Some(message.clone()));
         report.conclude(Verdict::failed(reason, message, failure.trouble.stalls()));
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16).saturating_sub(1));
+        // A look at a folder of this host costs nobody anything.
+        let growth = if spec.git.is_some() { 1 << self.failures.min(16).saturating_sub(1) } else { 1 };
+        let pause = FIRST_PAUSE.saturating_mul(growth);
         Ok(jittered(pause.min(spec.interval().max(FIRST_PAUSE)).min(LONGEST_PAUSE)))
     }
 
@@ -239,13 +261,6 @@ impl Keeper {
         self.applier.trouble("watch", message);
         watch
     }
-}
-
-/// What of a Source its keeper must see at once: its specification, a wish, its end.
-pub fn calls_for_a_look(source: &serde_json::Value) -> (serde_json::Value, serde_json::Value, bool) {
-    let metadata = &source["metadata"];
-    let asked = metadata["annotations"][annotations::REQUESTED_AT].clone();
-    (metadata["generation"].clone(), asked, is_deleting(source))
 }
 
 async fn changed(watch: Option<&Watch>) {

@@ -96,6 +96,17 @@ impl Origin {
         Ok(fetched)
     }
 
+    /// Puts what was fetched last where manifests can name it, before they are put in force. Returns what could not be written.
+    ///
+    /// # Errors
+    /// It cannot be read, or the disk says no.
+    pub async fn check_out(&self) -> Result<Vec<String>, Failure> {
+        match (&self.kind, &self.fetched) {
+            (Kind::Git(repository), Some(commit)) => repository.check_out(commit).await,
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// What was fetched last is in force: later commits are to follow on it.
     pub fn keep(&mut self) {
         if let (Kind::Git(repository), Some(commit)) = (&mut self.kind, &self.fetched) {

@@ -131,3 +131,22 @@ async fn eventually(so: impl Fn() -> bool) {
     }
     panic!("waited 10 s in vain");
 }
+
+#[tokio::test]
+async fn a_changed_source_does_not_wait_for_a_server_that_hangs() {
+    let rig = Rig::new();
+    version(&rig, "a");
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    rig.put("shop", json!({"git": {"url": format!("git://{}/a", silent.local_addr().unwrap())}})).await;
+    let surroundings = crate::sources::Surroundings {
+        registry: rig.registry.clone(),
+        clock: std::sync::Arc::new(crate::clock::SystemClock),
+        dir: rig.path("sources"),
+    };
+    let stopping = tokio_util::sync::CancellationToken::new();
+    let _guard = stopping.clone().drop_guard();
+    tokio::spawn(crate::sources::Keepers::new(surroundings).run(stopping));
+    eventually(|| rig.status("shop")["conditions"][0]["reason"] == "Progressing").await;
+    rig.put("shop", rig.main()).await;
+    eventually(|| rig.image("web").as_deref() == Some("a")).await;
+}

@@ -1,5 +1,6 @@
 //! Sources on a real store, with a real git.
 
+mod checkout;
 mod commits;
 mod followed;
 mod made;

@@ -224,3 +224,33 @@ async fn a_suspended_source_changes_nothing() {
     keeper.sync().await;
     assert_eq!((rig.image("web").as_deref(), rig.ready("shop").as_str()), (Some("a"), "Unknown Suspended"));
 }
+
+#[tokio::test]
+async fn a_repository_of_another_user_on_this_host_is_followed() {
+    let rig = Rig::new();
+    rig.upstream.write("web.yaml", &manifest("web", "a"));
+    rig.upstream.commit();
+    if std::os::unix::fs::chown(rig.upstream.path.join(".git"), Some(12345), Some(12345)).is_err() {
+        return; // Only root can give a folder away.
+    }
+    std::os::unix::fs::chown(&rig.upstream.path, Some(12345), Some(12345)).unwrap();
+    rig.source("shop", rig.main()).await.sync().await;
+    assert_eq!(rig.ready("shop"), "True Synced", "{}", rig.message("shop"));
+    rig.source("tree", json!({"worktree": {"path": rig.upstream.path}, "targetNamespace": "other"})).await.sync().await;
+    assert_eq!(rig.ready("tree"), "True Synced", "{}", rig.message("tree"));
+}
+
+#[tokio::test]
+async fn what_a_killed_fetch_left_behind_is_in_nobodys_way() {
+    let (rig, mut keeper) = pruning().await;
+    let clone = rig.clone_of("shop");
+    for left in ["refs/evenkeel/head.lock", "packed-refs.lock", "objects/pack/tmp_pack_x"] {
+        fs::create_dir_all(clone.join(left).parent().unwrap()).unwrap();
+        fs::write(clone.join(left), "").unwrap();
+    }
+    rig.upstream.write("shop/web.yaml", &manifest("web", "b"));
+    rig.upstream.commit();
+    keeper.sync().await;
+    assert_eq!((rig.image("web").as_deref(), rig.ready("shop").as_str()), (Some("b"), "True Synced"));
+    assert!(!clone.join("objects/pack/tmp_pack_x").exists());
+}
