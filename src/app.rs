@@ -19,8 +19,8 @@ use crate::controller::{Controller, InputChannels, Options};
 use crate::docker::{self, Engine};
 use crate::model::{About, Happening, Key, Reason, Severity};
 use crate::registry::Registry;
-use crate::sources::folder::Folder;
 use crate::sources::inputs::Inputs;
+use crate::sources::{Keepers, Surroundings, made};
 use crate::store::{self, Opened, Store, StoreError};
 use crate::{systemd, telemetry};
 
@@ -69,6 +69,10 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     );
     let inputs = Inputs::new(wished, told, Arc::clone(&clock), settings.resync);
 
+    made::make(&registry, &settings.asked()).await?;
+    let surroundings =
+        Surroundings { registry: registry.clone(), clock: Arc::clone(&clock), dir: settings.data_dir.join("sources") };
+
     let stopping = CancellationToken::new();
     let (readiness, ready) = watch::channel(Readiness { engine: Some("not looked at yet".into()), ..Readiness::default() });
     let planner: Arc<dyn Planner> = Arc::new(Previews(Arc::clone(&controller)));
@@ -79,9 +83,7 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     work.spawn(Arc::clone(&controller).run(stopping.clone()));
     work.spawn(Arc::clone(&world).run(stopping.clone()));
     work.spawn(quietly(inputs.run(stopping.clone())));
-    if let Some(manifests) = settings.manifests.clone() {
-        work.spawn(quietly(Folder::new(manifests, settings.prune, registry.clone()).run(stopping.clone())));
-    }
+    work.spawn(quietly(Keepers::new(surroundings).run(stopping.clone())));
     work.spawn(quietly(watch_engine(Arc::clone(&world), readiness, stopping.clone())));
     tokio::spawn(name_engine(engine));
     tokio::spawn(systemd::watchdog());
@@ -182,6 +184,7 @@ fn announce(settings: &Settings) {
         socket = %settings.socket.display(),
         listen = settings.listen.map(tracing::field::display),
         manifests = settings.manifests.as_ref().map(|folder| tracing::field::display(folder.display())),
+        git = settings.git.as_ref().map(|git| git.url.as_str()),
         mode = ?settings.mode,
         "evenkeel is at work"
     );

@@ -10,6 +10,7 @@ use anyhow::{Context, bail, ensure};
 use crate::cli::paths::Surroundings;
 use crate::cli::run::{Listen, RunArgs};
 use crate::model::RecoveryMode;
+use crate::sources::made::{Asked, GitAddress};
 use crate::telemetry;
 
 /// The configuration file that is read if it is there and no other is named.
@@ -36,7 +37,11 @@ pub struct Settings {
     pub mode: RecoveryMode,
     /// Watched folder of manifests.
     pub manifests: Option<PathBuf>,
-    /// Delete what leaves the folder.
+    /// Repository of manifests.
+    pub git: Option<GitAddress>,
+    /// How often it is looked at; `None`: as Sources are by default.
+    pub git_interval: Option<Duration>,
+    /// Delete what leaves the folder or the repository.
     pub prune: bool,
     /// How often everything is looked at again.
     pub resync: Duration,
@@ -75,6 +80,8 @@ impl Settings {
             mode: args.mode.unwrap_or_default(),
             // Watched paths are told in full, and the operator may be asked from elsewhere where they are.
             manifests: args.manifests.map(|folder| std::path::absolute(&folder).unwrap_or(folder)),
+            git: args.git,
+            git_interval: args.git_interval.map(|interval| interval.0),
             prune: args.prune.unwrap_or(false),
             resync: args.resync.map_or(Duration::from_secs(30), |resync| resync.0),
             telemetry: telemetry::Options {
@@ -88,6 +95,11 @@ impl Settings {
         Ok(settings)
     }
 
+    /// The Sources that flags ask for.
+    pub fn asked(&self) -> Asked {
+        Asked { manifests: self.manifests.clone(), git: self.git.clone(), git_interval: self.git_interval, prune: self.prune }
+    }
+
     fn check(&self) -> anyhow::Result<()> {
         let Self { instance, listen, resync, .. } = self;
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
@@ -95,7 +107,15 @@ impl Settings {
             !instance.is_empty() && instance.len() <= 63 && instance.chars().all(fits),
             "instance {instance:?} cannot be used in a label: write 1 to 63 of a-z, 0-9, '-', '_' and '.'"
         );
-        ensure!(!self.prune || self.manifests.is_some(), "prune is on, but there is no folder to prune by: set manifests too");
+        ensure!(
+            !self.prune || self.manifests.is_some() || self.git.is_some(),
+            "prune is on, but there is nothing to prune by: set manifests or git too"
+        );
+        ensure!(
+            self.git_interval.is_none_or(|interval| interval >= Duration::from_secs(1)),
+            "git-interval is below 1s, which would keep the git server busy for nothing"
+        );
+        ensure!(self.git_interval.is_none() || self.git.is_some(), "git-interval is set, but git is not");
         ensure!(*resync >= Duration::from_secs(1), "resync is below 1s, which would keep Docker busy for nothing");
         if self.insecure_loopback {
             match listen {
@@ -117,6 +137,8 @@ fn merge(first: RunArgs, second: RunArgs) -> RunArgs {
         config,
         data_dir,
         manifests,
+        git,
+        git_interval,
         prune,
         mode,
         docker_host,
@@ -133,6 +155,8 @@ fn merge(first: RunArgs, second: RunArgs) -> RunArgs {
         config: config.or(second.config),
         data_dir: data_dir.or(second.data_dir),
         manifests: manifests.or(second.manifests),
+        git: git.or(second.git),
+        git_interval: git_interval.or(second.git_interval),
         prune: prune.or(second.prune),
         mode: mode.or(second.mode),
         docker_host: docker_host.or(second.docker_host),

@@ -49,6 +49,12 @@ pub async fn run(call: Call, resource: &'static Resource, key: &Key, name: &str)
     if call.method != Method::POST {
         return Err(ApiError::method_not_allowed(resource, "commands are posted"));
     }
+    if name == "reconcile" {
+        let asked = call.state.registry.reconcile_source(key).await;
+        let source = asked.map_err(|error| ApiError::from_registry(resource, error))?;
+        tracing::info!(source = %key, by = call.caller.by, "asked to look at once");
+        return Ok(answer(StatusCode::OK, source.as_ref(), &[]));
+    }
     let command = read_command(&call)?;
     let scope = Scope { services: command.services, replicas: replicas(&command.replicas)? };
     let (registry, by) = (&call.state.registry, call.caller.by.as_str());

@@ -79,6 +79,21 @@ pub static HOLDS: Resource = Resource {
     namespaced: true,
 };
 
+/// `sources.evenkeel.dev`.
+pub static SOURCES: Resource = Resource {
+    stored: Some(Kind::Source),
+    group: crd::GROUP,
+    version: crd::VERSION,
+    plural: "sources",
+    singular: "source",
+    kind: "Source",
+    short_names: &["src"],
+    categories: &[],
+    verbs: ALL,
+    subresources: &[("status", &["get", "patch", "update"]), ("reconcile", &["create"])],
+    namespaced: true,
+};
+
 /// core/v1 `events`: evenkeel writes them, everybody else reads them.
 pub static EVENTS: Resource = Resource {
     stored: Some(Kind::Event),
@@ -110,7 +125,7 @@ pub static NAMESPACES: Resource = Resource {
 };
 
 /// All of them; the order within a group is the order in discovery.
-pub static RESOURCES: [&Resource; 4] = [&DEPLOYMENTS, &HOLDS, &EVENTS, &NAMESPACES];
+pub static RESOURCES: [&Resource; 5] = [&DEPLOYMENTS, &HOLDS, &SOURCES, &EVENTS, &NAMESPACES];
 
 impl Resource {
     /// `evenkeel.dev/v1alpha1`, or `v1` of the core group.
@@ -134,6 +149,7 @@ pub fn of(kind: Kind) -> &'static Resource {
     match kind {
         Kind::Deployment => &DEPLOYMENTS,
         Kind::Hold => &HOLDS,
+        Kind::Source => &SOURCES,
         Kind::Event => &EVENTS,
     }
 }

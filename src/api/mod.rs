@@ -18,6 +18,7 @@ mod discovery;
 mod errors;
 mod exec;
 mod health;
+mod hooks;
 mod host;
 mod kinds;
 mod kubeconfig;
@@ -45,7 +46,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::sync::watch::Receiver;
@@ -152,6 +153,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/openapi/v3", get(openapi::index))
         .route("/openapi/v3/api/v1", get(openapi::core))
         .route("/openapi/v3/apis/evenkeel.dev/v1alpha1", get(openapi::group))
+        .route("/hooks/{namespace}/{name}", post(hooks::hook))
         .fallback(objects::handle)
         .with_state(state)
 }

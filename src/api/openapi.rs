@@ -85,6 +85,7 @@ fn schema(resource: &Resource) -> Value {
     let crd = match resource.kind {
         "Deployment" => Some(crd::deployment_crd()),
         "Hold" => Some(crd::hold_crd()),
+        "Source" => Some(crd::source_crd()),
         _ => None,
     };
     let written = crd.and_then(|crd| crd.spec.versions.into_iter().next()?.schema?.open_api_v3_schema);

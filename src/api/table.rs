@@ -43,6 +43,16 @@ static HOLD: &[Column] = &[
     wide("By", |o, _| text(o, "/spec/by")),
 ];
 
+static SOURCE: &[Column] = &[
+    column("Name", |o, _| text(o, "/metadata/name")),
+    column("Ready", |o, _| ready_condition(o, "status")),
+    column("Revision", |o, _| text(o, "/status/observedRevision")),
+    column("Deployments", |o, _| text(o, "/status/deployments")),
+    column("Age", |o, now| since(o, "/metadata/creationTimestamp", now)),
+    wide("Reason", |o, _| ready_condition(o, "reason")),
+    wide("Message", |o, _| first_line(&ready_condition(o, "message"))),
+];
+
 static EVENT: &[Column] = &[
     column("Last Seen", |o, now| since(o, "/lastTimestamp", now)),
     column("Type", |o, _| text(o, "/type")),
@@ -65,6 +75,7 @@ fn columns(resource: &Resource) -> &'static [Column] {
     match resource.kind {
         "Deployment" => DEPLOYMENT,
         "Hold" => HOLD,
+        "Source" => SOURCE,
         "Event" => EVENT,
         _ => NAMESPACE,
     }
@@ -209,6 +220,7 @@ mod tests {
         };
         assert_eq!(narrow(DEPLOYMENT), of_crd(crate::crd::Deployment::crd()));
         assert_eq!(narrow(HOLD), of_crd(crate::crd::Hold::crd()));
+        assert_eq!(narrow(SOURCE), of_crd(crate::crd::Source::crd()));
     }
 
     #[test]

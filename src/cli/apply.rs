@@ -3,18 +3,18 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::client::{Api, Connection, deployment_path, list_path};
+use super::client::{Api, Connection};
 use super::failure::Failure;
 use super::help;
 use super::manifests::{Files, Manifest};
 use super::output::{print, tell};
-use crate::model::annotations;
+use crate::model::{MANIFESTS_SOURCE, annotations};
 use crate::sources::merge;
 
 /// How often a write is tried again because somebody else wrote in between.
 const TRIES: usize = 5;
 
-/// Puts manifests in force: creates deployments, or changes them to what the files say.
+/// Puts manifests in force: creates deployments and sources, or changes them to what the files say.
 ///
 /// All files are checked before anything is sent; one mistake and nothing is done. Holds stay as they are, and so do
 /// labels and annotations that the file does not name.
@@ -39,7 +39,7 @@ pub async fn apply(args: ApplyArgs) -> Result<(), Failure> {
         match apply_one(&api, manifest, args.dry_run).await {
             Ok(what) => {
                 let note = if args.dry_run { " (dry run)" } else { "" };
-                print(&format!("deployment {} {what}{note}\n", manifest.key.name))?;
+                print(&format!("{} {} {what}{note}\n", manifest.word(), manifest.key.name))?;
             }
             Err(failure) => {
                 // The others are still worth a try; all failures are told, the first one counts.
@@ -55,16 +55,14 @@ pub async fn apply(args: ApplyArgs) -> Result<(), Failure> {
 
 async fn apply_one(api: &Api, manifest: &Manifest, dry_run: bool) -> Result<&'static str, Failure> {
     let query = if dry_run { "?dryRun=All" } else { "" };
-    let namespace = &manifest.key.namespace;
-    let path = deployment_path(namespace, &manifest.key.name, None);
+    let path = manifest.path();
     let mut tries = 0;
     loop {
         tries += 1;
         let stored = match api.get(&path).await {
             Ok(stored) => stored,
             Err(failure) if failure.is_not_found() => {
-                let list = list_path("deployments", Some(namespace));
-                api.post(&format!("{list}{query}"), &merge::desired(&manifest.object, None)).await?;
+                api.post(&format!("{}{query}", manifest.list()), &merge::desired(&manifest.object, None)).await?;
                 return Ok("created");
             }
             Err(failure) => return Err(failure),
@@ -92,9 +90,11 @@ fn declares_the_same(one: &Value, other: &Value) -> bool {
 
 /// Says that a change will not last, if the object belongs to the operator's own folder.
 fn warn_of_source(manifest: &Manifest, stored: &Value) {
-    if let Some(source) = stored["metadata"]["annotations"][annotations::SOURCE].as_str() {
+    let annotations = &stored["metadata"]["annotations"];
+    if let Some(file) = annotations[annotations::SOURCE].as_str() {
+        let source = annotations[annotations::SOURCE_NAME].as_str().unwrap_or(MANIFESTS_SOURCE);
         tell(&format!(
-            "warning: deployment {} comes from {source} in the folder that the operator watches, which will put its own version back",
+            "warning: deployment {} comes from {file} of Source {source}, which will put its own version back",
             manifest.key.name
         ));
     }

@@ -223,9 +223,15 @@ pub fn deployment_path(namespace: &str, name: &str, below: Option<&str>) -> Stri
     below.map_or(path.clone(), |below| format!("{path}/{below}"))
 }
 
+/// Path of one Source, or of something below it.
+pub fn source_path(namespace: &str, name: &str, below: Option<&str>) -> String {
+    let path = format!("{}/{name}", list_path("sources", Some(namespace)));
+    below.map_or(path.clone(), |below| format!("{path}/{below}"))
+}
+
 /// A name as it may stand in a path. Takes `deployment/web` too, as `get -o name` prints it.
 pub fn name(text: &str) -> Result<String, String> {
-    let prefixes = ["deployment.evenkeel.dev/", "deployments/", "deployment/", "deploy/"];
+    let prefixes = ["deployment.evenkeel.dev/", "deployments/", "deployment/", "deploy/", "source.evenkeel.dev/", "source/"];
     let bare = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text);
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if !bare.is_empty() && bare.chars().all(fits) { Ok(bare.to_owned()) } else { Err(format!("{text:?} is not a name")) }

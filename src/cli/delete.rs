@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use super::client::{Api, Connection, deployment_path, name};
 use super::failure::Failure;
 use super::help;
-use super::manifests::Files;
+use super::manifests::{Files, Manifest};
 use super::output::{print, tell};
 use super::wait::{self, Seen};
 use crate::crd;
 use crate::model::{Key, annotations};
 
-/// Deletes deployments, with their containers and networks.
+/// Deletes deployments, with their containers and networks; with -f sources too.
 ///
 /// Containers get their grace period. Volumes stay, unless --volumes says otherwise; holds are forgotten.
 #[derive(Debug, Args)]
@@ -41,16 +41,17 @@ pub struct DeleteArgs {
 
 /// `evenkeel delete`.
 pub async fn delete(args: DeleteArgs) -> Result<(), Failure> {
-    let keys: Vec<Key> = if args.names.is_empty() {
+    let subjects: Vec<Subject> = if args.names.is_empty() {
         let manifests = args.files.read(args.connection.namespace.as_deref())?;
-        manifests.into_iter().map(|manifest| manifest.key).collect()
+        let of = |manifest: Manifest| Subject { path: manifest.path(), word: manifest.word(), key: manifest.key };
+        manifests.into_iter().map(of).collect()
     } else {
-        args.names.iter().map(|name| Key::new(args.connection.namespace(), name)).collect()
+        args.names.iter().map(|name| Subject::deployment(args.connection.namespace(), name)).collect()
     };
     let api = args.connection.open().await?;
     let mut first_failure = None;
-    for key in &keys {
-        let deleted = delete_one(&api, key, &args).await;
+    for subject in &subjects {
+        let deleted = delete_one(&api, subject, &args).await;
         if let Some(before) = deleted.err().and_then(|failure| first_failure.replace(failure)) {
             before.report();
         }
@@ -58,11 +59,24 @@ pub async fn delete(args: DeleteArgs) -> Result<(), Failure> {
     first_failure.map_or(Ok(()), Err)
 }
 
-async fn delete_one(api: &Api, key: &Key, args: &DeleteArgs) -> Result<(), Failure> {
-    let path = deployment_path(&key.namespace, &key.name, None);
+/// What is deleted.
+struct Subject {
+    path: String,
+    word: &'static str,
+    key: Key,
+}
+
+impl Subject {
+    fn deployment(namespace: &str, name: &str) -> Self {
+        Self { path: deployment_path(namespace, name, None), word: "deployment", key: Key::new(namespace, name) }
+    }
+}
+
+async fn delete_one(api: &Api, subject: &Subject, args: &DeleteArgs) -> Result<(), Failure> {
+    let Subject { path, word, key } = subject;
     let query = if args.volumes { "?volumes=true" } else { "" };
     let policy = if args.orphan { "Orphan" } else { "Background" };
-    let declared = api.get(&path).await?;
+    let declared = api.get(path).await?;
     let answer = api.delete(&format!("{path}{query}"), &json!({ "propagationPolicy": policy })).await?;
     let name = &key.name;
     if let Some(source) = still_declared(&declared) {
@@ -70,10 +84,10 @@ async fn delete_one(api: &Api, key: &Key, args: &DeleteArgs) -> Result<(), Failu
     }
     // With something left to remove the object itself comes back, else a Status.
     if answer["kind"] == "Status" {
-        return print(&format!("deployment {name} deleted\n"));
+        return print(&format!("{word} {name} deleted\n"));
     }
-    if !args.wait {
-        return print(&format!("deployment {name} is being deleted\n"));
+    if !args.wait || *word != "deployment" {
+        return print(&format!("{word} {name} is being deleted\n"));
     }
     let what = format!("deployment {name} is gone");
     wait::until(api, &key.namespace, name, args.timeout.0, &what, |seen| matches!(seen, Seen::Gone)).await?;

@@ -1,28 +1,32 @@
-//! `evenkeel describe`: all there is to know about one deployment, the most urgent first.
+//! `evenkeel describe`: all there is to know about one deployment or source, the most urgent first.
+
+mod source;
 
 use std::collections::BTreeSet;
 
 use anyhow::Context;
 use clap::Args;
 use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::Value;
 
 use super::client::{Connection, deployment_path, encode, list_path, name};
 use super::failure::Failure;
-use super::get::{created, last_seen, order, scope};
+use super::get::{created, last_seen, order, scope, short};
 use super::help;
 use super::output::{Look, plain, print, table};
 use crate::crd::{BuildStatus, ContainerStatus, Deployment, DeploymentStatus, Hold, ImageStatus, RecoveryStatus, ServiceStatus};
 
-/// Shows all there is to know about one deployment.
+/// Shows all there is to know about one deployment or source.
 ///
-/// How it is and why, its holds, recovery, what it waits for, its containers, what was done last and what happened.
+/// Of a deployment: how it is and why, its holds, recovery, what it waits for, its containers, what was done last and what
+/// happened. Of a source: what is in force, what came of each file, and what happened.
 #[derive(Debug, Args)]
-#[command(after_help = help::DESCRIBE)]
+#[command(after_help = help::DESCRIBE, override_usage = "evenkeel describe [OPTIONS] <DEPLOYMENT | source NAME>")]
 pub struct DescribeArgs {
-    /// Name of the deployment
-    #[arg(value_parser = name)]
-    deployment: String,
+    /// Name of the deployment; or `source` and the name of the source
+    #[arg(value_name = "NAME", value_parser = name, num_args = 1..=2, required = true)]
+    names: Vec<String>,
     #[command(flatten)]
     connection: Connection,
 }
@@ -34,10 +38,20 @@ struct Subject {
     events: Vec<Event>,
 }
 
+/// How the kinds may be called.
+const DEPLOYMENTS: [&str; 3] = ["deployment", "deployments", "deploy"];
+const SOURCES: [&str; 3] = ["source", "sources", "src"];
+
 /// `evenkeel describe`.
 pub async fn describe(args: DescribeArgs) -> Result<(), Failure> {
     let api = args.connection.open().await?;
-    let (namespace, name) = (args.connection.namespace(), args.deployment.as_str());
+    let namespace = args.connection.namespace();
+    let name = match args.names.as_slice() {
+        [kind, name] if SOURCES.contains(&kind.as_str()) => return source::describe(&api, namespace, name).await,
+        [kind, name] if DEPLOYMENTS.contains(&kind.as_str()) => name,
+        [name] => name,
+        other => return Err(Failure::Usage(format!("{:?} is no kind that is described: write deployment or source", other[0]))),
+    };
     let deployment = api.get(&deployment_path(namespace, name, None)).await?;
     let holds = api.get(&list_path("holds", Some(namespace))).await?;
     let about = encode(&format!("involvedObject.name={name},involvedObject.kind=Deployment"));
@@ -71,7 +85,7 @@ impl Subject {
         section("Containers", containers(look, &status.services));
         section("Images", images(look, &status.services));
         section("Builds", builds(look, &status.services));
-        section("Conditions", conditions(look, &status));
+        section("Conditions", conditions(look, &status.conditions));
         section("Last actions", last_actions(look, &status));
         section("Events", events(look, &self.events));
         sections.join("\n")
@@ -96,7 +110,9 @@ fn summary(look: &Look, deployment: &Deployment, status: &DeploymentStatus) -> S
         ("Project", deployment.spec.project.clone().unwrap_or_default()),
     ];
     if let Some(source) = &status.source {
-        lines.push(("Source", source.path.clone()));
+        let of = if source.name.is_empty() { String::new() } else { format!(" of {}", source.name) };
+        let revision = source.revision.as_deref().map(|revision| format!(", {}", short(revision))).unwrap_or_default();
+        lines.push(("Source", format!("{}{of}{revision}", source.path)));
         lines.push(("Not taken", source.error.clone().unwrap_or_default()));
     }
     let labels = metadata.labels.iter().flatten().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
@@ -237,8 +253,8 @@ pub fn state(container: &ContainerStatus) -> String {
     format!("{}{code}{}", container.state, if container.oom_killed { ", out of memory" } else { "" })
 }
 
-fn conditions(look: &Look, status: &DeploymentStatus) -> String {
-    let row = |condition: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
+fn conditions(look: &Look, conditions: &[Condition]) -> String {
+    let row = |condition: &Condition| {
         vec![
             condition.type_.clone(),
             condition.status.clone(),
@@ -247,10 +263,10 @@ fn conditions(look: &Look, status: &DeploymentStatus) -> String {
             condition.message.clone(),
         ]
     };
-    if status.conditions.is_empty() {
+    if conditions.is_empty() {
         return String::new();
     }
-    table(look, "  ", &["TYPE", "STATUS", "SINCE", "REASON", "MESSAGE"], status.conditions.iter().map(row).collect())
+    table(look, "  ", &["TYPE", "STATUS", "SINCE", "REASON", "MESSAGE"], conditions.iter().map(row).collect())
 }
 
 fn last_actions(look: &Look, status: &DeploymentStatus) -> String {

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 use similar::TextDiff;
 
-use super::client::{Api, Connection, deployment_path, list_path, name};
+use super::client::{Api, Connection, deployment_path, name};
 use super::failure::{Failure, exit};
 use super::help;
 use super::manifests::{Files, Manifest};
@@ -64,8 +64,7 @@ async fn files(args: &DiffArgs) -> Result<bool, Failure> {
 
 /// The stored object, and the one that applying the manifest would leave.
 async fn sides(api: &Api, manifest: &Manifest) -> Result<(String, String), Failure> {
-    let key = &manifest.key;
-    let path = deployment_path(&key.namespace, &key.name, None);
+    let path = manifest.path();
     let dry = "?dryRun=All";
     match api.get(&path).await {
         Ok(stored) => {
@@ -73,8 +72,7 @@ async fn sides(api: &Api, manifest: &Manifest) -> Result<(String, String), Failu
             Ok((declared(&stored)?, declared(&after)?))
         }
         Err(failure) if failure.is_not_found() => {
-            let list = list_path("deployments", Some(&key.namespace));
-            let after = api.post(&format!("{list}{dry}"), &merge::desired(&manifest.object, None)).await?;
+            let after = api.post(&format!("{}{dry}", manifest.list()), &merge::desired(&manifest.object, None)).await?;
             Ok((String::new(), declared(&after)?))
         }
         Err(failure) => Err(failure),

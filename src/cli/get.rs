@@ -1,4 +1,4 @@
-//! `evenkeel get`: lists of deployments, holds and events.
+//! `evenkeel get`: lists of deployments, holds, sources and events.
 
 mod follow;
 
@@ -13,9 +13,9 @@ use super::failure::Failure;
 use super::format::{Format, print_whole};
 use super::help;
 use super::output::{Look, print, table, tell};
-use crate::crd::{Deployment, Hold};
+use crate::crd::{Deployment, Hold, Source};
 
-/// Lists deployments, holds or events.
+/// Lists deployments, holds, sources or events.
 #[derive(Debug, Args)]
 #[command(after_help = help::GET)]
 pub struct GetArgs {
@@ -48,6 +48,8 @@ enum Resource {
     Deployments,
     #[value(alias = "hold")]
     Holds,
+    #[value(aliases = ["source", "src"])]
+    Sources,
     #[value(aliases = ["event", "ev"])]
     Events,
 }
@@ -57,6 +59,7 @@ impl Resource {
         match self {
             Self::Deployments => "deployments",
             Self::Holds => "holds",
+            Self::Sources => "sources",
             Self::Events => "events",
         }
     }
@@ -65,6 +68,7 @@ impl Resource {
         match self {
             Self::Deployments => "deployment.evenkeel.dev",
             Self::Holds => "hold.evenkeel.dev",
+            Self::Sources => "source.evenkeel.dev",
             Self::Events => "event",
         }
     }
@@ -149,6 +153,7 @@ fn header(resource: Resource, columns: Columns) -> Vec<&'static str> {
         Resource::Deployments if columns.wide => &["NAME", "PHASE", "READY", "RESTARTS", "AGE", "IMAGES", "SOURCE", "WHY"][..],
         Resource::Deployments => &["NAME", "PHASE", "READY", "RESTARTS", "AGE", "WHY"],
         Resource::Holds => &["NAME", "DEPLOYMENT", "SCOPE", "STATE", "BY", "AGE", "UNTIL", "REASON"],
+        Resource::Sources => &["NAME", "READY", "REVISION", "DEPLOYMENTS", "FILES", "AGE", "WHY"],
         Resource::Events => &["LAST", "TYPE", "REASON", "OBJECT", "COUNT", "MESSAGE"],
     };
     columns.namespace.then_some("NAMESPACE").into_iter().chain(own.iter().copied()).collect()
@@ -159,6 +164,7 @@ fn row_of(look: &Look, resource: Resource, item: Value, columns: Columns) -> Res
     let own = match resource {
         Resource::Deployments => deployment_row(look, &typed(vec![item])?.remove(0), columns.wide),
         Resource::Holds => hold_row(look, &typed(vec![item])?.remove(0)),
+        Resource::Sources => source_row(look, &typed(vec![item])?.remove(0)),
         Resource::Events => event_row(look, &typed(vec![item])?.remove(0)),
     };
     Ok(namespace.into_iter().chain(own).collect())
@@ -224,6 +230,37 @@ fn hold_row(look: &Look, hold: &Hold) -> Vec<String> {
         spec.until.as_ref().map(|time| look.until(time.0)).unwrap_or_default(),
         spec.reason.clone(),
     ]
+}
+
+fn source_row(look: &Look, source: &Source) -> Vec<String> {
+    let status = source.status.clone().unwrap_or_default();
+    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
+    let why = ready.filter(|ready| ready.status != "True");
+    let files = match status.failed_file_count {
+        0 => status.file_count.to_string(),
+        failed => format!("{}, {failed} wrong", status.file_count),
+    };
+    vec![
+        source.metadata.name.clone().unwrap_or_default(),
+        ready.map_or_else(|| "Unknown".to_owned(), |ready| ready.status.clone()),
+        status.observed_revision.as_deref().map(short).unwrap_or_default(),
+        status.deployments.to_string(),
+        files,
+        look.age(created(&source.metadata)),
+        why.map(|ready| format!("{}: {}", ready.reason, ready.message.lines().next().unwrap_or_default())).unwrap_or_default(),
+    ]
+}
+
+/// `main@sha1:0123456789ab` of a revision with all its digits.
+pub fn short(revision: &str) -> String {
+    const DIGITS: usize = 12;
+    match revision.rsplit_once(':') {
+        Some((head, id)) => {
+            let (digits, rest) = id.split_once('-').map_or((id, String::new()), |(digits, rest)| (digits, format!("-{rest}")));
+            format!("{head}:{}{rest}", digits.get(..DIGITS).unwrap_or(digits))
+        }
+        None => revision.to_owned(),
+    }
 }
 
 /// `web-1`, `web`, or `all`.
@@ -323,6 +360,14 @@ mod tests {
                 "since": "2026-08-21T11:50:00Z", "until": "2026-08-21T14:00:00Z"}
         });
         insta::assert_snapshot!("holds", render(&look(), Resource::Holds, vec![hold], plain).unwrap());
+        let source = json!({
+            "apiVersion": "evenkeel.dev/v1alpha1", "kind": "Source", "metadata": {"name": "shop", "creationTimestamp": "2026-08-21T09:00:00Z"},
+            "spec": {"git": {"url": "https://git.example/shop.git"}},
+            "status": {"observedRevision": "main@sha1:0123456789abcdef0123456789abcdef01234567", "deployments": 3, "fileCount": 4,
+                "failedFileCount": 1, "conditions": [{"type": "Ready", "status": "False", "reason": "InvalidManifest",
+                    "message": "1 of 4 files cannot be used", "lastTransitionTime": "2026-08-21T11:00:00Z"}]}
+        });
+        insta::assert_snapshot!("sources", render(&look(), Resource::Sources, vec![source], plain).unwrap());
         let event = |reason: &str, time: &str| {
             json!({"metadata": {"name": "e"}, "involvedObject": {"kind": "Deployment", "name": "web"}, "type": "Normal",
                 "reason": reason, "message": "m", "count": 2, "lastTimestamp": time})

@@ -41,11 +41,21 @@ Examples:
 A container is replaced only if another image came of it, one replica at a time. What is stopped stays stopped: its image is
 built when it is started. When a build fails the old containers go on, and the last lines of its output are shown.";
 
+/// Of `reconcile`.
+pub const RECONCILE: &str = "\
+Examples:
+  evenkeel reconcile source shop           fetch what is new and put it in force
+  evenkeel get sources                     what is in force, and what is wrong
+  evenkeel describe source shop            what came of each file";
+
 /// Of `run`.
 pub const RUN: &str = "\
 Examples:
   # All manifests of a folder, deleting what leaves it
   evenkeel run --manifests /etc/evenkeel/manifests --prune
+
+  # The folder hosts/web1 of a repository's branch main
+  evenkeel run --git https://git.example/team/hosts.git#main:hosts/web1
 
   # A first look at a host: report what would be done, do nothing
   evenkeel run --manifests ./manifests --mode Observe
@@ -74,6 +84,7 @@ Examples:
   evenkeel get deployments -A -o wide      of all namespaces, with images and sources
   evenkeel get deployments web -o yaml     one, whole
   evenkeel get holds                       what is stopped or suspended, by whom and why
+  evenkeel get sources                     where manifests come from, and what is in force
   evenkeel get events web                  what happened to one deployment
   evenkeel get deployments -l team=sea -o name
   evenkeel get -w                          and again what changes";
@@ -180,6 +191,7 @@ pub const DESCRIBE: &str = "\
 Examples:
   evenkeel describe web
   evenkeel describe web -n staging
+  evenkeel describe source shop            what is in force of a source, and what came of each file
 
 The trace column names the trace of each action in your OpenTelemetry backend.";
 

@@ -7,10 +7,11 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
 
+use super::client::list_path;
 use super::failure::Failure;
 use super::output::tell;
-use crate::crd::FieldError;
 use crate::crd::yaml::{Document, parse_manifests};
+use crate::crd::{FieldError, Kind, admit};
 use crate::model::Key;
 use crate::sources::files;
 use crate::sources::merge::{self, Checked};
@@ -23,9 +24,11 @@ pub struct Files {
     pub filenames: Vec<PathBuf>,
 }
 
-/// A deployment as a manifest declares it.
+/// A deployment or a source as a manifest declares it.
 #[derive(Debug)]
 pub struct Manifest {
+    /// Which of the two.
+    pub kind: Kind,
     /// Its name.
     pub key: Key,
     /// What it declares.
@@ -50,7 +53,10 @@ impl Files {
         let (mut manifests, mut errors, total) = (vec![], vec![], documents.len());
         for document in documents {
             match check(&document, namespace) {
-                Ok(checked) => manifests.push(Manifest { key: checked.key, object: checked.manifest, document }),
+                Ok(checked) => {
+                    let kind = if document.kind == Kind::Source.name() { Kind::Source } else { Kind::Deployment };
+                    manifests.push(Manifest { kind, key: checked.key, object: checked.manifest, document });
+                }
                 Err(wrong) => errors.extend(wrong),
             }
         }
@@ -100,7 +106,10 @@ fn folder(path: &Path) -> Result<Vec<(String, String)>, Failure> {
 }
 
 fn check(document: &Document, namespace: Option<&str>) -> Result<Checked, Vec<FieldError>> {
-    let checked = merge::check(document, namespace.unwrap_or("default"))?;
+    let checked = match document.kind.as_str() {
+        "Source" => source(document, namespace.unwrap_or("default"))?,
+        _ => merge::check(document, namespace.unwrap_or("default"))?,
+    };
     if let Some(asked) = namespace.filter(|asked| *asked != checked.key.namespace) {
         let message = format!("the manifest is for namespace {}, the command for {asked}", checked.key.namespace);
         return Err(document.place(vec![FieldError { path: "metadata.namespace".to_owned(), message, location: None }]));
@@ -111,7 +120,43 @@ fn check(document: &Document, namespace: Option<&str>) -> Result<Checked, Vec<Fi
     Ok(checked)
 }
 
+/// The Source of a document, checked as the operator checks it.
+fn source(document: &Document, namespace: &str) -> Result<Checked, Vec<FieldError>> {
+    if !document.errors.is_empty() {
+        return Err(document.errors.clone());
+    }
+    let mut manifest = document.value.clone();
+    if manifest["metadata"].is_object() && manifest["metadata"]["namespace"].is_null() {
+        manifest["metadata"]["namespace"] = namespace.into();
+    }
+    let admitted = admit(Kind::Source, manifest.clone(), None, false).map_err(|errors| document.place(errors))?;
+    let key = Key::new(manifest["metadata"]["namespace"].as_str().unwrap_or(namespace), &document.name);
+    Ok(Checked { key, manifest, object: admitted.object, warnings: admitted.warnings })
+}
+
 impl Manifest {
+    /// `deployment`, `source`.
+    pub fn word(&self) -> &'static str {
+        match self.kind {
+            Kind::Source => "source",
+            Kind::Deployment | Kind::Hold => "deployment",
+        }
+    }
+
+    /// Path of the list that it belongs to.
+    pub fn list(&self) -> String {
+        let plural = match self.kind {
+            Kind::Source => "sources",
+            Kind::Deployment | Kind::Hold => "deployments",
+        };
+        list_path(plural, Some(&self.key.namespace))
+    }
+
+    /// Path of the object.
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.list(), self.key.name)
+    }
+
     /// Gives what the operator found wrong its places in the file.
     pub fn locate(&self, failure: Failure) -> Failure {
         let Failure::Refused(status) = failure else { return failure };
@@ -122,7 +167,7 @@ impl Manifest {
         if errors.is_empty() {
             return Failure::Refused(status);
         }
-        let summary = format!("the operator does not take deployment {}", self.key.name);
+        let summary = format!("the operator does not take {} {}", self.word(), self.key.name);
         Failure::Invalid(self.document.place(errors), summary)
     }
 }

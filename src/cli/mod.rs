@@ -23,6 +23,7 @@ mod plan;
 mod progress;
 mod pull;
 mod rebuild;
+mod reconcile;
 mod replicas;
 mod since;
 mod status;
@@ -91,6 +92,7 @@ pub enum ClientCommand {
     Retry(intent::RetryArgs),
     Pull(pull::PullArgs),
     Rebuild(rebuild::RebuildArgs),
+    Reconcile(reconcile::ReconcileArgs),
     Release(intent::ReleaseArgs),
     Delete(delete::DeleteArgs),
     Wait(wait::WaitArgs),
@@ -121,6 +123,7 @@ pub async fn execute(command: ClientCommand) -> u8 {
         ClientCommand::Retry(args) => intent::retry(args).await,
         ClientCommand::Pull(args) => pull::pull(args).await,
         ClientCommand::Rebuild(args) => rebuild::rebuild(args).await,
+        ClientCommand::Reconcile(args) => reconcile::reconcile(args).await,
         ClientCommand::Release(args) => intent::release(args).await,
         ClientCommand::Delete(args) => delete::delete(args).await,
         ClientCommand::Wait(args) => wait::wait(args).await,

@@ -9,7 +9,7 @@ use super::failure::{Failure, exit};
 use super::help;
 use super::manifests::Files;
 use super::output::print;
-use crate::crd::API_VERSION;
+use crate::crd::{API_VERSION, Kind};
 
 /// Shows what would be done now and why, without doing it.
 ///
@@ -54,7 +54,9 @@ pub async fn plan(args: PlanArgs) -> Result<u8, Failure> {
         Some(name) => vec![Question::Stored(deployment_path(namespace, name, Some("plan")))],
         None => {
             let manifests = args.files.read(args.connection.namespace.as_deref())?;
-            manifests.into_iter().map(|manifest| Question::Manifest(manifest.object)).collect()
+            // A Source is no container's business.
+            let deployments = manifests.into_iter().filter(|manifest| manifest.kind == Kind::Deployment);
+            deployments.map(|manifest| Question::Manifest(manifest.object)).collect()
         }
     };
     let api = args.connection.open().await?;

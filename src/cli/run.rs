@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::crd::Duration;
 use crate::model::RecoveryMode;
+use crate::sources::made::GitAddress;
 use crate::telemetry::LogFormat;
 
 /// Starts the operator: keeps what is declared running on this host's Docker Engine.
@@ -35,7 +36,15 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR", env = "EVENKEEL_MANIFESTS", hide_env_values = true)]
     pub manifests: Option<PathBuf>,
 
-    /// Delete a deployment when its manifest leaves the folder, instead of showing it as Orphaned. Volumes stay
+    /// Repository of manifests to keep in force: its default branch, or BRANCH; all of it, or the folder PATH
+    #[arg(long, value_name = "URL[#BRANCH[:PATH]]", env = "EVENKEEL_GIT", hide_env_values = true)]
+    pub git: Option<GitAddress>,
+
+    /// How often the repository is looked at. Default: 1m
+    #[arg(long, value_name = "DURATION", env = "EVENKEEL_GIT_INTERVAL", hide_env_values = true)]
+    pub git_interval: Option<Duration>,
+
+    /// Delete a deployment when its manifest leaves the folder or the repository, instead of showing it as Orphaned. Volumes stay
     #[arg(long, value_name = "BOOL", env = "EVENKEEL_PRUNE", hide_env_values = true, value_parser = BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub prune: Option<bool>,
 

@@ -8,7 +8,8 @@ use kube::runtime::controller::Action as Requeue;
 use tracing::{Instrument, debug, info_span, warn};
 
 use crate::crd::{Deployment, DeploymentStatus};
-use crate::model::{Desired, History, Key, Memory, Observed, Plan, Reason, Severity};
+use crate::model::annotations::{SOURCE, SOURCE_NAME};
+use crate::model::{Desired, History, Key, MANIFESTS_SOURCE, Memory, Observed, Plan, Reason, Severity};
 use crate::resolve::{remains, resolve};
 use crate::store::{Kind, StoreError};
 
@@ -142,7 +143,9 @@ impl Controller {
 
     /// The manifest's path on this machine, for Compose's label.
     fn source_file(&self, object: &Deployment) -> Option<String> {
-        let annotation = object.metadata.annotations.as_ref()?.get(crate::model::annotations::SOURCE)?;
+        let annotations = object.metadata.annotations.as_ref()?;
+        let owner = annotations.get(SOURCE_NAME).map_or(MANIFESTS_SOURCE, String::as_str);
+        let annotation = annotations.get(SOURCE).filter(|_| owner == MANIFESTS_SOURCE)?;
         let path = annotation.rsplit_once(':').map_or(annotation.as_str(), |(path, _)| path);
         Some(self.options.manifests.as_ref()?.join(path).display().to_string())
     }

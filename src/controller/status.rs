@@ -8,8 +8,10 @@ mod services;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::crd::{Deployment, DeploymentStatus, FailureStatus, HoldStatus, LastAction, Phase, RecoveryStatus, SourceStatus};
-use crate::model::{Desired, History, HoldState, Memory, Plan, Reason, Snapshot, Subject, WaitReason, annotations};
+use crate::crd::{Deployment, DeploymentStatus, FailureStatus, HoldStatus, LastAction, OriginStatus, Phase, RecoveryStatus};
+use crate::model::{
+    Desired, History, HoldState, MANIFESTS_SOURCE, Memory, Plan, Reason, Snapshot, Subject, WaitReason, annotations,
+};
 
 use super::plan::slots;
 use conditions::Verdict;
@@ -130,10 +132,18 @@ fn holds(sight: &Sight<'_>) -> Vec<HoldStatus> {
     in_force.map(show).collect()
 }
 
-fn source(object: &Deployment) -> Option<SourceStatus> {
+fn source(object: &Deployment) -> Option<OriginStatus> {
     let annotation = |name: &str| object.metadata.annotations.as_ref().and_then(|all| all.get(name)).cloned();
     let path = annotation(annotations::SOURCE)?;
-    Some(SourceStatus { path, error: annotation(annotations::SOURCE_ERROR) })
+    let revisions: Vec<String> =
+        annotation(annotations::SOURCE_REVISIONS).iter().flat_map(|all| all.split(' ')).map(str::to_owned).collect();
+    Some(OriginStatus {
+        name: annotation(annotations::SOURCE_NAME).unwrap_or_else(|| MANIFESTS_SOURCE.to_owned()),
+        path,
+        revision: revisions.first().cloned(),
+        revisions,
+        error: annotation(annotations::SOURCE_ERROR),
+    })
 }
 
 /// The newest actions, from the record.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::decode::{Findings, Sink, without};
-use super::{Deployment, FieldError, Hold, validate};
+use super::{Deployment, FieldError, Hold, Source, validate};
 use crate::model::{HoldState, REASON_STOPPED, REASON_SUSPENDED};
 
 /// Kinds that users write.
@@ -13,17 +13,20 @@ pub enum Kind {
     Deployment,
     /// `holds.evenkeel.dev`.
     Hold,
+    /// `sources.evenkeel.dev`.
+    Source,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Deployment, Self::Hold];
+    pub const ALL: [Self; 3] = [Self::Deployment, Self::Hold, Self::Source];
 
     /// As it stands in `kind:`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Deployment => "Deployment",
             Self::Hold => "Hold",
+            Self::Source => "Source",
         }
     }
 }
@@ -70,6 +73,15 @@ pub fn admit(kind: Kind, object: Value, old: Option<&Value>, lenient: bool) -> R
             };
             object["spec"]["reason"] = Value::String(reason);
             object["spec"]["by"] = Value::String(typed.spec.by);
+        }
+        Kind::Source => {
+            let typed: Source = serde_json::from_value(object.clone()).map_err(unreadable)?;
+            let spec = &mut object["spec"];
+            spec["recurse"] = Value::Bool(typed.spec.recurse);
+            spec["prune"] = Value::Bool(typed.spec.prune);
+            spec["suspend"] = Value::Bool(typed.spec.suspend);
+            spec["apply"] = serde_json::to_value(typed.spec.apply).map_err(unreadable)?;
+            spec["interval"] = Value::String(super::Duration(typed.spec.interval()).to_string());
         }
     }
     if object["metadata"]["namespace"].as_str().unwrap_or_default().is_empty() {

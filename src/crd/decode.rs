@@ -183,6 +183,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Whether the field is there and not null, whatever is in it.
+    pub fn has(&self, key: &str) -> bool {
+        self.map.get(key).is_some_and(|value| !value.is_null())
+    }
+
     /// A field that Compose knows and evenkeel does not: refused by name, never ignored.
     pub fn refuse(&mut self, key: &'static str, why: &str) {
         if let Some(node) = self.get(key) {

@@ -1,4 +1,4 @@
-//! What users write: the kinds `Deployment` and `Hold`, group `evenkeel.dev/v1alpha1`.
+//! What users write: the kinds `Deployment`, `Hold` and `Source`, group `evenkeel.dev/v1alpha1`.
 
 mod admit;
 mod decode;
@@ -7,8 +7,10 @@ mod duration;
 mod errors;
 mod hold;
 mod schema;
+mod source;
 mod status;
 mod validate;
+mod versions;
 
 pub mod compose;
 pub mod yaml;
@@ -18,8 +20,10 @@ pub use deployment::*;
 pub use duration::Duration;
 pub use errors::{FieldError, Location, list_errors};
 pub use hold::*;
-pub use schema::{crds_yaml, deployment_crd, fields_reference, hold_crd, json_schema};
+pub use schema::{crds_yaml, deployment_crd, fields_reference, hold_crd, json_schema, source_crd};
+pub use source::*;
 pub use status::*;
+pub use versions::{highest as highest_version, range as semver_range};
 
 /// API group of all kinds.
 pub const GROUP: &str = "evenkeel.dev";

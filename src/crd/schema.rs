@@ -9,7 +9,7 @@ use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 
 use super::compose::keys::{self, Form, Key};
-use super::{API_VERSION, Deployment, Hold, Kind};
+use super::{API_VERSION, Deployment, Hold, Kind, Source};
 
 pub use fields::fields_reference;
 
@@ -50,9 +50,15 @@ pub fn hold_crd() -> CustomResourceDefinition {
     Hold::crd()
 }
 
-/// Both definitions as YAML documents.
+/// The definition of kind `Source`.
+pub fn source_crd() -> CustomResourceDefinition {
+    Source::crd()
+}
+
+/// All definitions as YAML documents.
 pub fn crds_yaml() -> Result<String, serde_yaml::Error> {
-    Ok(format!("{}---\n{}", serde_yaml::to_string(&deployment_crd())?, serde_yaml::to_string(&hold_crd())?))
+    let all = [deployment_crd(), hold_crd(), source_crd()];
+    Ok(all.iter().map(serde_yaml::to_string).collect::<Result<Vec<_>, _>>()?.join("---\n"))
 }
 
 /// The JSON schema of a kind, for editors: every form Compose takes, and the reason where a key is refused.
@@ -60,6 +66,7 @@ pub fn json_schema(kind: Kind) -> Value {
     let definition = match kind {
         Kind::Deployment => serde_json::to_value(Deployment::crd()),
         Kind::Hold => serde_json::to_value(Hold::crd()),
+        Kind::Source => serde_json::to_value(Source::crd()),
     };
     let definition = definition.unwrap_or_default();
     let whole = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];

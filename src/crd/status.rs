@@ -30,7 +30,7 @@ pub struct DeploymentStatus {
     pub holds: Vec<HoldStatus>,
     /// Where it came from.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<SourceStatus>,
+    pub source: Option<OriginStatus>,
     /// What is waited for, a line each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<String>,
@@ -272,9 +272,17 @@ pub struct HoldStatus {
 /// Where it came from.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-pub struct SourceStatus {
-    /// File, relative to the watched folder, and the line its document starts at: `web.yaml:1`.
+pub struct OriginStatus {
+    /// The Source it came from, `namespace/name`.
+    pub name: String,
+    /// File, relative to the source's folder, and the line its document starts at: `web.yaml:1`.
     pub path: String,
+    /// The revision that it was changed by last: `main@sha1:..`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The last ten revisions that it ran with, newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub revisions: Vec<String>,
     /// Why its newest version was not taken; absent when it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

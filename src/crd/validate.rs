@@ -6,6 +6,7 @@ mod metadata;
 mod names;
 mod places;
 mod references;
+mod source;
 mod spec;
 
 use serde_json::Value;
@@ -29,6 +30,9 @@ pub(super) fn check(kind: Kind, object: &Value, old: Option<&Value>, sink: &Sink
     match kind {
         Kind::Hold => {
             fields.required("spec", hold::check);
+        }
+        Kind::Source => {
+            fields.required("spec", source::check);
         }
         Kind::Deployment => {
             let spec = fields.required("spec", spec::read);

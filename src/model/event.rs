@@ -81,7 +81,9 @@ pub struct Happening {
 pub enum About {
     /// A Deployment; its uid where it exists.
     Deployment(Key, Option<String>),
-    /// A manifest file, by path relative to the watched folder.
+    /// A Source.
+    Source(Key),
+    /// A manifest file, by path relative to its source's folder.
     Manifest(String),
     /// This host and its engine.
     Host,

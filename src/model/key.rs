@@ -64,15 +64,27 @@ pub mod annotations {
     pub const DELETE_VOLUMES: &str = "evenkeel.dev/delete-volumes";
     /// `"true"`: the Deployment is deleted because its manifest is gone; its Holds outlive it.
     pub const PRUNED: &str = "evenkeel.dev/pruned";
-    /// The manifest file an object came from, relative to the watched folder, with the line its document starts at: `web.yaml:1`.
+    /// The manifest file an object came from, relative to its source's folder, with the line its document starts at: `web.yaml:1`.
     pub const SOURCE: &str = "evenkeel.dev/source";
+    /// The Source that an object came from, `namespace/name`.
+    pub const SOURCE_NAME: &str = "evenkeel.dev/source-name";
+    /// The revisions of the Source that an object ran with, newest first, with blanks between: `main@sha1:..`.
+    pub const SOURCE_REVISIONS: &str = "evenkeel.dev/source-revisions";
+    /// On a Source: RFC 3339 time. It is looked at again at once.
+    pub const REQUESTED_AT: &str = "evenkeel.dev/requestedAt";
+    /// On a Source: `command-line` where flags of `evenkeel run` made it.
+    pub const MADE_BY: &str = "evenkeel.dev/made-by";
     /// `"true"`: the manifest file this object came from no longer holds it, and pruning is off.
     pub const ORPHANED: &str = "evenkeel.dev/orphaned";
     /// Why the newest version of the object's manifest was not taken; absent when it was.
     pub const SOURCE_ERROR: &str = "evenkeel.dev/source-error";
 }
 
-/// The finalizer that keeps a deleted Deployment until its containers and networks are gone.
+/// The Source that `--manifests` makes; what came from a watched folder and does not name its Source came from it.
+pub const MANIFESTS_SOURCE: &str = "default/manifests";
+
+/// The finalizer that keeps a deleted Deployment until its containers and networks are gone, and a deleted Source until what it
+/// declared is let go.
 pub const FINALIZER: &str = "evenkeel.dev/cleanup";
 /// Kubernetes' finalizer for "delete the object, leave its dependents running".
 pub const FINALIZER_ORPHAN: &str = "orphan";

@@ -64,6 +64,22 @@ pub enum Reason {
     InvalidManifest,
     ProjectClaimed,
     VolumeDrift,
+    Synced,
+    CommitWithheld,
+    NothingDeclared,
+    FetchFailed,
+    GitMissing,
+    AuthenticationFailed,
+    HostKeyRejected,
+    RemoteUnreachable,
+    RepositoryNotFound,
+    RepositoryCorrupt,
+    RefNotFound,
+    PathNotFound,
+    VerificationFailed,
+    SecretUnreadable,
+    StorageFull,
+    HistoryRewritten,
 }
 
 impl fmt::Display for Reason {

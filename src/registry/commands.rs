@@ -45,6 +45,16 @@ impl Registry {
         self.lay_all(key, scope, HoldState::Suspended, until, reason, by).await
     }
 
+    /// `evenkeel reconcile source`, or a webhook: the Source is looked at again at once.
+    pub async fn reconcile_source(&self, key: &Key) -> Result<Object> {
+        let now = self.clock.now().to_string();
+        let ask = move |object: &mut Value| {
+            object["metadata"]["annotations"][annotations::REQUESTED_AT] = now.into();
+            Ok::<_, StoreError>(())
+        };
+        Ok(self.store.modify(Kind::Source, key, Part::Main, None, ask).await?)
+    }
+
     /// `evenkeel release`: lays a Hold `Suspended`, reason `Released`; the controller gives the declared policies back to Docker.
     pub async fn release(&self, key: &Key, by: &str) -> Result<Object> {
         self.deployment(key)?;

@@ -17,6 +17,7 @@ impl Registry {
         match kind {
             Kind::Deployment => self.create_deployment(object, options).await,
             Kind::Hold => self.create_hold(object, options).await,
+            Kind::Source => self.create_source(object, options).await,
             Kind::Event => Err(events_are_ours()),
         }
     }
@@ -69,8 +70,13 @@ impl Registry {
             let finalized = found["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty);
             return Ok((found, finalized));
         }
-        if kind == Kind::Deployment && (options.orphan || options.volumes || options.pruned) {
-            self.mark_deletion(key, options).await?;
+        let marked = match kind {
+            Kind::Deployment => options.orphan || options.volumes || options.pruned,
+            Kind::Source => options.orphan,
+            Kind::Hold | Kind::Event => false,
+        };
+        if marked {
+            self.mark_deletion(kind, key, options).await?;
         }
         let (last, gone) = self.store.delete(kind, key, options.expected_uid.clone()).await?;
         match kind {
@@ -94,13 +100,26 @@ impl Registry {
         // Holds first: were they removed after the object, a crash in between would leave them to a namesake.
         self.drop_unless_pruned(key, &object).await?;
         let take_off = |object: &mut Value| {
-            if let Some(finalizers) = object.pointer_mut("/metadata/finalizers").and_then(Value::as_array_mut) {
-                finalizers.retain(|finalizer| finalizer != FINALIZER && finalizer != FINALIZER_ORPHAN);
-            }
+            without_finalizers(object);
             Ok::<_, StoreError>(())
         };
         match self.store.modify(Kind::Deployment, key, Part::Main, None, take_off).await {
             Ok(_) | Err(StoreError::NotFound { .. }) => Ok(self.store.forget(key).await?),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes evenkeel's finalizers off a deleted Source whose Deployments have been let go. Does nothing to one that is not being
+    /// deleted.
+    pub async fn source_gone(&self, key: &Key) -> Result<()> {
+        let take_off = |object: &mut Value| {
+            if !object["metadata"]["deletionTimestamp"].is_null() {
+                without_finalizers(object);
+            }
+            Ok::<_, StoreError>(())
+        };
+        match self.store.modify(Kind::Source, key, Part::Main, None, take_off).await {
+            Ok(_) | Err(StoreError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
@@ -122,6 +141,13 @@ impl Registry {
             warnings.push(refusal);
         }
         let object = if options.dry_run { Arc::new(object) } else { self.store.create(Kind::Deployment, object).await? };
+        Ok(Written { object, warnings })
+    }
+
+    async fn create_source(&self, object: Value, options: &WriteOptions) -> Result<Written> {
+        let Admitted { mut object, warnings } = admit(Kind::Source, object, None, options)?;
+        ensure_finalizer(&mut object);
+        let object = if options.dry_run { Arc::new(object) } else { self.store.create(Kind::Source, object).await? };
         Ok(Written { object, warnings })
     }
 
@@ -196,7 +222,9 @@ impl Registry {
         }
         let mut admitted = admit(kind, new, Some(old), options)?;
         match kind {
-            Kind::Deployment if old["metadata"]["deletionTimestamp"].is_null() => ensure_finalizer(&mut admitted.object),
+            Kind::Deployment | Kind::Source if old["metadata"]["deletionTimestamp"].is_null() => {
+                ensure_finalizer(&mut admitted.object)
+            }
             Kind::Hold => self.complete_hold(&mut admitted.object, Some(old), &options.by)?,
             _ => {}
         }
@@ -208,11 +236,11 @@ impl Registry {
         match kind {
             Kind::Hold => covered(old).ok().map(|(deployment, _)| deployment),
             Kind::Deployment => (old["spec"]["state"] != new["spec"]["state"]).then(|| key.clone()),
-            Kind::Event => None,
+            Kind::Source | Kind::Event => None,
         }
     }
 
-    async fn mark_deletion(&self, key: &Key, options: &DeleteOptions) -> Result<()> {
+    async fn mark_deletion(&self, kind: Kind, key: &Key, options: &DeleteOptions) -> Result<()> {
         let DeleteOptions { orphan, volumes, pruned, expected_uid, .. } = options.clone();
         let mark = move |object: &mut Value| {
             let found = object["metadata"]["uid"].as_str().unwrap_or_default();
@@ -231,7 +259,7 @@ impl Registry {
             }
             Ok(())
         };
-        self.store.modify(Kind::Deployment, key, Part::Main, None, mark).await.map(drop)
+        self.store.modify(kind, key, Part::Main, None, mark).await.map(drop)
     }
 
     async fn clear_after(&self, key: &Key, last: &Value) -> Result<()> {
@@ -258,6 +286,7 @@ fn admit(kind: Kind, object: Value, old: Option<&Value>, options: &WriteOptions)
     let crd_kind = match kind {
         Kind::Deployment => crd::Kind::Deployment,
         Kind::Hold => crd::Kind::Hold,
+        Kind::Source => crd::Kind::Source,
         Kind::Event => return Err(events_are_ours()),
     };
     crd::admit(crd_kind, object, old, options.lenient).map_err(|errors| RegistryError::Invalid { kind, name, errors })
@@ -269,6 +298,13 @@ fn events_are_ours() -> RegistryError {
 
 fn ensure_finalizer(object: &mut Value) {
     add_finalizer(object, FINALIZER);
+}
+
+/// Takes evenkeel's own finalizers off.
+fn without_finalizers(object: &mut Value) {
+    if let Some(finalizers) = object.pointer_mut("/metadata/finalizers").and_then(Value::as_array_mut) {
+        finalizers.retain(|finalizer| finalizer != FINALIZER && finalizer != FINALIZER_ORPHAN);
+    }
 }
 
 fn add_finalizer(object: &mut Value, finalizer: &str) {

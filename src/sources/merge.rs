@@ -8,8 +8,15 @@ use crate::crd::{FieldError, Kind, admit};
 use crate::model::{Key, annotations};
 
 /// Annotations that say where an object came from: a manifest that was exported from the store may carry old ones.
-const BOOKKEEPING: [&str; 5] =
-    [annotations::SOURCE, annotations::SOURCE_ERROR, annotations::ORPHANED, annotations::DELETE_VOLUMES, annotations::PRUNED];
+const BOOKKEEPING: [&str; 7] = [
+    annotations::SOURCE,
+    annotations::SOURCE_NAME,
+    annotations::SOURCE_REVISIONS,
+    annotations::SOURCE_ERROR,
+    annotations::ORPHANED,
+    annotations::DELETE_VOLUMES,
+    annotations::PRUNED,
+];
 
 /// Annotations with a time: the later one is the newer wish.
 const WISHES: [&str; 5] = [
@@ -40,9 +47,14 @@ pub fn check(document: &Document, namespace: &str) -> Result<Checked, Vec<FieldE
     if !document.errors.is_empty() {
         return Err(document.errors.clone());
     }
-    if document.kind == "Hold" {
-        let message =
-            "a manifest cannot carry a Hold, since it would come back at every sync: use `evenkeel stop` or `evenkeel suspend`";
+    let never = match document.kind.as_str() {
+        "Hold" => Some(
+            "a manifest cannot carry a Hold, since it would come back at every sync: use `evenkeel stop` or `evenkeel suspend`",
+        ),
+        "Source" => Some("a Source declares Deployments, not Sources: use `evenkeel apply -f` or kubectl for it"),
+        _ => None,
+    };
+    if let Some(message) = never {
         let error = FieldError { path: "kind".to_owned(), message: message.to_owned(), location: None };
         return Err(document.place(vec![error]));
     }

@@ -1,7 +1,24 @@
-//! What is read from this machine's files: manifests, one by one or as a watched folder, and the contexts of image builds.
+//! What is read from files: manifests, one by one or kept in force by Sources, and the contexts of image builds.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `keepers`, `keeper` | all Sources; one of them: fetched, put in force, told in its status |
+//! | `made` | the Sources that flags of `evenkeel run` make |
+//! | `folder` | puts in force what files declare |
+//! | `git` | repositories |
+//! | `files`, `watch`, `substitute`, `merge` | reading a folder, noticing changes, variables, how a manifest is laid over what is stored |
+//! | `inputs` | digests of what images are built from |
 
 pub mod files;
-pub mod folder;
+mod folder;
+mod git;
 pub mod inputs;
+mod keeper;
+mod keepers;
+pub mod made;
 pub mod merge;
+mod substitute;
 mod watch;
+
+pub use keeper::{Keeper, Surroundings};
+pub use keepers::Keepers;

@@ -32,12 +32,36 @@ impl Watch {
         Self::of(root, |watcher| folders.iter().try_for_each(|folder| watcher.watch(folder, RecursiveMode::NonRecursive)))
     }
 
+    /// Watches what git keeps of a working tree: HEAD and branches. Its objects do not matter.
+    pub fn start_git(git_dir: &Path) -> (Self, Option<String>) {
+        let heads = git_dir.join("refs/heads");
+        Self::watching(
+            git_dir,
+            |_| true,
+            |watcher| {
+                watcher.watch(git_dir, RecursiveMode::NonRecursive)?;
+                // A linked working tree has its branches elsewhere; HEAD's own log tells of its commits.
+                if heads.is_dir() { watcher.watch(&heads, RecursiveMode::Recursive) } else { Ok(()) }
+            },
+        )
+    }
+
     fn of(root: &Path, watch: impl FnOnce(&mut RecommendedWatcher) -> notify::Result<()>) -> (Self, Option<String>) {
+        let inside = |path: &Path| !path.components().any(|part| part.as_os_str() == ".git");
+        Self::watching(root, inside, watch)
+    }
+
+    /// `counts`: whether a path below the folder does.
+    fn watching(
+        root: &Path,
+        counts: impl Fn(&Path) -> bool + Send + 'static,
+        watch: impl FnOnce(&mut RecommendedWatcher) -> notify::Result<()>,
+    ) -> (Self, Option<String>) {
         let changed = Arc::new(Notify::new());
         let (tell, place) = (Arc::clone(&changed), root.to_owned());
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // An error may mean that events were lost: look.
-            if event.as_ref().map_or(true, |event| matters(event, &place)) {
+            if event.as_ref().map_or(true, |event| matters(event, &place, &counts)) {
                 tell.notify_one();
             }
         });
@@ -65,11 +89,11 @@ fn parent_or_here(parent: &Path) -> &Path {
 }
 
 /// Our own reading is no change, and neither is what git does for itself or what happens beside the folder.
-fn matters(event: &Event, root: &Path) -> bool {
+fn matters(event: &Event, root: &Path, counts: &impl Fn(&Path) -> bool) -> bool {
     let wrote = EventKind::Access(AccessKind::Close(AccessMode::Write));
     if matches!(event.kind, EventKind::Access(_)) && event.kind != wrote {
         return false;
     }
-    let inside = |path: &PathBuf| path.starts_with(root) && !path.components().any(|part| part.as_os_str() == ".git");
+    let inside = |path: &PathBuf| path.starts_with(root) && counts(path);
     event.need_rescan() || event.paths.iter().any(inside)
 }

@@ -25,6 +25,7 @@ const GULP: usize = 256;
 pub(super) struct Feed {
     deployments: Arc<KindFeed>,
     holds: Arc<KindFeed>,
+    sources: Arc<KindFeed>,
     events: Arc<KindFeed>,
 }
 
@@ -52,13 +53,14 @@ impl Feed {
     /// Empty feeds; changes up to `revision` are not kept.
     pub fn new(revision: u64) -> Self {
         let feed = || Arc::new(KindFeed::new(revision));
-        Self { deployments: feed(), holds: feed(), events: feed() }
+        Self { deployments: feed(), holds: feed(), sources: feed(), events: feed() }
     }
 
     fn of(&self, kind: Kind) -> &Arc<KindFeed> {
         match kind {
             Kind::Deployment => &self.deployments,
             Kind::Hold => &self.holds,
+            Kind::Source => &self.sources,
             Kind::Event => &self.events,
         }
     }

@@ -123,6 +123,13 @@ fn involved(batch: &Batch<'_>, about: &About) -> (String, Value) {
                 json!({"apiVersion": API_VERSION, "kind": "Deployment", "namespace": namespace, "name": name, "uid": uid});
             (namespace, object)
         }
+        About::Source(key) => {
+            let stored = || Some(batch.object(Kind::Source, key)?["metadata"]["uid"].as_str()?.to_owned());
+            let Key { namespace, name } = key.clone();
+            let uid = stored().unwrap_or_default();
+            let object = json!({"apiVersion": API_VERSION, "kind": "Source", "namespace": namespace, "name": name, "uid": uid});
+            (namespace, object)
+        }
         About::Manifest(path) => elsewhere("Manifest", path),
         About::Host => elsewhere("Host", "host"),
     }

@@ -49,16 +49,19 @@ pub enum Kind {
     Deployment,
     /// `holds.evenkeel.dev`.
     Hold,
+    /// `sources.evenkeel.dev`.
+    Source,
     /// core/v1 `events`: kept one hour, not journaled.
     Event,
 }
 
 impl Kind {
-    /// `deployment`, `hold`, `event`.
+    /// `deployment`, `hold`, `source`, `event`.
     pub fn singular(self) -> &'static str {
         match self {
             Self::Deployment => "deployment",
             Self::Hold => "hold",
+            Self::Source => "source",
             Self::Event => "event",
         }
     }

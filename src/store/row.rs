@@ -2,7 +2,7 @@
 //!
 //! | name | what | where |
 //! |---|---|---|
-//! | `o/deployment/NS/NAME`, `o/hold/NS/NAME` | an object without its status | journal, sled |
+//! | `o/deployment/NS/NAME`, `o/hold/NS/NAME`, `o/source/NS/NAME` | an object without its status | journal, sled |
 //! | `m/NS/NAME` | what must never be lost of a Deployment | journal, sled |
 //! | `n/NAME` | a note | journal, sled |
 //! | `floor` | no resourceVersion above it has been handed out | journal, sled |
@@ -67,7 +67,7 @@ pub(super) fn note(name: &str) -> String {
 
 /// Whether the row is in the journal: it cannot be found again.
 pub(super) fn is_journaled(name: &str) -> bool {
-    name == FLOOR || ["o/deployment/", "o/hold/", "m/", "n/"].iter().any(|prefix| name.starts_with(prefix))
+    name == FLOOR || ["o/deployment/", "o/hold/", "o/source/", "m/", "n/"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether the row stands for itself: it is neither an object's nor its status'.
@@ -81,6 +81,7 @@ pub(super) fn object_of(name: &str) -> Option<(Kind, Key)> {
     let kind = match parts.next()? {
         "deployment" => Kind::Deployment,
         "hold" => Kind::Hold,
+        "source" => Kind::Source,
         "event" => Kind::Event,
         _ => return None,
     };
@@ -94,7 +95,7 @@ mod tests {
     #[test]
     fn names_of_objects_read_back() {
         let key = Key::new("default", "web");
-        for kind in [Kind::Deployment, Kind::Hold, Kind::Event] {
+        for kind in [Kind::Deployment, Kind::Hold, Kind::Source, Kind::Event] {
             assert_eq!(object_of(&object(kind, &key)), Some((kind, key.clone())));
         }
         assert_eq!(object_of(&memory(&key)), None);
@@ -103,9 +104,10 @@ mod tests {
     #[test]
     fn what_cannot_be_found_again_is_journaled_and_nothing_else() {
         let key = Key::new("default", "web");
-        let journaled = [object(Kind::Deployment, &key), object(Kind::Hold, &key), memory(&key), note("boot"), FLOOR.into()];
+        let objects = [Kind::Deployment, Kind::Hold, Kind::Source].map(|kind| object(kind, &key));
+        let journaled = [memory(&key), note("boot"), FLOOR.into()].into_iter().chain(objects);
         let not = [object(Kind::Event, &key), status(Kind::Deployment, &key), history(&key), end("ab12"), SEEN.into()];
-        assert!(journaled.iter().all(|name| is_journaled(name)));
+        assert!(journaled.into_iter().all(|name| is_journaled(&name)));
         assert!(!not.iter().any(|name| is_journaled(name)));
     }
 }

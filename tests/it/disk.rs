@@ -10,6 +10,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::outside::await_held;
+use crate::sources::Repository;
 use crate::support::{Operator, Sandbox, check, eventually, holds_for, same, secs, service};
 
 const DEPLOYMENTS: &str = "/apis/evenkeel.dev/v1alpha1/namespaces/default/deployments";
@@ -197,4 +198,27 @@ fn a_start_on_a_read_only_folder_says_where_and_what_to_do_and_changes_nothing()
     operator.start();
     operator.wait_ready("web");
     same(sandbox.docker().runs(sandbox.prefix()), runs).unwrap();
+}
+
+#[test]
+fn a_commit_that_does_not_fit_on_the_disk_is_told_and_what_runs_stays() {
+    let sandbox = Sandbox::new();
+    let _disk = SmallDisk::under_the_operator_of(&sandbox);
+    let repository = Repository::new(&sandbox);
+    let web = sandbox.deployment("web", json!({"app": service::sleeper(&sandbox.image())}));
+    repository.push(&[("web.yaml", &web)]);
+    let operator = Operator::of(&sandbox).arg("--git").arg(&repository.url()).arg("--git-interval").arg("1h").start();
+    operator.wait_ready("web");
+    let runs = sandbox.docker().runs(&sandbox.container("web", "app", 1));
+
+    let mut noise = vec![0; 12 << 20];
+    std::io::Read::read_exact(&mut File::open("/dev/urandom").unwrap(), &mut noise).unwrap();
+    fs::write(repository.work().join("noise"), noise).unwrap();
+    let more = sandbox.deployment("more", json!({"app": service::sleeper(&sandbox.image())}));
+    repository.push(&[("more.yaml", &more)]);
+    let failed = operator.cli(&["reconcile", "source", "git"]);
+    let told = String::from_utf8_lossy(&failed.stderr).into_owned();
+    assert!(!failed.status.success() && told.contains("No space left on device"), "{told}");
+    assert!(operator.evenkeel(&["get", "sources", "git"]).contains("StorageFull"));
+    assert_eq!(sandbox.docker().runs(&sandbox.container("web", "app", 1)), runs);
 }

@@ -19,13 +19,15 @@ const LAYERS: [&[&str]; 11] = [
 ];
 
 /// Which folders (or files) of src may name which library. Files of unit tests alone may name any.
-const LIBRARIES: [(&str, &[&str]); 11] = [
+const LIBRARIES: [(&str, &[&str]); 13] = [
     ("bollard", &["docker"]),
     ("tar", &["docker"]),
     ("prost", &["docker"]),
     ("sled", &["store"]),
     ("axum", &["api"]),
     ("rcgen", &["api"]),
+    ("ring", &["api"]),
+    ("semver", &["crd"]),
     ("notify", &["sources"]),
     ("sd_notify", &["systemd"]),
     ("opentelemetry", &["telemetry"]),

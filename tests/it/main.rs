@@ -32,5 +32,6 @@ mod logs;
 mod order;
 mod outside;
 mod pulls;
+mod sources;
 mod supervised;
 mod traces;

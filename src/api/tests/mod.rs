@@ -4,6 +4,7 @@ mod commands;
 mod inside;
 mod kubectl;
 mod sockets;
+mod sources;
 mod strangers;
 mod watching;
 mod writes;

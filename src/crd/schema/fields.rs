@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::{COMPOSE_PARTS, deployment_crd, hold_crd};
+use super::{COMPOSE_PARTS, deployment_crd, hold_crd, source_crd};
 use crate::crd::API_VERSION;
 use crate::crd::compose::keys::{Form, Key};
 
@@ -12,7 +12,8 @@ const INTRODUCTION: &str = "\
 # Fields
 
 Made from the source; `EVENKEEL_BLESS=1 cargo nextest run --lib crd::schema` writes it anew. For editors:
-[deployment.json](schema/deployment.json) and [hold.json](schema/hold.json); for `kubectl`: [crds.yaml](crds.yaml).
+[deployment.json](schema/deployment.json), [hold.json](schema/hold.json) and [source.json](schema/source.json); for `kubectl`:
+[crds.yaml](crds.yaml).
 ";
 
 const COMPOSE: &str = "
@@ -31,7 +32,11 @@ and long forms alike. What differs:
 /// Every field of every kind: what may be written, its default, its meaning.
 pub fn fields_reference() -> String {
     let mut text = INTRODUCTION.to_owned();
-    let kinds = [("Deployment", serde_json::to_value(deployment_crd())), ("Hold", serde_json::to_value(hold_crd()))];
+    let kinds = [
+        ("Deployment", serde_json::to_value(deployment_crd())),
+        ("Hold", serde_json::to_value(hold_crd())),
+        ("Source", serde_json::to_value(source_crd())),
+    ];
     for (kind, definition) in kinds {
         let schema = &definition.unwrap_or_default()["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
         let description = schema["description"].as_str().unwrap_or_default();

@@ -17,7 +17,9 @@ fn check(name: &str, made: &str) {
 
 #[test]
 fn the_schemas_in_docs_are_those_of_the_source() {
-    for (name, kind) in [("schema/deployment.json", Kind::Deployment), ("schema/hold.json", Kind::Hold)] {
+    let all =
+        [("schema/deployment.json", Kind::Deployment), ("schema/hold.json", Kind::Hold), ("schema/source.json", Kind::Source)];
+    for (name, kind) in all {
         check(name, &(serde_json::to_string_pretty(&json_schema(kind)).unwrap() + "\n"));
     }
 }
@@ -53,7 +55,7 @@ fn structural(schema: &Value, path: &str) {
 
 #[test]
 fn definitions_are_structural() {
-    for definition in [deployment_crd(), hold_crd()] {
+    for definition in [deployment_crd(), hold_crd(), source_crd()] {
         let definition = serde_json::to_value(definition).unwrap();
         structural(&definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"], "");
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::read::{About, Declared, Reading};
-use crate::model::{Key, annotations};
+use crate::model::{Key, MANIFESTS_SOURCE, annotations};
 use crate::sources::merge::{annotate, annotation, desired};
 use crate::store::Object;
 
@@ -14,6 +14,8 @@ use crate::store::Object;
 pub enum Step {
     /// Put a manifest in force.
     Write(Key),
+    /// Leave it alone: another Source keeps it, for this reason.
+    Refuse(Key, String),
     /// Note on the object why its manifest's newest version is not in force.
     Mark(Key, String),
     /// Note that its manifest is gone.
@@ -31,7 +33,29 @@ pub struct Circumstances {
     pub long_gone: BTreeSet<Key>,
     /// Deployments that came from another folder than this one: they are not deleted.
     pub spared: BTreeSet<Key>,
+    /// Who declares.
+    pub origin: Origin,
+    /// The other Sources there are, by name: what they declared is theirs.
+    pub others: BTreeSet<String>,
 }
+
+/// Who declares, and what state of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The Source, `namespace/name`.
+    pub source: String,
+    /// Its revision, where it has any.
+    pub revision: Option<String>,
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self { source: MANIFESTS_SOURCE.to_owned(), revision: None }
+    }
+}
+
+/// Revisions that are remembered on an object.
+const REVISIONS: usize = 10;
 
 /// What is to be done, and whose manifest is gone.
 #[derive(Debug, Default, PartialEq)]
@@ -50,13 +74,17 @@ pub fn diff(reading: &Reading, stored: &[Object], circumstances: &Circumstances)
         match stored.get(key).copied() {
             // What is being deleted comes back when it is gone.
             Some(object) if is_deleting(object) => {}
-            Some(object) if in_force(declared, Some(object)) == *object => {}
-            _ => diff.steps.push(Step::Write(key.clone())),
+            Some(object) => match kept_by_another(object, circumstances) {
+                Some(other) => diff.steps.push(Step::Refuse(key.clone(), second_source(key, other))),
+                None if in_force(declared, Some(object), &circumstances.origin) == *object => {}
+                None => diff.steps.push(Step::Write(key.clone())),
+            },
+            None => diff.steps.push(Step::Write(key.clone())),
         }
     }
     for (key, object) in stored {
         let Some(source) = annotation(object, annotations::SOURCE).filter(|_| !is_deleting(object)) else { continue };
-        if !reading.declared.contains_key(&key) {
+        if owner(object) == Some(circumstances.origin.source.as_str()) && !reading.declared.contains_key(&key) {
             diff.not_declared(reading, key, object, file_of(source), circumstances);
         }
     }
@@ -86,12 +114,37 @@ impl Diff {
 }
 
 /// The object as it must be stored for the manifest to be in force.
-pub fn in_force(declared: &Declared, stored: Option<&Value>) -> Value {
+pub fn in_force(declared: &Declared, stored: Option<&Value>, origin: &Origin) -> Value {
     let mut object = desired(&declared.object, stored);
     annotate(&mut object, annotations::SOURCE, Some(&declared.source));
+    annotate(&mut object, annotations::SOURCE_NAME, Some(&origin.source));
     annotate(&mut object, annotations::SOURCE_ERROR, None);
     annotate(&mut object, annotations::ORPHANED, None);
+    // A commit that does not change an object is no write to it.
+    if let Some(revision) = origin.revision.as_ref().filter(|_| stored != Some(&object)) {
+        let before = annotation(&object, annotations::SOURCE_REVISIONS).unwrap_or_default();
+        let others = before.split(' ').filter(|other| !other.is_empty() && other != revision);
+        let all: Vec<&str> = std::iter::once(revision.as_str()).chain(others).take(REVISIONS).collect();
+        let all = all.join(" ");
+        annotate(&mut object, annotations::SOURCE_REVISIONS, Some(&all));
+    }
     object
+}
+
+/// The Source that an object came from, if it came from one.
+pub fn owner(object: &Value) -> Option<&str> {
+    annotation(object, annotations::SOURCE)?;
+    annotation(object, annotations::SOURCE_NAME).or(Some(MANIFESTS_SOURCE))
+}
+
+/// The other Source that keeps an object. What it let go is nobody's.
+fn kept_by_another<'a>(object: &'a Value, circumstances: &Circumstances) -> Option<&'a str> {
+    let let_go = annotation(object, annotations::ORPHANED) == Some("true");
+    owner(object).filter(|owner| !let_go && *owner != circumstances.origin.source && circumstances.others.contains(*owner))
+}
+
+fn second_source(key: &Key, other: &str) -> String {
+    format!("deployment {key} is declared by Source {other} already, which keeps it: take it out of one of the two")
 }
 
 /// An object's name.

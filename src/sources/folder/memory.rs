@@ -7,12 +7,36 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Key;
-use crate::sources::files::Scan;
+use super::Content;
+use crate::model::{Key, MANIFESTS_SOURCE};
 use crate::store::{Result, Store};
 
+/// Where a source's files were read: the same path may be another folder by now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Place {
+    /// A folder of this host.
+    pub fn folder(root: &Path) -> Self {
+        let path = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        let (device, inode) = std::fs::metadata(root).map(|found| (found.dev(), found.ino())).unwrap_or_default();
+        Self { path, device, inode }
+    }
+
+    /// A folder of a repository.
+    pub fn repository(url: &str, path: &str) -> Self {
+        Self { path: PathBuf::from(format!("{url}#{path}")), ..Self::default() }
+    }
+}
+
 /// Name of the note in the store.
-const NOTE: &str = "manifests-folder";
+fn note(source: &str) -> String {
+    if source == MANIFESTS_SOURCE { "manifests-folder".to_owned() } else { format!("source-{source}") }
+}
 
 /// What is remembered of the folder.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -27,20 +51,24 @@ pub struct Memory {
 impl Memory {
     /// The deployments that are gone from the folder and yet must not be deleted: they came from another path, or were
     /// there before the folder was exchanged for an empty one (a disk that is not mounted).
-    pub async fn spared(store: &Store, root: &Path, scan: &Scan, gone: &BTreeSet<Key>) -> Result<BTreeSet<Key>> {
-        let path = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
-        let (device, inode) = std::fs::metadata(root).map(|found| (found.dev(), found.ino())).unwrap_or_default();
-        let before: Option<Self> = store.note(NOTE)?.and_then(|note| serde_json::from_value(note).ok());
+    pub async fn spared(store: &Store, source: &str, content: &Content, gone: &BTreeSet<Key>) -> Result<BTreeSet<Key>> {
+        let Place { path, device, inode } = content.place.clone();
+        let before: Option<Self> = store.note(&note(source))?.and_then(|note| serde_json::from_value(note).ok());
         let now = before.clone().unwrap_or_default().moved_to(
             Self { path, device, inode, ..Self::default() },
-            scan.files.is_empty(),
+            content.scan.files.is_empty(),
             gone,
         );
         let spared = now.spared.iter().filter_map(|key| key.parse().ok()).collect();
         if before.as_ref() != Some(&now) {
-            store.put_note(NOTE, serde_json::to_value(&now).ok()).await?;
+            store.put_note(&note(source), serde_json::to_value(&now).ok()).await?;
         }
         Ok(spared)
+    }
+
+    /// Forgets a source.
+    pub async fn forget(store: &Store, source: &str) -> Result<()> {
+        store.put_note(&note(source), None).await
     }
 
     /// What is to be remembered now that the folder is `here`.

@@ -1,128 +1,145 @@
-//! The watched folder of manifests (`--manifests`).
+//! Puts in force what a Source declares: the files of a folder or of a commit.
 //!
 //! # Flow
-//! `watch` notices a change, `scan` reads all files, `read` says what they declare, `diff` holds that against the
-//! store (pure), and the steps are written through the [`Registry`]. Level-triggered: a scan looks at everything, so a
-//! missed event costs at most a rescan.
+//! `read` says what the files declare, `diff` holds that against the store (pure), and the steps are written through the
+//! [`Registry`]. Level-triggered: each time everything is looked at, so that a missed event costs at most a rescan.
 //!
 //! # Guarantees
-//! - A file that is right is in force whatever is wrong with its neighbours; of a broken one the last good version runs on.
-//! - A Deployment is deleted only with `--prune`, if it came from this folder, if all of the folder could be read, and if its
-//!   manifest was missing twice, a second apart.
+//! - A file that is right is in force whatever is wrong with its neighbours; of a broken one the last good version runs on. Where
+//!   the whole commit or nothing is asked for, one mistake leaves everything as it is.
+//! - A Deployment is deleted only with `prune`, if it came from this Source, if all of it could be read, and if it is really
+//!   gone: from a folder twice, a second apart; never because of a commit without any manifest.
 //! - Files that did not change cause no write, unless the object was changed behind their back: then they win.
+//! - What another Source declared first stays that one's.
 
 mod diff;
 mod memory;
 mod read;
+mod results;
 mod tell;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
-use tracing::instrument;
+use tokio::time::Instant;
 
-use crate::crd::list_errors;
+pub use self::diff::{is_deleting, key_of};
+pub use self::memory::Place;
+pub use self::read::Namespace;
+pub use self::results::Results;
+
+use crate::crd::{ApplyMode, list_errors};
 use crate::model::{Key, annotations};
 use crate::registry::{DeleteOptions, Registry, RegistryError, WriteOptions};
-use crate::sources::files::{Scan, scan};
-use crate::sources::watch::Watch;
-use crate::store::{Kind, Object, Part, StoreError};
-use diff::{Circumstances, Diff, Step, diff, in_force, is_deleting, key_of};
+use crate::sources::files::Scan;
+use crate::store::{Kind, Listing, Object, Part, StoreError};
+use diff::{Circumstances, Diff, Origin, Step, diff, in_force, owner};
 use memory::Memory;
 use read::{Cache, Declared, Reading, read};
 use tell::Told;
 
-/// How often everything is read although nothing was noticed.
-const RESCAN: Duration = Duration::from_secs(30);
-
-/// How often a folder that is not there is looked for, and a write that failed is tried again.
-const RETRY: Duration = Duration::from_secs(2);
+/// How often a write that failed is tried again.
+pub const RETRY: Duration = Duration::from_secs(2);
 
 /// How long a manifest must be missing before it counts as gone: editors and git remove files to write them anew.
-const GONE_AFTER: Duration = Duration::from_secs(1);
+pub const GONE_AFTER: Duration = Duration::from_secs(1);
 
 /// How often a write is tried when somebody else writes the same object.
 const TRIES: usize = 5;
 
-/// A folder whose manifests are kept in force.
-pub struct Folder {
-    root: PathBuf,
-    prune: bool,
+/// One state of a source.
+#[derive(Debug, Clone)]
+pub struct Content {
+    /// Its files.
+    pub scan: Scan,
+    /// Its revision, where Deployments are to show it.
+    pub revision: Option<String>,
+    /// Where it was read.
+    pub place: Place,
+    /// It is a commit: what is missing in it is gone.
+    pub whole: bool,
+}
+
+/// How it is put in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Delete what is gone.
+    pub prune: bool,
+    /// How much of it is taken.
+    pub apply: ApplyMode,
+    /// Which namespace its documents are for.
+    pub namespace: Namespace,
+}
+
+/// Puts in force what one Source declares.
+pub struct Applier {
+    /// Its name, and the revision that is put in force.
+    origin: Origin,
     registry: Registry,
     cache: Cache,
     told: Told,
     missing: BTreeMap<Key, Instant>,
+    settled: Option<Settled>,
 }
 
-impl Folder {
-    /// A folder that is kept in force through `registry`; with `prune` what leaves it is deleted.
-    pub fn new(root: PathBuf, prune: bool, registry: Registry) -> Self {
+/// What is to be put in force.
+pub struct Prepared {
+    /// What reading the files showed, and whether nothing may be written.
+    pub results: Results,
+    steps: Vec<Step>,
+    reading: Reading,
+    next: Option<Duration>,
+    /// What is settled when all of it is written.
+    settles: Option<(u64, Policy, u64)>,
+}
+
+/// A commit that is in force: as long as nothing changes there is nothing to compare.
+struct Settled {
+    content: u64,
+    policy: Policy,
+    /// The store's revision that it was compared with.
+    revision: u64,
+    results: Results,
+}
+
+impl Applier {
+    /// That of the Source of this name.
+    pub fn new(source: &Key, registry: Registry) -> Self {
         let told = Told::new(registry.store().clone());
-        Self { root, prune, registry, cache: Cache::default(), told, missing: BTreeMap::new() }
+        let origin = Origin { source: source.to_string(), revision: None };
+        Self { origin, registry, cache: Cache::default(), told, missing: BTreeMap::new(), settled: None }
     }
 
-    /// Keeps it in force until `stopping`.
-    pub async fn run(mut self, stopping: CancellationToken) {
-        loop {
-            // Watching starts before reading, so that nothing falls in between; and anew each time, for the folder may
-            // be another one by now.
-            let root = self.root.clone();
-            let watched = tokio::task::spawn_blocking(move || Watch::start(&root)).await;
-            let next = self.sync().await;
-            let (watch, blind) = watched.map_or_else(|error| (None, Some(error.to_string())), |(watch, why)| (Some(watch), why));
-            // A folder that is not there has been told already.
-            self.told.trouble("watch", blind.filter(|_| self.root.exists()).map(|why| self.cannot_watch(&why)));
-            tokio::select! {
-                () = stopping.cancelled() => return,
-                () = changed(watch.as_ref()) => {}
-                () = sleep(next) => {}
-            }
+    /// A trouble with the source as a whole, or its end: logged when it comes, changes or goes.
+    pub fn trouble(&mut self, name: &'static str, trouble: Option<String>) {
+        self.told.trouble(name, trouble);
+    }
+
+    /// Finds out what is to be written, and whether it may be. Nothing is put in force yet.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn prepare(&mut self, content: &Content, policy: &Policy) -> anyhow::Result<Prepared> {
+        let digest = digest(content);
+        if let Some(results) = self.still_settled(digest, policy) {
+            return Ok(Prepared { results, steps: Vec::new(), reading: Reading::default(), next: None, settles: None });
         }
-    }
-
-    fn cannot_watch(&self, why: &str) -> String {
-        format!("cannot watch {}, so changes are seen every {} s only: {why}", self.root.display(), RESCAN.as_secs())
-    }
-
-    /// Reads everything once and writes what differs. Returns when to look again at the latest.
-    #[instrument(name = "folder", skip_all, fields(folder = %self.root.display()))]
-    pub async fn sync(&mut self) -> Duration {
-        let root = self.root.clone();
-        let scanned =
-            tokio::task::spawn_blocking(move || scan(&root)).await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-        let trouble = scanned
-            .as_ref()
-            .err()
-            .map(|error| format!("cannot read the manifests in {}, what is stored stays in force: {error}", self.root.display()));
-        self.told.trouble("folder", trouble);
-        let Ok(scan) = scanned else { return RETRY };
-        match self.converge(&scan).await {
-            Ok(next) => {
-                self.told.trouble("store", None);
-                next
-            }
-            Err(error) => {
-                self.told.trouble("store", Some(format!("cannot put manifests in force: {error:#}")));
-                RETRY
-            }
-        }
-    }
-
-    async fn converge(&mut self, scan: &Scan) -> anyhow::Result<Duration> {
-        let reading = read(scan, &mut self.cache);
-        let stored = self.registry.store().list(Kind::Deployment, None)?.items;
+        self.cache.set_namespace(policy.namespace.clone());
+        self.origin.revision.clone_from(&content.revision);
+        let reading = read(&content.scan, &mut self.cache);
+        let Listing { items: stored, revision } = self.registry.store().list(Kind::Deployment, None)?;
         let now = Instant::now();
-        let long_gone = self.missing.iter().filter(|(_, since)| now - **since >= GONE_AFTER).map(|(key, _)| key.clone());
-        let mut circumstances = Circumstances { prune: self.prune, long_gone: long_gone.collect(), ..Circumstances::default() };
+        let mut circumstances = self.circumstances(content, policy, now)?;
         let gone = diff(&reading, &stored, &circumstances).gone;
-        circumstances.spared = Memory::spared(self.registry.store(), &self.root, scan, &gone).await?;
+        if content.whole {
+            circumstances.long_gone.clone_from(&gone);
+        }
+        circumstances.spared = Memory::spared(self.registry.store(), &self.origin.source, content, &gone).await?;
         let Diff { steps, gone } = diff(&reading, &stored, &circumstances);
 
         self.missing.retain(|key, _| gone.contains(key));
@@ -133,25 +150,94 @@ impl Folder {
         }
 
         self.told.broken(&reading.broken, &stored).await?;
-        let unpruned = circumstances.prune && !circumstances.long_gone.is_empty();
+        let unpruned = policy.prune && !circumstances.long_gone.is_empty();
         self.told.trouble("prune", reading.unknown().filter(|_| unpruned).map(|why| format!("nothing is pruned while {why}")));
-        for step in steps {
-            self.take(step, &reading).await?;
+        let mut results = Results::of(&content.scan, &reading);
+        if policy.apply == ApplyMode::Commit {
+            self.rehearse(&steps, &reading, &mut results).await?;
         }
-        Ok(match (waiting, leaving) {
-            (true, _) => GONE_AFTER,
+        let next = match (waiting, leaving) {
+            (true, _) => Some(GONE_AFTER),
             // It is declared again while it is still being deleted: it is made anew once it is gone.
-            (false, true) => RETRY,
-            (false, false) => RESCAN,
+            (false, true) => Some(RETRY),
+            (false, false) => None,
+        };
+        let settles = (content.whole && next.is_none()).then(|| (digest, policy.clone(), revision));
+        Ok(Prepared { results, steps, reading, next, settles })
+    }
+
+    /// Writes what differs. Returns what came of it, and when to look again at the latest if that is soon.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn apply(&mut self, prepared: Prepared) -> anyhow::Result<(Results, Option<Duration>)> {
+        let Prepared { mut results, steps, reading, next, settles } = prepared;
+        if !results.withheld {
+            for step in steps {
+                self.take(step, &reading, &mut results).await?;
+            }
+        }
+        if let Some((content, policy, revision)) = settles.filter(|_| results.failed() == 0) {
+            self.settled = Some(Settled { content, policy, revision, results: results.clone() });
+        }
+        Ok((results, next))
+    }
+
+    /// What came of it, if this is in force and no Deployment was written since.
+    fn still_settled(&mut self, content: u64, policy: &Policy) -> Option<Results> {
+        let settled = self.settled.take().filter(|settled| settled.content == content && settled.policy == *policy)?;
+        let changes = self.registry.store().changes_after(Kind::Deployment, settled.revision);
+        if !changes.is_ok_and(|changes| changes.is_empty()) {
+            return None;
+        }
+        let results = settled.results.clone();
+        self.settled = Some(settled);
+        Some(results)
+    }
+
+    fn circumstances(&self, content: &Content, policy: &Policy, now: Instant) -> anyhow::Result<Circumstances> {
+        let long_gone = self.missing.iter().filter(|(_, since)| now - **since >= GONE_AFTER).map(|(key, _)| key.clone());
+        let sources = self.registry.store().list(Kind::Source, None)?.items;
+        let others = sources.iter().filter(|source| !is_deleting(source)).map(|source| key_of(source).to_string());
+        Ok(Circumstances {
+            // A commit without manifests is a mistake more often than a wish.
+            prune: policy.prune && !(content.whole && content.scan.files.is_empty()),
+            long_gone: long_gone.collect(),
+            spared: BTreeSet::new(),
+            origin: self.origin.clone(),
+            others: others.filter(|name| *name != self.origin.source).collect(),
         })
     }
 
-    async fn take(&mut self, step: Step, reading: &Reading) -> anyhow::Result<()> {
+    /// All or nothing: whether every step would be taken.
+    async fn rehearse(&mut self, steps: &[Step], reading: &Reading, results: &mut Results) -> anyhow::Result<()> {
+        for step in steps {
+            let refused = match step {
+                Step::Write(key) => match reading.declared.get(key) {
+                    Some(declared) => self.refusal(self.replace(key, declared, true).await, declared)?,
+                    None => None,
+                },
+                Step::Refuse(key, why) => reading.declared.get(key).map(|declared| self.placed(declared, why)),
+                Step::Mark(..) | Step::Orphan(_) | Step::Prune(_) => None,
+            };
+            if let (Some(why), Step::Write(key) | Step::Refuse(key, _)) = (refused, step) {
+                self.refuse(key, reading, &why, results).await?;
+            }
+        }
+        results.withhold();
+        Ok(())
+    }
+
+    async fn take(&mut self, step: Step, reading: &Reading, results: &mut Results) -> anyhow::Result<()> {
         match step {
             Step::Write(key) => match reading.declared.get(&key) {
-                Some(declared) => self.write(&key, declared).await,
+                Some(declared) => self.write(&key, declared, reading, results).await,
                 None => Ok(()),
             },
+            Step::Refuse(key, why) => {
+                let why = reading.declared.get(&key).map(|declared| self.placed(declared, &why)).unwrap_or(why);
+                self.refuse(&key, reading, &why, results).await
+            }
             Step::Mark(key, why) => Ok(self.annotate(&key, annotations::SOURCE_ERROR, &why).await?),
             Step::Orphan(key) => {
                 self.annotate(&key, annotations::ORPHANED, "true").await?;
@@ -159,52 +245,94 @@ impl Folder {
                 Ok(())
             }
             Step::Prune(key) => {
-                let options = DeleteOptions { pruned: true, ..DeleteOptions::default() };
-                match self.registry.delete(Kind::Deployment, &key, &options).await {
-                    Ok(_) => tracing::info!(deployment = %key, "its manifest is gone: it is deleted"),
-                    Err(RegistryError::Store(StoreError::NotFound { .. })) => {}
-                    Err(error) => return Err(error.into()),
-                }
+                self.prune(&key).await?;
+                tracing::info!(deployment = %key, "its manifest is gone: it is deleted");
                 Ok(())
             }
         }
     }
 
-    /// Puts a manifest in force. What the registry refuses is told like any other mistake in it.
-    async fn write(&mut self, key: &Key, declared: &Declared) -> anyhow::Result<()> {
-        let refused = match self.replace(key, declared).await {
-            Ok(changed) => {
-                if changed {
-                    tracing::info!(deployment = %key, source = declared.source, "manifest put in force");
-                    declared.warnings.iter().for_each(|warning| tracing::warn!(deployment = %key, "{warning}"));
-                }
-                self.told.right(&declared.source);
-                return Ok(());
+    async fn prune(&self, key: &Key) -> anyhow::Result<()> {
+        let options = DeleteOptions { pruned: true, ..DeleteOptions::default() };
+        match self.registry.delete(Kind::Deployment, key, &options).await {
+            Ok(_) | Err(RegistryError::Store(StoreError::NotFound { .. })) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Lets go all that the Source declared: deletes it, or leaves it running as nobody's. Forgets what is remembered.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn let_go(&self, prune: bool) -> anyhow::Result<()> {
+        for object in self.registry.store().list(Kind::Deployment, None)?.items {
+            if owner(&object) != Some(self.origin.source.as_str()) || is_deleting(&object) {
+                continue;
             }
-            Err(RegistryError::Invalid { errors, .. }) => list_errors(&declared.document.place(errors)),
-            Err(RegistryError::Refused(why)) => format!("{}: {why}", declared.source),
-            Err(error) => return Err(error.into()),
-        };
-        let stored = self.registry.store().get(Kind::Deployment, key)?;
-        self.told.refused(key, stored.as_deref(), &declared.source, &refused).await?;
-        match stored {
+            let key = key_of(&object);
+            if prune { self.prune(&key).await? } else { self.annotate(&key, annotations::ORPHANED, "true").await? }
+        }
+        Ok(Memory::forget(self.registry.store(), &self.origin.source).await?)
+    }
+
+    /// Puts a manifest in force. What the registry refuses is told like any other mistake in it.
+    async fn write(&mut self, key: &Key, declared: &Declared, reading: &Reading, results: &mut Results) -> anyhow::Result<()> {
+        let done = self.replace(key, declared, false).await;
+        if let Ok(changed) = &done {
+            if *changed {
+                tracing::info!(deployment = %key, source = declared.source, "manifest put in force");
+                declared.warnings.iter().for_each(|warning| tracing::warn!(deployment = %key, "{warning}"));
+            }
+            self.told.right(&declared.source);
+        }
+        let Some(refused) = self.refusal(done, declared)? else { return Ok(()) };
+        self.refuse(key, reading, &refused, results).await?;
+        match self.registry.store().get(Kind::Deployment, key)? {
             Some(_) => Ok(self.annotate(key, annotations::SOURCE_ERROR, &refused).await?),
             None => Ok(()),
         }
     }
 
+    /// Tells that a manifest is not taken.
+    async fn refuse(&mut self, key: &Key, reading: &Reading, why: &str, results: &mut Results) -> anyhow::Result<()> {
+        let Some(declared) = reading.declared.get(key) else { return Ok(()) };
+        let stored = self.registry.store().get(Kind::Deployment, key)?;
+        results.refused(&declared.document.file, why);
+        Ok(self.told.refused(key, stored.as_deref(), &declared.source, why).await?)
+    }
+
+    /// Why the registry refused a manifest, with places; other failures are errors.
+    fn refusal(&self, done: Result<bool, RegistryError>, declared: &Declared) -> anyhow::Result<Option<String>> {
+        match done {
+            Ok(_) => Ok(None),
+            Err(RegistryError::Invalid { errors, .. }) => Ok(Some(list_errors(&declared.document.place(errors)))),
+            Err(RegistryError::Refused(why)) => Ok(Some(self.placed(declared, &why))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn placed(&self, declared: &Declared, why: &str) -> String {
+        format!("{}: {why}", declared.source)
+    }
+
     /// Whether anything had to be changed.
-    async fn replace(&self, key: &Key, declared: &Declared) -> Result<bool, RegistryError> {
+    async fn replace(&self, key: &Key, declared: &Declared, dry_run: bool) -> Result<bool, RegistryError> {
         for _ in 0..TRIES {
             let stored = self.registry.store().get(Kind::Deployment, key)?;
-            let object = in_force(declared, stored.as_deref());
+            let object = in_force(declared, stored.as_deref(), &self.origin);
             if stored.as_deref() == Some(&object) {
                 return Ok(false);
             }
-            let options = WriteOptions { expected: version(stored.as_ref()), ..options() };
-            match self.registry.replace(Kind::Deployment, key, object, Part::Main, true, &options).await {
+            let options = WriteOptions { expected: version(stored.as_ref()), dry_run, ..options() };
+            let done = match &stored {
+                Some(_) => self.registry.replace(Kind::Deployment, key, object, Part::Main, false, &options).await,
+                None => self.registry.create(Kind::Deployment, named(object, key), &options).await,
+            };
+            match done {
                 // Somebody wrote in between: what he wrote is not to be lost.
-                Err(RegistryError::Store(StoreError::Conflict { .. })) => {}
+                Err(RegistryError::Store(
+                    StoreError::Conflict { .. } | StoreError::AlreadyExists { .. } | StoreError::NotFound { .. },
+                )) => {}
                 Err(error) => return Err(error),
                 Ok(written) => return Ok(version(Some(&written.object)) != version(stored.as_ref())),
             }
@@ -221,11 +349,18 @@ impl Folder {
     }
 }
 
-async fn changed(watch: Option<&Watch>) {
-    match watch {
-        Some(watch) => watch.changed().await,
-        None => std::future::pending().await,
-    }
+/// Tells contents apart.
+fn digest(content: &Content) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (content.whole, &content.revision, &content.scan.files).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The object under the name that it is declared by.
+fn named(mut object: serde_json::Value, key: &Key) -> serde_json::Value {
+    object["metadata"]["name"] = key.name.clone().into();
+    object["metadata"]["namespace"] = key.namespace.clone().into();
+    object
 }
 
 /// Two manifests of one project are both stored: the planner shows whose it is.

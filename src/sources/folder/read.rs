@@ -62,7 +62,24 @@ pub enum About {
 /// Documents of files that were read before: what did not change is not parsed again.
 #[derive(Debug, Default)]
 pub struct Cache {
+    /// What a document that names no namespace is for.
+    namespace: Namespace,
     files: HashMap<String, (u64, Vec<Checked>)>,
+}
+
+/// Which namespace a document is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespace {
+    /// That of those that name none.
+    pub default: String,
+    /// All are for the default one, whatever they name.
+    pub forced: bool,
+}
+
+impl Default for Namespace {
+    fn default() -> Self {
+        Self { default: "default".to_owned(), forced: false }
+    }
 }
 
 /// A document, checked.
@@ -89,24 +106,46 @@ pub fn read(scan: &Scan, cache: &mut Cache) -> Reading {
 }
 
 impl Cache {
+    /// Says which namespace documents are for; another one than before makes it forget all.
+    pub fn set_namespace(&mut self, namespace: Namespace) {
+        if self.namespace != namespace {
+            *self = Self { namespace, files: HashMap::new() };
+        }
+    }
+
     fn documents(&mut self, file: &str, text: &str) -> &[Checked] {
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
         let content = hasher.finish();
-        let (known, documents) = self.files.entry(file.to_owned()).or_insert_with(|| (content, check_all(file, text, content)));
+        let namespace = &self.namespace;
+        let check = || (content, check_all(file, text, content, namespace));
+        let (known, documents) = self.files.entry(file.to_owned()).or_insert_with(check);
         if *known != content {
-            (*known, *documents) = (content, check_all(file, text, content));
+            (*known, *documents) = check();
         }
         documents
     }
 }
 
-fn check_all(file: &str, text: &str, content: u64) -> Vec<Checked> {
-    parse_manifests(file, text).into_iter().map(|document| check(document, content)).collect()
+fn check_all(file: &str, text: &str, content: u64, namespace: &Namespace) -> Vec<Checked> {
+    parse_manifests(file, text).into_iter().map(|document| check(namespace.given_to(document), content, namespace)).collect()
 }
 
-fn check(document: Document, content: u64) -> Checked {
-    match merge::check(&document, "default") {
+impl Namespace {
+    /// The document, in the namespace that it is for.
+    fn given_to(&self, mut document: Document) -> Document {
+        if self.forced && document.value["metadata"].is_object() {
+            document.value["metadata"]["namespace"] = self.default.as_str().into();
+        }
+        if self.forced || document.value["metadata"]["namespace"].is_null() {
+            document.namespace.clone_from(&self.default);
+        }
+        document
+    }
+}
+
+fn check(document: Document, content: u64, namespace: &Namespace) -> Checked {
+    match merge::check(&document, &namespace.default) {
         Ok(checked) => {
             let source = format!("{}:{}", document.file, document.line);
             let declared = Declared { source, object: checked.object, document, warnings: checked.warnings };
@@ -114,7 +153,7 @@ fn check(document: Document, content: u64) -> Checked {
         }
         Err(errors) => {
             let about = match document.kind.as_str() {
-                "Hold" => About::Nobody,
+                "Hold" | "Source" => About::Nobody,
                 _ if document.name.is_empty() => About::Unknown,
                 _ => About::Deployment(Key::new(&document.namespace, &document.name)),
             };

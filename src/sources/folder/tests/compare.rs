@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::super::diff::{Circumstances, Diff, Step, diff, in_force};
+use super::super::diff::{Circumstances, Diff, Origin, Step, diff, in_force};
 use super::super::read::{About, Cache, Reading, read};
 use super::{key, manifest};
 use crate::model::annotations;
@@ -26,7 +26,7 @@ fn stored(files: &[(&str, &str)]) -> Vec<Object> {
         object["status"] = json!({"phase": "Running"});
         Arc::new(object)
     };
-    reading(files).declared.values().map(|declared| object(in_force(declared, None))).collect()
+    reading(files).declared.values().map(|declared| object(in_force(declared, None, &Origin::default()))).collect()
 }
 
 fn changed(object: &Object, change: impl FnOnce(&mut Value)) -> Object {
@@ -40,7 +40,7 @@ fn steps(files: &[(&str, &str)], stored: &[Object]) -> Vec<Step> {
 }
 
 fn long_gone(prune: bool, names: &[&str]) -> Circumstances {
-    Circumstances { prune, long_gone: names.iter().map(|name| key(name)).collect(), spared: BTreeSet::new() }
+    Circumstances { prune, long_gone: names.iter().map(|name| key(name)).collect(), ..Circumstances::default() }
 }
 
 #[test]
@@ -85,7 +85,10 @@ fn of_a_broken_manifest_the_last_good_version_runs_on_and_says_why() {
     assert_eq!(steps(&wrong, &marked), []);
     assert_eq!(steps(&[("web.yaml", &web), ("db.yaml", &db)], &marked), [Step::Write(key("web"))]);
     assert_eq!(
-        annotation(&in_force(&reading(&[("web.yaml", &web)]).declared[&key("web")], Some(&marked[0])), annotations::SOURCE_ERROR),
+        annotation(
+            &in_force(&reading(&[("web.yaml", &web)]).declared[&key("web")], Some(&marked[0]), &Origin::default()),
+            annotations::SOURCE_ERROR
+        ),
         None
     );
 }

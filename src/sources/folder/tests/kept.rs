@@ -8,11 +8,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::super::{Folder, GONE_AFTER};
+use super::super::GONE_AFTER;
 use super::{key, manifest};
 use crate::clock::{SharedClock, SystemClock};
 use crate::model::annotations;
 use crate::registry::{Registry, Scope, WriteOptions};
+use crate::sources::Surroundings;
+use crate::sources::keeper::Keeper;
 use crate::sources::merge::annotation;
 use crate::store::{Kind, Object, Part, Store};
 
@@ -35,8 +37,20 @@ impl Host {
         self.home.path().join("manifests")
     }
 
-    fn folder(&self, prune: bool) -> Folder {
-        Folder::new(self.root(), prune, self.registry.clone())
+    /// The keeper of a Source of that folder.
+    fn folder(&self, prune: bool) -> Keeper {
+        let source = json!({
+            "apiVersion": "evenkeel.dev/v1alpha1", "kind": "Source", "metadata": {"name": "manifests"},
+            "spec": {"folder": {"path": self.root()}, "prune": prune},
+        });
+        let (manifests, options) = (key("manifests"), WriteOptions::default());
+        let put = self.registry.replace(Kind::Source, &manifests, source, Part::Main, true, &options);
+        // The test's own runtime runs it already.
+        let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+        std::thread::scope(|scope| scope.spawn(|| runtime().block_on(put)).join().unwrap()).unwrap();
+        let surroundings =
+            Surroundings { registry: self.registry.clone(), clock: Arc::new(SystemClock), dir: self.home.path().join("sources") };
+        Keeper::new(manifests, surroundings)
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -73,7 +87,7 @@ impl Host {
 }
 
 /// Looks twice, with the time between that makes a missing manifest one that is gone.
-async fn sync_twice(folder: &mut Folder) {
+async fn sync_twice(folder: &mut Keeper) {
     folder.sync().await;
     tokio::time::advance(GONE_AFTER).await;
     folder.sync().await;

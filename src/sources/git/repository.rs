@@ -1,0 +1,324 @@
+//! A bare repository of our own per Source: what is followed is fetched into it, and read out of it.
+
+use std::path::{Path, PathBuf};
+
+use super::access::Access;
+use super::command::{FETCH, QUESTION, Run};
+use super::commit::Blobs;
+use super::failure::{Failure, Trouble};
+use super::{Commit, checkout, verify};
+use crate::crd::{GitRef, GitSource, Verify, highest_version, semver_range};
+use crate::sources::files::Scan;
+
+/// What was fetched last.
+const HEAD: &str = "refs/evenkeel/head";
+
+/// What is fetched where a commit is named: it must be in one of these.
+const HEADS: &str = "refs/evenkeel/heads";
+
+/// Settings of every git that serves us.
+const SETTINGS: &str = "[safe]\n\tdirectory = *\n";
+
+/// The repository of one Source.
+pub struct Repository {
+    dir: PathBuf,
+    blobs: Blobs,
+    /// The commit that was found whole last.
+    whole: Option<Commit>,
+}
+
+/// What a fetch brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// The commit.
+    pub commit: Commit,
+    /// Why the commit before it is not among its ancestors, if so: the history was rewritten.
+    pub rewritten: Option<String>,
+    /// What was wrong with our own repository, if it had to be fetched anew.
+    pub recloned: Option<String>,
+}
+
+/// Something that a server has: what it is called there, and for people.
+struct Wanted {
+    remote: String,
+    name: Option<String>,
+    id: String,
+}
+
+impl Repository {
+    /// The one in this folder, which is made when it is needed.
+    pub fn new(dir: PathBuf) -> Self {
+        Self { dir, blobs: Blobs::default(), whole: None }
+    }
+
+    /// Finds the commit that is followed, and fetches what is missing of it.
+    ///
+    /// # Errors
+    /// It cannot be had; what was fetched before stays.
+    pub async fn fetch(&mut self, source: &GitSource) -> Result<Fetched, Failure> {
+        let access = Access::read(source).await?;
+        self.prepare().await?;
+        let before = self.whole.clone();
+        match self.follow(source, &access).await {
+            Err(failure) if failure.trouble == Trouble::Corrupt => {
+                self.start_over().await?;
+                let commit = self.follow(source, &access).await?;
+                Ok(Fetched { commit, rewritten: None, recloned: Some(failure.message) })
+            }
+            Err(failure) => Err(failure),
+            Ok(commit) => {
+                let rewritten = self.rewritten(before.as_ref(), &commit).await;
+                Ok(Fetched { commit, rewritten, recloned: None })
+            }
+        }
+    }
+
+    /// The manifests below a folder of a commit, and what is not taken. A repository that turns out broken is thrown away, to be
+    /// fetched anew at the next try.
+    ///
+    /// # Errors
+    /// The folder is not in the commit, or the repository is broken.
+    pub async fn scan(&mut self, commit: &Commit, path: &str, recurse: bool) -> Result<(Scan, Vec<String>), Failure> {
+        let scanned = self.blobs.scan(&["--git-dir".into(), self.dir.clone().into()], commit, path, recurse).await;
+        if scanned.as_ref().is_err_and(|failure| failure.trouble == Trouble::Corrupt) {
+            self.start_over().await?;
+        }
+        scanned
+    }
+
+    /// Whether a commit is signed by one of these keys.
+    ///
+    /// # Errors
+    /// It is not, or that cannot be found out.
+    pub async fn verify(&self, commit: &Commit, keys: &Verify) -> Result<(), Failure> {
+        verify::verify(&["--git-dir".into(), self.dir.clone().into()], &self.dir.with_file_name("keys"), commit, keys).await
+    }
+
+    /// Writes a commit into the working folder beside the repository. Returns what could not be written.
+    ///
+    /// # Errors
+    /// The repository cannot be read, or the disk says no.
+    pub async fn check_out(&self, commit: &Commit) -> Result<Vec<String>, Failure> {
+        match self.dir.parent() {
+            Some(folder) => checkout::write(&["--git-dir".into(), self.dir.clone().into()], folder, commit).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Remembers a commit as the one that later ones follow on.
+    pub fn keep(&mut self, commit: &Commit) {
+        self.whole = Some(commit.clone());
+    }
+
+    async fn prepare(&mut self) -> Result<(), Failure> {
+        if let Some(folder) = self.dir.parent() {
+            let written = async {
+                tokio::fs::create_dir_all(folder).await?;
+                tokio::fs::write(self.settings(), SETTINGS).await
+            };
+            written.await.map_err(|error| self.cannot_make(&error))?;
+        }
+        if self.dir.join("HEAD").is_file() && self.dir.join("objects").is_dir() {
+            return Ok(());
+        }
+        self.start_over().await
+    }
+
+    /// Throws away what is there and makes an empty repository.
+    async fn start_over(&mut self) -> Result<(), Failure> {
+        let dir = self.dir.clone();
+        match tokio::fs::remove_dir_all(&dir).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(self.cannot_make(&error)),
+            _ => {}
+        }
+        tokio::fs::create_dir_all(&dir).await.map_err(|error| self.cannot_make(&error))?;
+        self.whole = None;
+        let attempt = format!("cannot make a repository in {}", dir.display());
+        Run::new(attempt, ["init", "--quiet", "--bare", "--template="]).env("GIT_DIR", &dir).output().await.map(drop)
+    }
+
+    fn cannot_make(&self, error: &std::io::Error) -> Failure {
+        let full = matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+        let trouble = if full { Trouble::DiskFull } else { Trouble::Other };
+        Failure::new(trouble, format!("cannot make a repository in {}: {error}", self.dir.display()))
+    }
+
+    /// What counts at the other end of a fetch on this host, too: a repository there may be another user's. Serving it runs
+    /// nothing that it configures.
+    fn settings(&self) -> PathBuf {
+        self.dir.with_file_name("gitconfig")
+    }
+
+    fn git<'a>(&self, attempt: impl Into<String>, args: &[&str]) -> Run<'a> {
+        Run::new(attempt, args.iter().copied()).env("GIT_DIR", &self.dir).env("GIT_CONFIG_GLOBAL", self.settings())
+    }
+
+    async fn follow(&self, source: &GitSource, access: &Access) -> Result<Commit, Failure> {
+        let reference = source.reference.clone().unwrap_or_default();
+        if let Some(id) = reference.commit.clone() {
+            return self.follow_commit(source, access, id, reference.branch.as_deref()).await;
+        }
+        let wanted = self.wanted(source, access, &reference).await?;
+        let commit = |id: String| Commit { id, name: wanted.name.clone() };
+        // The one that is there already, tags peeled.
+        if let Some(known) = self.whole.as_ref().filter(|known| known.id == wanted.id && known.name == wanted.name) {
+            return Ok(known.clone());
+        }
+        if let Some(id) = self.resolved(HEAD).await.filter(|id| *id == wanted.id) {
+            return Ok(commit(id));
+        }
+        self.fetch_into(source, access, &format!("+{}:{HEAD}", wanted.remote)).await?;
+        match self.resolved(HEAD).await {
+            Some(id) => Ok(commit(id)),
+            None => {
+                let message = format!("{} of {} is no commit (look at spec.git.ref)", wanted.remote, source.url);
+                Err(Failure::new(Trouble::NoRef, message))
+            }
+        }
+    }
+
+    /// A commit that is named itself never changes: the server is asked once.
+    async fn follow_commit(
+        &self,
+        source: &GitSource,
+        access: &Access,
+        id: String,
+        branch: Option<&str>,
+    ) -> Result<Commit, Failure> {
+        let found = || async { self.resolved(&id).await.is_some_and(|found| found == id) };
+        if !found().await {
+            let heads = match branch {
+                Some(branch) => format!("+refs/heads/{branch}:{HEADS}/{branch}"),
+                None => format!("+refs/heads/*:{HEADS}/*"),
+            };
+            self.fetch_into(source, access, &heads).await?;
+        }
+        if !found().await {
+            // Some servers hand out any commit that is asked for by name.
+            let _ = self.fetch_into(source, access, &format!("+{id}:{HEAD}")).await;
+        }
+        if found().await {
+            return Ok(Commit { id, name: None });
+        }
+        let place = branch.map_or("any branch".to_owned(), |branch| format!("branch {branch}"));
+        let message = format!("commit {id} is not in {place} of {} (look at spec.git.ref)", source.url);
+        Err(Failure::new(Trouble::NoRef, message))
+    }
+
+    async fn fetch_into(&self, source: &GitSource, access: &Access, refspec: &str) -> Result<(), Failure> {
+        let dir = self.dir.clone();
+        // A failure to tidy up shows as one of the fetch.
+        let _ = tokio::task::spawn_blocking(move || sweep(&dir)).await;
+        let args = [
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-recurse-submodules",
+            "--force",
+            "--",
+            &source.url,
+            refspec,
+        ];
+        let run = self.git(format!("cannot fetch {}", source.url), &args).limit(FETCH);
+        access.given_to(run).output().await.map(drop)
+    }
+
+    /// Asks the server what is followed.
+    async fn wanted(&self, source: &GitSource, access: &Access, reference: &GitRef) -> Result<Wanted, Failure> {
+        let url = &source.url;
+        let pattern = match reference {
+            GitRef { branch: Some(branch), .. } => format!("refs/heads/{branch}"),
+            GitRef { tag: Some(tag), .. } => format!("refs/tags/{tag}"),
+            GitRef { semver: Some(_), .. } => "refs/tags/*".to_owned(),
+            _ => "HEAD".to_owned(),
+        };
+        let peeled = format!("{pattern}^{{}}");
+        let args = ["ls-remote", "--quiet", "--symref", "--", url, &pattern, &peeled];
+        let run = self.git(format!("cannot reach {url}"), &args).limit(QUESTION);
+        let listed = access.given_to(run).text().await?;
+        let refs = Refs::read(&listed);
+        match reference {
+            GitRef { branch: Some(branch), .. } => refs.wanted(&pattern, Some(branch), url),
+            GitRef { tag: Some(tag), .. } => refs.wanted(&pattern, Some(tag), url),
+            GitRef { semver: Some(range), .. } => {
+                let wrong = |why: String| Failure::new(Trouble::NoRef, format!("spec.git.ref.semver {why}"));
+                let tags = refs.ids.iter().filter_map(|(name, _)| name.strip_prefix("refs/tags/"));
+                let tag = highest_version(&semver_range(range).map_err(wrong)?, tags).ok_or_else(|| {
+                    Failure::new(Trouble::NoRef, format!("{url} has no tag within {range:?} (look at spec.git.ref)"))
+                })?;
+                refs.wanted(&format!("refs/tags/{tag}"), Some(tag), url)
+            }
+            _ => {
+                let branch = refs.head.and_then(|head| head.strip_prefix("refs/heads/"));
+                refs.wanted("HEAD", branch, url)
+            }
+        }
+    }
+
+    /// The commit that a name stands for here.
+    async fn resolved(&self, name: &str) -> Option<String> {
+        let commit = format!("{name}^{{commit}}");
+        self.git("cannot resolve", &["rev-parse", "--quiet", "--verify", "--end-of-options", &commit]).text().await.ok()
+    }
+
+    async fn rewritten(&self, before: Option<&Commit>, now: &Commit) -> Option<String> {
+        let before = before.filter(|before| before.name == now.name && before.id != now.id)?;
+        let args = ["merge-base", "--is-ancestor", &before.id, &now.id];
+        let follows = self.git("cannot compare commits", &args).done().await.ok()?.success;
+        let name = now.name.as_deref().unwrap_or("it");
+        (!follows).then(|| format!("{name} was rewritten: {} is not among the ancestors of {}", before.id, now.id))
+    }
+}
+
+/// Removes what a fetch that was killed left behind: locks, and packs that are not whole. Nobody else works in this repository.
+fn sweep(dir: &Path) {
+    remove_where(&dir.join("objects/pack"), &|name| name.starts_with("tmp_"));
+    remove_where(dir, &|name| name.ends_with(".lock"));
+}
+
+/// Removes files of such names; looks into subfolders but for those of objects.
+fn remove_where(folder: &Path, wanted: &dyn Fn(&str) -> bool) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() && name != "objects" => remove_where(&entry.path(), wanted),
+            Ok(kind) if kind.is_file() && wanted(&name) => drop(std::fs::remove_file(entry.path())),
+            _ => {}
+        }
+    }
+}
+
+/// What `ls-remote --symref` lists.
+struct Refs<'a> {
+    /// What HEAD points to.
+    head: Option<&'a str>,
+    ids: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Refs<'a> {
+    fn read(listed: &'a str) -> Self {
+        let mut refs = Self { head: None, ids: Vec::new() };
+        for (id, name) in listed.lines().filter_map(|line| line.split_once('\t')) {
+            match id.strip_prefix("ref: ") {
+                Some(target) if name == "HEAD" => refs.head = Some(target),
+                Some(_) => {}
+                None => refs.ids.push((name, id)),
+            }
+        }
+        refs
+    }
+
+    fn id(&self, name: &str) -> Option<&'a str> {
+        self.ids.iter().find(|(found, _)| *found == name).map(|(_, id)| *id)
+    }
+
+    fn wanted(&self, remote: &str, name: Option<&str>, url: &str) -> Result<Wanted, Failure> {
+        // Of an annotated tag the commit, not the tag's own object.
+        let id = self.id(&format!("{remote}^{{}}")).or_else(|| self.id(remote)).ok_or_else(|| {
+            let what = if remote == "HEAD" { "a commit" } else { remote };
+            Failure::new(Trouble::NoRef, format!("{url} does not have {what}, or not any more (look at spec.git.ref)"))
+        })?;
+        Ok(Wanted { remote: remote.to_owned(), name: name.map(str::to_owned), id: id.to_owned() })
+    }
+}

@@ -1,0 +1,214 @@
+//! Where the files of a Source come from: a state of them, whichever of the three kinds it is.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::crd::SourceSpec;
+use crate::model::Reason;
+use crate::sources::files::{Scan, scan};
+use crate::sources::folder::{Content, Place};
+use crate::sources::git::{Commit, Failure, Repository, Trouble, Worktree, git_dir};
+use crate::sources::substitute::substitute;
+use crate::sources::watch::Watch;
+
+/// One state of a Source.
+pub struct Fetched {
+    /// Its files.
+    pub content: Content,
+    /// Its revision.
+    pub revision: String,
+    /// What is there and not taken.
+    pub notices: Vec<String>,
+    /// What people should hear of.
+    pub told: Vec<(Reason, String)>,
+}
+
+/// Where a Source comes from, with what is known of it from one look to the next.
+pub struct Origin {
+    /// What it was made for.
+    spec: (Option<crate::crd::FolderSource>, Option<crate::crd::WorktreeSource>, Option<crate::crd::GitSource>),
+    kind: Kind,
+    /// Ours, for repositories and keys.
+    folder: PathBuf,
+    /// The commit that was fetched last.
+    fetched: Option<Commit>,
+}
+
+enum Kind {
+    Folder(PathBuf),
+    Worktree(Worktree, bool),
+    Git(Repository),
+}
+
+impl Origin {
+    /// That of a Source whose own folder is `folder`.
+    pub fn of(spec: &SourceSpec, folder: PathBuf) -> Self {
+        let kind = match (&spec.folder, &spec.worktree) {
+            (Some(source), _) => Kind::Folder(source.path.clone()),
+            (None, Some(source)) => Kind::Worktree(Worktree::new(source.path.clone()), source.dirty),
+            (None, None) => Kind::Git(Repository::new(folder.join("git"))),
+        };
+        Self { spec: place_of(spec), kind, folder, fetched: None }
+    }
+
+    /// Whether it is that of this specification.
+    pub fn is_of(&self, spec: &SourceSpec) -> bool {
+        self.spec == place_of(spec)
+    }
+
+    /// Fetches the state of the Source now.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    pub async fn fetch(&mut self, spec: &SourceSpec) -> Result<Fetched, Failure> {
+        let mut fetched = match &mut self.kind {
+            Kind::Folder(path) => folder(path, spec).await?,
+            Kind::Worktree(worktree, false) => {
+                let commit = worktree.head().await?;
+                if let Some(keys) = &spec.verify {
+                    worktree.verify(&commit, keys, &self.folder.join("keys")).await?;
+                }
+                let (scan, notices) = worktree.scan(&commit, subfolder(spec), spec.recurse).await?;
+                of_commit(scan, notices, &commit, Place::repository(&worktree.path().display().to_string(), subfolder(spec)))
+            }
+            Kind::Worktree(worktree, true) => dirty(worktree, spec).await?,
+            Kind::Git(repository) => {
+                let Some(source) = &spec.git else {
+                    return Err(Failure::new(Trouble::Other, "the Source says nothing of where it comes from"));
+                };
+                let found = repository.fetch(source).await?;
+                if let Some(keys) = &spec.verify {
+                    repository.verify(&found.commit, keys).await?;
+                }
+                let (scan, notices) = repository.scan(&found.commit, subfolder(spec), spec.recurse).await?;
+                let place = Place::repository(&source.url, subfolder(spec));
+                let mut fetched = of_commit(scan, notices, &found.commit, place);
+                let rewritten = found.rewritten.map(|message| (Reason::HistoryRewritten, message));
+                let recloned =
+                    found.recloned.map(|why| (Reason::RepositoryCorrupt, format!("the repository was fetched anew: {why}")));
+                fetched.told.extend(rewritten.into_iter().chain(recloned));
+                self.fetched = Some(found.commit);
+                fetched
+            }
+        };
+        substitute(&mut fetched.content.scan, &spec.substitute);
+        Ok(fetched)
+    }
+
+    /// Puts what was fetched last where manifests can name it, before they are put in force. Returns what could not be written.
+    ///
+    /// # Errors
+    /// It cannot be read, or the disk says no.
+    pub async fn check_out(&self) -> Result<Vec<String>, Failure> {
+        match (&self.kind, &self.fetched) {
+            (Kind::Git(repository), Some(commit)) => repository.check_out(commit).await,
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// What was fetched last is in force: later commits are to follow on it.
+    pub fn keep(&mut self) {
+        if let (Kind::Git(repository), Some(commit)) = (&mut self.kind, &self.fetched) {
+            repository.keep(commit);
+        }
+    }
+}
+
+fn place_of(
+    spec: &SourceSpec,
+) -> (Option<crate::crd::FolderSource>, Option<crate::crd::WorktreeSource>, Option<crate::crd::GitSource>) {
+    (spec.folder.clone(), spec.worktree.clone(), spec.git.clone())
+}
+
+fn subfolder(spec: &SourceSpec) -> &str {
+    spec.path.as_deref().unwrap_or_default()
+}
+
+fn of_commit(scan: Scan, notices: Vec<String>, commit: &Commit, place: Place) -> Fetched {
+    let revision = commit.revision();
+    let content = Content { scan, revision: Some(revision.clone()), place, whole: true };
+    Fetched { content, revision, notices, told: Vec::new() }
+}
+
+/// The files of a folder as they lie there.
+async fn folder(path: &Path, spec: &SourceSpec) -> Result<Fetched, Failure> {
+    let (scan, root) = read(path, spec).await?;
+    let revision = digest(&scan);
+    let content = Content { scan, revision: None, place: Place::folder(&root), whole: false };
+    Ok(Fetched { content, revision, notices: Vec::new(), told: Vec::new() })
+}
+
+/// The files of a working tree as they lie there.
+async fn dirty(worktree: &Worktree, spec: &SourceSpec) -> Result<Fetched, Failure> {
+    let commit = worktree.head().await?;
+    let (scan, root) = read(worktree.path(), spec).await?;
+    let revision = format!("{}-dirty", commit.revision());
+    let content = Content { scan, revision: Some(revision.clone()), place: Place::folder(&root), whole: false };
+    Ok(Fetched { content, revision, notices: Vec::new(), told: Vec::new() })
+}
+
+async fn read(path: &Path, spec: &SourceSpec) -> Result<(Scan, PathBuf), Failure> {
+    let root = path.join(subfolder(spec));
+    let (place, recurse) = (root.clone(), spec.recurse);
+    let scanned =
+        tokio::task::spawn_blocking(move || scan(&place)).await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    let mut scan = scanned.map_err(|error| {
+        let message = format!("cannot read the manifests in {}: {error}", root.display());
+        Failure::new(Trouble::NoPath, message)
+    })?;
+    if !recurse {
+        scan.files.retain(|name, _| !name.contains('/'));
+        scan.unseen.retain(|name, _| name.is_empty());
+    }
+    Ok((scan, root))
+}
+
+/// A digest over names and texts, for a folder that has no commits.
+fn digest(scan: &Scan) -> String {
+    let mut hasher = Sha256::new();
+    for (name, text) in &scan.files {
+        let text = text.as_ref().unwrap_or_else(|why| why);
+        for part in [name.as_str(), text.as_str()] {
+            hasher.update(part.len().to_le_bytes());
+            hasher.update(part);
+        }
+    }
+    let hex: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}
+
+/// What on this host's disk says that there is something new.
+pub enum Watched {
+    /// A folder with all that is in it.
+    Folder(PathBuf),
+    /// What git keeps of a working tree: a commit, a checkout or a pull changes files right in it.
+    Git(PathBuf),
+}
+
+/// What is to be watched of a Source, if it is on this host.
+pub fn watched(spec: &SourceSpec) -> Option<Watched> {
+    match (&spec.folder, &spec.worktree) {
+        (Some(source), _) => Some(Watched::Folder(source.path.join(subfolder(spec)))),
+        (None, Some(source)) if source.dirty => Some(Watched::Folder(source.path.join(subfolder(spec)))),
+        (None, Some(source)) => Some(Watched::Git(git_dir(&source.path))),
+        (None, None) => None,
+    }
+}
+
+impl Watched {
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        match self {
+            Self::Folder(root) | Self::Git(root) => root,
+        }
+    }
+
+    /// Watches it, as [`Watch::start`] does.
+    pub fn watch(&self) -> (Watch, Option<String>) {
+        match self {
+            Self::Folder(root) => Watch::start(root),
+            Self::Git(root) => Watch::start_git(root),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The working folder, which containers may have mounted.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::{Keeper, Rig, manifest};
+
+fn tree(rig: &Rig) -> PathBuf {
+    rig.path("sources/default/shop/tree")
+}
+
+fn text(rig: &Rig, name: &str) -> Option<String> {
+    fs::read_to_string(tree(rig).join(name)).ok()
+}
+
+async fn kept() -> (Rig, Keeper) {
+    let rig = Rig::new();
+    rig.upstream.write("web.yaml", &manifest("web", "a"));
+    rig.upstream.write("conf/web.conf", "one");
+    rig.upstream.write("conf/run.sh", "#!/bin/sh\n");
+    fs::set_permissions(rig.upstream.path.join("conf/run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    symlink("web.conf", rig.upstream.path.join("conf/link.conf")).unwrap();
+    symlink("/etc/passwd", rig.upstream.path.join("conf/out.conf")).unwrap();
+    rig.upstream.commit();
+    let mut keeper = rig.source("shop", rig.main()).await;
+    keeper.sync().await;
+    assert_eq!(rig.ready("shop"), "True Synced", "{}", rig.message("shop"));
+    (rig, keeper)
+}
+
+#[tokio::test]
+async fn files_come_with_the_commit_and_links_only_within_it() {
+    let (rig, mut keeper) = kept().await;
+    assert_eq!((text(&rig, "conf/web.conf").as_deref(), text(&rig, "conf/link.conf").as_deref()), (Some("one"), Some("one")));
+    assert_eq!(fs::metadata(tree(&rig).join("conf/run.sh")).unwrap().mode() & 0o777, 0o755);
+    assert!(fs::symlink_metadata(tree(&rig).join("conf/out.conf")).is_err());
+    let notice = || rig.status("shop")["notices"][0].as_str().unwrap_or_default().to_owned();
+    assert!(notice().starts_with("conf/out.conf is not written"));
+    let before = rig.registry.store().revision();
+    keeper.sync().await;
+    assert_eq!(rig.registry.store().revision(), before, "said once and for all");
+}
+
+#[tokio::test]
+async fn folders_stay_what_they_are_and_what_others_wrote_is_not_touched() {
+    let (rig, mut keeper) = kept().await;
+    let inode = |name: &str| fs::metadata(tree(&rig).join(name)).unwrap().ino();
+    let (folder, untouched) = (inode("conf"), inode("conf/run.sh"));
+    fs::write(tree(&rig).join("conf/data.db"), "theirs").unwrap();
+    fs::create_dir(tree(&rig).join("new.conf")).unwrap();
+    rig.upstream.write("conf/web.conf", "two");
+    rig.upstream.write("new.conf", "a folder is in its place");
+    rig.upstream.remove("conf/link.conf");
+    rig.upstream.commit();
+    keeper.sync().await;
+    assert_eq!((inode("conf"), inode("conf/run.sh")), (folder, untouched));
+    assert_eq!((text(&rig, "conf/web.conf").as_deref(), text(&rig, "conf/data.db").as_deref()), (Some("two"), Some("theirs")));
+    assert!(fs::symlink_metadata(tree(&rig).join("conf/link.conf")).is_err());
+    assert!(tree(&rig).join("new.conf").is_dir());
+    let notices = rig.status("shop")["notices"].to_string();
+    assert!(notices.contains("new.conf is not written") && rig.ready("shop") == "True Synced", "{notices}");
+
+    rig.upstream.git(&["rm", "-r", "--quiet", "conf"]);
+    rig.upstream.commit();
+    keeper.sync().await;
+    assert_eq!((text(&rig, "conf/web.conf"), text(&rig, "conf/data.db").as_deref()), (None, Some("theirs")));
+    assert_eq!(inode("conf"), folder);
+}
+
+#[tokio::test]
+async fn a_link_that_a_container_put_there_leads_nobody_out() {
+    let (rig, mut keeper) = kept().await;
+    let outside = rig.path("outside");
+    fs::create_dir(&outside).unwrap();
+    symlink(&outside, tree(&rig).join("more")).unwrap();
+    rig.upstream.write("more/evil.conf", "x");
+    rig.upstream.commit();
+    keeper.sync().await;
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    assert!(rig.status("shop")["notices"].to_string().contains("more/evil.conf is not written"));
+}
+
+#[tokio::test]
+async fn a_commit_that_is_withheld_leaves_the_folder_as_it_is() {
+    let (rig, mut keeper) = kept().await;
+    let mut spec = rig.main();
+    spec["apply"] = json!("Commit");
+    rig.put("shop", spec).await;
+    rig.upstream.write("conf/web.conf", "two");
+    rig.upstream.write("broken.yaml", "kind: Nonsense\n");
+    rig.upstream.commit();
+    keeper.sync().await;
+    assert_eq!(
+        (rig.ready("shop").as_str(), text(&rig, "conf/web.conf").as_deref()),
+        ("False CommitWithheld Stalled", Some("one"))
+    );
+    rig.upstream.remove("broken.yaml");
+    rig.upstream.commit();
+    keeper.sync().await;
+    assert_eq!(text(&rig, "conf/web.conf").as_deref(), Some("two"));
+}
