@@ -100,8 +100,8 @@ struct ListArgs {
     #[arg(long)]
     models: bool,
     /// Profiles
-    #[arg(long)]
-    profiles: bool,
+    #[arg(long = "profiles")]
+    all_profiles: bool,
     /// Config hashes of these services (comma-separated), or of all: *
     #[arg(long, value_name = "SERVICES")]
     hash: Option<String>,
@@ -213,7 +213,7 @@ fn list(list: &ListArgs, loaded: &Loaded, request: &Request) -> Result<Option<Ve
             let models = loaded.yaml["models"].as_object().into_iter().flatten();
             models.filter_map(|(_, model)| model["model"].as_str().map(str::to_owned)).collect()
         }
-        list if list.profiles => loaded.profiles.iter().cloned().collect(),
+        list if list.all_profiles => loaded.profiles.iter().cloned().collect(),
         list if list.environment => {
             let mut variables = request.environment.clone();
             variables.insert("COMPOSE_PROJECT_NAME".to_owned(), loaded.name.clone());

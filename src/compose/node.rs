@@ -250,15 +250,6 @@ impl Path {
         });
         right && parts.next().is_none()
     }
-
-    /// Whether one path is the other, positions in lists aside.
-    pub fn same(&self, other: &Self) -> bool {
-        let step = |pair: (&Step, &Step)| match pair {
-            (Step::Key(one), Step::Key(other)) => one == other,
-            _ => false,
-        };
-        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(step)
-    }
 }
 
 impl std::fmt::Display for Path {

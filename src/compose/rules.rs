@@ -9,7 +9,9 @@ pub(super) fn fill_in(node: &mut Node, path: &Path) {
     let default = |value: Value| Node { value, place };
     let text = |text: &str| Value::Text(text.to_owned());
     if let Some(map) = node.as_map_mut() {
-        let mut entry = |key: &str, value: Value| drop(map.entry(key.to_owned()).or_insert_with(|| default(value)));
+        let mut entry = |key: &str, value: Value| {
+            map.entry(key.to_owned()).or_insert_with(|| default(value));
+        };
         if path.is("services.*.build") {
             return entry("context", text("."));
         }
