@@ -54,6 +54,10 @@ pub(super) fn check(node: &Node, path: &Path, sink: &Sink) {
                 sink.error(&path.key("host_ip"), node.place, format!("{address:?} is no IP address"));
             }
         }
+        // Compose itself comes down on this one.
+        () if path.is("services.*.pid") && node.is_null() => {
+            sink.error(path, node.place, "must not be empty: write host, service:NAME or container:NAME, or leave it out");
+        }
         () if path.is("services.*.develop.watch.*.path") => {
             if node.as_text() == Some("") {
                 sink.error(path, node.place, "must not be empty");

@@ -110,7 +110,8 @@ fn lists(node: &Node) -> Written {
         Value::List(items) => items.iter().map(Node::print).collect::<Vec<_>>(),
         _ => vec![node.print()],
     };
-    let lists: BTreeMap<_, _> = map.iter().map(|(key, node)| (key, values(node))).collect();
+    let lists: BTreeMap<_, _> =
+        map.iter().map(|(key, node)| (key, values(node))).filter(|(_, values)| !values.is_empty()).collect();
     Ok((!lists.is_empty()).then(|| json!(lists)))
 }
 
