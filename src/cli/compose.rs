@@ -178,7 +178,8 @@ fn request(project: ProjectArgs, config: &ConfigArgs) -> Result<Request, Failure
 fn refused(refused: Refused) -> Failure {
     refused.warnings.iter().for_each(|warning| tell(&format!("warning: {warning}")));
     let count = refused.errors.len();
-    let summary = format!("the Compose files cannot be used: {count} {} wrong", if count == 1 { "thing is" } else { "things are" });
+    let summary =
+        format!("the Compose files cannot be used: {count} {} wrong", if count == 1 { "thing is" } else { "things are" });
     Failure::Invalid(refused.errors, summary)
 }
 

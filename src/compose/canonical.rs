@@ -82,7 +82,11 @@ fn below(node: &mut Node, path: &Path, lenient: bool, sink: &Sink) {
 
 fn apply(form: Form, node: &mut Node, path: &Path, lenient: bool, sink: &Sink) {
     let place = node.place;
-    let wrong = |message: String| if !lenient { sink.error(path, place, message) };
+    let wrong = |message: String| {
+        if !lenient {
+            sink.error(path, place, message)
+        }
+    };
     match (form, &mut node.value) {
         (Form::Under(_) | Form::Build, Value::Text(text)) => {
             let key = if let Form::Under(key) = form { key } else { "context" };

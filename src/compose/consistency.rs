@@ -137,7 +137,10 @@ impl Service<'_> {
                 (true, _) => continue,
                 (false, Some(_)) if is_optional(dependency) => continue,
                 (false, Some(other)) => {
-                    format!("needs the service {name}, which is not active: its profiles are {}", super::select::profiles(other).join(", "))
+                    format!(
+                        "needs the service {name}, which is not active: its profiles are {}",
+                        super::select::profiles(other).join(", ")
+                    )
                 }
                 (false, None) => format!("depends on the service {name}, which is not there"),
             };
@@ -259,7 +262,11 @@ fn visit<'a>(project: &Project<'a>, name: &'a str, way: &mut Vec<&'a str>, done:
         if let Some(at) = way.iter().position(|known| known == next) {
             let circle: Vec<&str> = way[at..].iter().copied().chain([next.as_str()]).collect();
             let path = Path::of(&["services", name, "depends_on", next]);
-            project.sink.error(&path, dependency.place, format!("services depend on one another in a circle: {}", circle.join(" -> ")));
+            project.sink.error(
+                &path,
+                dependency.place,
+                format!("services depend on one another in a circle: {}", circle.join(" -> ")),
+            );
         } else {
             visit(project, next, way, done);
         }

@@ -86,7 +86,7 @@ impl Reader<'_> {
     }
 
     /// Goes to the next statement: blank lines and comments are left out.
-    fn to_statement(&mut self) {
+    fn skip_to_statement(&mut self) {
         loop {
             self.advance(self.rest.len() - self.rest.trim_start().len());
             if !self.rest.starts_with('#') {
@@ -97,7 +97,7 @@ impl Reader<'_> {
     }
 
     fn key(&mut self) -> Result<Option<Key>, Wrong> {
-        self.to_statement();
+        self.skip_to_statement();
         if self.rest.is_empty() {
             return Ok(None);
         }

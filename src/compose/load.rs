@@ -75,12 +75,13 @@ impl Context<'_> {
             None => self.files.read(name),
         };
         let text = text.or_else(|error| {
-            let (path, place) = asked.map_or((Path::default(), Place { file, line: 1, column: 1 }), |(path, place)| (path.clone(), place));
+            let (path, place) =
+                asked.map_or((Path::default(), Place { file, line: 1, column: 1 }), |(path, place)| (path.clone(), place));
             self.sink.fail(&path, place, format!("the file {name} cannot be read: {}", said(&error)))
         })?;
-        let documents = text::read(file, &text).or_else(|wrong| {
+        let documents = text::read(file, &text).map_err(|wrong| {
             wrong.into_iter().for_each(|wrong| self.sink.error(&wrong.path, wrong.place, wrong.message));
-            Err(Stop)
+            Stop
         })?;
         Ok((file, documents))
     }

@@ -15,6 +15,7 @@
 
 mod canonical;
 mod consistency;
+mod deployment;
 mod dotenv;
 mod files;
 mod interpolate;
@@ -51,8 +52,9 @@ use select::Services;
 use shape::{View, Writer};
 use sink::{Sink, Stop};
 
+pub use deployment::{Made, deployment, folder_name, is_compose, object_name, own_profiles};
 pub use files::{Disk, Files, Given, Kind, Noted};
-pub use project::{Asked, Found, find, normalise_name};
+pub use project::{Asked, Found, NAMES, OVERRIDES, find, normalise_name};
 
 /// What is loaded.
 #[derive(Debug, Clone, Default)]
@@ -326,7 +328,10 @@ impl Load<'_> {
     }
 
     fn shown(&self, index: usize) -> String {
-        self.request.files.get(index).map_or_else(String::new, |file| if file == "-" { "<stdin>".to_owned() } else { file.clone() })
+        self.request
+            .files
+            .get(index)
+            .map_or_else(String::new, |file| if file == "-" { "<stdin>".to_owned() } else { file.clone() })
     }
 }
 

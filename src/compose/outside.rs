@@ -83,12 +83,7 @@ pub(super) fn environment(
 }
 
 /// Puts the labels of a service's files beneath its own.
-pub(super) fn labels(
-    context: &Context<'_>,
-    node: &Node,
-    path: &Path,
-    written: &mut Object<String, Json>,
-) -> Result<(), Stop> {
+pub(super) fn labels(context: &Context<'_>, node: &Node, path: &Path, written: &mut Object<String, Json>) -> Result<(), Stop> {
     let files = node.get("label_file").and_then(Node::as_list).unwrap_or_default();
     let mut labels: BTreeMap<String, String> = BTreeMap::new();
     for (index, file) in files.iter().enumerate() {

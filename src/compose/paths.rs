@@ -47,7 +47,8 @@ pub(super) fn relative(base: &str, path: &str) -> String {
     if base.starts_with('/') != path.starts_with('/') {
         return path;
     }
-    let parts = |path: &str| path.split('/').filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect::<Vec<_>>();
+    let parts =
+        |path: &str| path.split('/').filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect::<Vec<_>>();
     let (from, to) = (parts(&base), parts(&path));
     let common = from.iter().zip(&to).take_while(|(one, other)| one == other).count();
     let mut steps = vec!["..".to_owned(); from.len() - common];
@@ -176,7 +177,9 @@ mod tests {
 
     #[test]
     fn paths_are_cleaned_and_joined_as_go_does() {
-        for (path, cleaned) in [("", "."), ("/", "/"), ("a/../..", ".."), ("/../a//b/.", "/a/b"), ("./a/", "a"), ("../../a", "../../a")] {
+        for (path, cleaned) in
+            [("", "."), ("/", "/"), ("a/../..", ".."), ("/../a//b/.", "/a/b"), ("./a/", "a"), ("../../a", "../../a")]
+        {
             assert_eq!(clean(path), cleaned, "{path}");
         }
         assert_eq!(join("/project", "./data"), "/project/data");

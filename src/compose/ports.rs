@@ -91,10 +91,7 @@ impl Port {
     /// The long form of it.
     pub fn into_node(self, place: Place) -> Node {
         let text = |text: &str| Node::text(text, place);
-        let mut map = Map::from([
-            ("mode".to_owned(), text("ingress")),
-            ("protocol".to_owned(), text(&self.protocol)),
-        ]);
+        let mut map = Map::from([("mode".to_owned(), text("ingress")), ("protocol".to_owned(), text(&self.protocol))]);
         let mut put = |key: &str, node: Node| drop(map.insert(key.to_owned(), node));
         if self.target != 0 {
             put("target", Node { value: Value::Int(self.target.into()), place });

@@ -9,9 +9,9 @@ use super::sink::Sink;
 use super::{Request, dotenv};
 
 /// Names of Compose files, the first that is there being it.
-const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+pub const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 /// Names of files laid over them.
-const OVERRIDES: [&str; 4] =
+pub const OVERRIDES: [&str; 4] =
     ["compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"];
 
 /// What somebody asked for on a command line, and the environment it was asked in.
@@ -49,10 +49,11 @@ pub struct Found {
 /// # Errors
 /// There is no file, or an env file cannot be read.
 pub fn find(asked: &Asked, files: &dyn Files) -> Result<Found, String> {
-    let mut search = Search { asked, files, variables: asked.environment.clone(), paths: asked.files.clone(), warnings: Vec::new() };
+    let mut search =
+        Search { asked, files, variables: asked.environment.clone(), paths: asked.files.clone(), warnings: Vec::new() };
     search.variables.entry("PWD".to_owned()).or_insert_with(|| asked.here.clone());
     search.env_files()?;
-    search.from_environment()?;
+    search.named_by_environment()?;
     search.by_name();
     search.env_files()?;
     search.finish()
@@ -106,7 +107,7 @@ impl Search<'_> {
     }
 
     /// `COMPOSE_FILE`.
-    fn from_environment(&mut self) -> Result<(), String> {
+    fn named_by_environment(&mut self) -> Result<(), String> {
         let Some(given) = self.variables.get("COMPOSE_FILE").filter(|_| self.paths.is_empty()) else { return Ok(()) };
         let separator = self.variables.get("COMPOSE_PATH_SEPARATOR").filter(|text| !text.is_empty()).map_or(":", String::as_str);
         let paths: Vec<String> =
@@ -178,7 +179,6 @@ impl Search<'_> {
 
 /// A project's name as Compose makes it of any text: lower-case letters, digits, `-` and `_`, the first being none of the last two.
 pub fn normalise_name(text: &str) -> String {
-    let kept: String =
-        text.to_lowercase().chars().filter(|char| matches!(char, 'a'..='z' | '0'..='9' | '_' | '-')).collect();
+    let kept: String = text.to_lowercase().chars().filter(|char| matches!(char, 'a'..='z' | '0'..='9' | '_' | '-')).collect();
     kept.trim_start_matches(['_', '-']).to_owned()
 }

@@ -77,7 +77,8 @@ impl Services {
     pub fn uses(&self, part: &str) -> BTreeSet<String> {
         let services = self.enabled.values();
         let keys = |service: &Node| -> Vec<String> {
-            let map = |key: &str| service.get(key).and_then(Node::as_map).into_iter().flatten().map(|(key, _)| key.clone()).collect();
+            let map =
+                |key: &str| service.get(key).and_then(Node::as_map).into_iter().flatten().map(|(key, _)| key.clone()).collect();
             let sources = |holder: &Node, key: &str| {
                 let items = holder.get(key).and_then(Node::as_list).unwrap_or_default();
                 items.iter().filter_map(|item| Some(item.get("source")?.as_text()?.to_owned())).collect::<Vec<_>>()

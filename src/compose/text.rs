@@ -9,7 +9,7 @@ use base64::Engine;
 
 use super::node::{Map, Node, Path, Place, Value};
 use super::scalar;
-use events::{Raw, Shape};
+use events::{Entry, Raw, Shape};
 
 /// One document of a file.
 #[derive(Debug, Default)]
@@ -109,7 +109,7 @@ impl Reader {
     }
 
     /// A map with what its `<<` bring in: own keys win, then earlier maps.
-    fn map(&mut self, entries: &[(Rc<Raw>, Rc<Raw>)], path: &Path) -> Map {
+    fn map(&mut self, entries: &[Entry], path: &Path) -> Map {
         let (mut map, mut merges) = (Map::new(), Vec::new());
         let mut seen: BTreeMap<&str, Place> = BTreeMap::new();
         for (key, value) in entries {

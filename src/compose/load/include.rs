@@ -47,9 +47,7 @@ fn entry(item: &Node) -> Result<Include, String> {
         },
     };
     match &item.value {
-        Value::Text(text) => {
-            Ok(Include { paths: vec![text.clone()], project_directory: String::new(), env_files: Vec::new() })
-        }
+        Value::Text(text) => Ok(Include { paths: vec![text.clone()], project_directory: String::new(), env_files: Vec::new() }),
         Value::Map(_) => Ok(Include {
             paths: texts("path")?,
             project_directory: item.get("project_directory").and_then(Node::as_text).unwrap_or_default().to_owned(),
@@ -88,13 +86,7 @@ fn load(
         return sink.fail(path, item.place, format!("files include one another in a circle: {way}"));
     }
     let variables = variables(context, &entry, &directory, model, path, item)?;
-    let inner = Model {
-        files: paths,
-        folder: seen,
-        absolute: directory,
-        variables: &variables,
-        included: included.to_vec(),
-    };
+    let inner = Model { files: paths, folder: seen, absolute: directory, variables: &variables, included: included.to_vec() };
     context.model(&inner)
 }
 
@@ -111,7 +103,9 @@ fn variables(
     let files: Vec<String> = match entry.env_files.as_slice() {
         [] if context.files.kind(&default) == Some(Kind::File) => vec![default],
         [] => Vec::new(),
-        files => files.iter().map(|file| if file.starts_with('/') { file.clone() } else { join(&model.absolute, file) }).collect(),
+        files => {
+            files.iter().map(|file| if file.starts_with('/') { file.clone() } else { join(&model.absolute, file) }).collect()
+        }
     };
     let mut read = Variables::new();
     for file in files {

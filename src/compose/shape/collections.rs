@@ -78,14 +78,13 @@ fn mapping(node: &Node) -> Result<BTreeMap<String, String>, String> {
 
 fn environment(node: &Node) -> Written {
     let variables: BTreeMap<String, Option<String>> = match &node.value {
-        Value::Map(map) => {
-            map.iter().map(|(key, node)| (key.clone(), (!node.is_null()).then(|| node.print()))).collect()
-        }
+        Value::Map(map) => map.iter().map(|(key, node)| (key.clone(), (!node.is_null()).then(|| node.print()))).collect(),
         Value::List(items) => {
             let mut variables = BTreeMap::new();
             for item in items {
                 let line = item.print();
-                let (key, value) = line.split_once('=').map_or((line.as_str(), None), |(key, value)| (key, Some(value.to_owned())));
+                let (key, value) =
+                    line.split_once('=').map_or((line.as_str(), None), |(key, value)| (key, Some(value.to_owned())));
                 if key.ends_with(char::is_whitespace) {
                     return Err(format!("has a space behind the name of the variable {key:?}"));
                 }
@@ -158,7 +157,9 @@ fn ssh(node: &Node, view: View) -> Written {
         match path.print() {
             path if path.is_empty() || path == "<nil>" => keys.push(id.clone()),
             path if view == View::Yaml => keys.push(format!("{id}: {path}")),
-            _ => return Err("cannot be shown as JSON when a key has a path, as with docker compose: use --format yaml".to_owned()),
+            _ => {
+                return Err("cannot be shown as JSON when a key has a path, as with docker compose: use --format yaml".to_owned());
+            }
         }
     }
     Ok((!keys.is_empty()).then(|| json!(keys)))

@@ -85,9 +85,8 @@ fn shortest(number: f32) -> Json {
 fn bytes(node: &Node) -> Result<i64, String> {
     match &node.value {
         Value::Int(number) => Ok(*number),
-        Value::Text(text) => parse_bytes(text).ok_or_else(|| {
-            format!("{text:?} is no size: write a number and a unit (b, k, m, g, t, p), such as 64m or 1.5g")
-        }),
+        Value::Text(text) => parse_bytes(text)
+            .ok_or_else(|| format!("{text:?} is no size: write a number and a unit (b, k, m, g, t, p), such as 64m or 1.5g")),
         _ => Ok(0),
     }
 }

@@ -69,7 +69,8 @@ impl Sample {
 
 /// A message without the names in it.
 fn reason(message: &str) -> String {
-    let known = ["refers to the volume", "refers to the network", "neither image nor build", "no key of Compose", "cannot be read"];
+    let known =
+        ["refers to the volume", "refers to the network", "neither image nor build", "no key of Compose", "cannot be read"];
     let known = known.into_iter().find(|words| message.contains(words));
     known.map_or_else(|| message.split([':', '"']).next().unwrap_or_default().to_owned(), |words| format!(".. {words} .."))
 }

@@ -45,7 +45,8 @@ fn cases() -> Vec<(&'static str, Case)> {
 
 impl Case {
     fn environment(&self) -> BTreeMap<String, String> {
-        let mut environment = BTreeMap::from([("HOME", "/home/user"), ("PATH", "/usr/bin:/bin")].map(|(k, v)| (k.into(), v.into())));
+        let mut environment =
+            BTreeMap::from([("HOME", "/home/user"), ("PATH", "/usr/bin:/bin")].map(|(k, v)| (k.into(), v.into())));
         environment.extend(self.env.clone());
         environment
     }
@@ -86,7 +87,9 @@ fn recorded_cases_come_out_as_compose_had_them() {
                 wrong.extend(difference(&config, &printed(&loaded), "").map(|difference| format!("{about}: {difference}")));
             }
             (Err(errors), None) => {
-                let placed = |error: &String| error.starts_with("/project/") && error.split(':').nth(2).is_some_and(|n| n.parse::<usize>().is_ok());
+                let placed = |error: &String| {
+                    error.starts_with("/project/") && error.split(':').nth(2).is_some_and(|n| n.parse::<usize>().is_ok())
+                };
                 assert!(!errors.is_empty() && errors.iter().all(placed), "{about}: {errors:?}");
             }
             (Ok(_), None) => wrong.push(format!("{about}: Compose refuses it: {}", case.refused.as_deref().unwrap_or_default())),

@@ -71,10 +71,29 @@ fn what_is_worth_a_word_is_told_and_does_no_harm() {
 }
 
 #[test]
-fn brackets_that_close_far_left_are_read() {
-    let loaded = one("services:\n  web:\n    image: a\n    command: [\n    a,\n  b\n]\n    user: u\n");
-    let loaded = loaded.unwrap_or_else(|refused| panic!("{:?}", refused.errors));
-    assert_eq!(loaded.config["services"]["web"]["command"], serde_json::json!(["a", "b"]));
+fn what_libyaml_lets_pass_is_read() {
+    let text = "\
+services:
+  web:
+    image: a
+    command: [
+    a,
+  b
+]
+    user: \"u
+ v\"
+\t
+    tty: 5
+";
+    assert_eq!(
+        wrong(text),
+        [
+            "compose.yaml:11:5: services.web.tty: must be true or false or text, not a number (5); write it in quotes if it is meant as text"
+        ]
+    );
+    let loaded = one(&text.replace("tty: 5", "tty: true")).unwrap_or_else(|refused| panic!("{:?}", refused.errors));
+    let web = &loaded.config["services"]["web"];
+    assert_eq!((&web["command"], &web["user"]), (&serde_json::json!(["a", "b"]), &serde_json::json!("u v")));
 }
 
 #[test]
@@ -99,12 +118,53 @@ fn a_key_with_a_path_is_refused_as_json_alone() {
 /// Lines that look like those of Compose files.
 fn lines() -> impl Strategy<Value = String> {
     let key = prop::sample::select(vec![
-        "services", "web", "image", "ports", "volumes", "environment", "build", "deploy", "x-a", "<<", "networks", "extends",
-        "include", "depends_on", "ulimits", "configs", "healthcheck", "command", "name", "secrets", "gpus", "develop",
+        "services",
+        "web",
+        "image",
+        "ports",
+        "volumes",
+        "environment",
+        "build",
+        "deploy",
+        "x-a",
+        "<<",
+        "networks",
+        "extends",
+        "include",
+        "depends_on",
+        "ulimits",
+        "configs",
+        "healthcheck",
+        "command",
+        "name",
+        "secrets",
+        "gpus",
+        "develop",
     ]);
     let value = prop::sample::select(vec![
-        "", "a", "5", "[a, b]", "{a: b}", "'${A:-b}'", "!reset null", "!override [a]", "&x", "*x", "80:80", "./a:/b:ro", "~", "|",
-        "- a", "1.5", "true", "2024-01-02", "[{target: 80}]", "{file: a.yaml, service: web}", "[default]", "all", "\"${\"",
+        "",
+        "a",
+        "5",
+        "[a, b]",
+        "{a: b}",
+        "'${A:-b}'",
+        "!reset null",
+        "!override [a]",
+        "&x",
+        "*x",
+        "80:80",
+        "./a:/b:ro",
+        "~",
+        "|",
+        "- a",
+        "1.5",
+        "true",
+        "2024-01-02",
+        "[{target: 80}]",
+        "{file: a.yaml, service: web}",
+        "[default]",
+        "all",
+        "\"${\"",
     ]);
     let line = (0_usize..5, any::<bool>(), key, value);
     prop::collection::vec(line, 0..12).prop_map(|lines| {

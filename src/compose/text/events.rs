@@ -1,6 +1,6 @@
 //! YAML text to raw nodes: what was written, its tag and its place; aliases resolved, nothing interpreted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
@@ -14,6 +14,8 @@ use crate::compose::node::{Path, Place};
 const MAX_DEPTH: usize = 120;
 /// More nodes than that, aliases counted as often as they are used, are refused.
 const MAX_NODES: usize = 2_000_000;
+/// How far lines are moved to the right that the parser wants to be indented.
+const MOVED: usize = 60;
 
 /// A node as it was written.
 #[derive(Debug)]
@@ -41,16 +43,23 @@ pub(super) enum Shape {
     /// A list.
     List(Vec<Rc<Raw>>),
     /// A map in the order it was written.
-    Map(Vec<(Rc<Raw>, Rc<Raw>)>),
+    Map(Vec<Entry>),
 }
+
+/// How what no parser reads is told.
+const UNREADABLE: &str = "cannot be read as YAML";
+
+/// A key and what stands under it.
+pub(super) type Entry = (Rc<Raw>, Rc<Raw>);
 
 /// Reads all documents.
 pub(super) fn parse(file: usize, text: &str) -> Result<Vec<Rc<Raw>>, Wrong> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     check(file, text)?;
-    match documents(file, text) {
+    match documents(file, text, &HashSet::new()) {
         Ok(documents) => Ok(documents),
-        Err(wrong) => outdented(file, text, wrong),
+        Err(wrong) if wrong.message.starts_with(UNREADABLE) => tolerant(file, text, wrong),
+        Err(wrong) => Err(wrong),
     }
 }
 
@@ -61,34 +70,41 @@ fn check(file: usize, text: &str) -> Result<(), Wrong> {
             let (line, column) = error.location().map_or((1, 1), |location| (location.line(), location.column()));
             let message = error.to_string();
             let message = message.split(" at line ").next().unwrap_or_default();
-            return Err(wrong(Place { file, line, column }, format!("cannot be read as YAML: {message}")));
+            return Err(wrong(Place { file, line, column }, format!("{UNREADABLE}: {message}")));
         }
     }
     Ok(())
 }
 
-/// libyaml lets lines within brackets stand as far left as they like; the other parser wants them indented. Such lines
-/// are moved to the right, one after the other.
-fn outdented(file: usize, text: &str, first: Wrong) -> Result<Vec<Rc<Raw>>, Wrong> {
-    const MOVED: &str = "                                                            ";
+/// What libyaml lets pass and the other parser does not is made harmless, one line after the other: lines within brackets
+/// or quotes that stand too far left are moved, blank lines are emptied of their tabs.
+fn tolerant(file: usize, text: &str, first: Wrong) -> Result<Vec<Rc<Raw>>, Wrong> {
     let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
-    let (mut last, mut shifted) = (first, HashMap::new());
+    let (mut moved, mut line, mut quoted) = (HashSet::new(), first.place.line, first.message.contains("quoted scalar"));
     for _ in 0..200 {
-        let line = last.place.line;
-        let Some(found) = lines.get_mut(line.wrapping_sub(1)).filter(|_| shifted.insert(line, MOVED.len()).is_none()) else {
-            return Err(last);
-        };
-        found.insert_str(0, MOVED);
-        match documents(file, &lines.concat()) {
+        // Of a quoted text the place of its start is told, and a later line of it is meant.
+        let from = if quoted { line + 1 } else { line };
+        let last = if quoted { lines.len() } else { line };
+        let Some(next) = (from..=last).find(|line| !moved.contains(line)) else { break };
+        let Some(found) = lines.get_mut(next.wrapping_sub(1)) else { break };
+        if found.trim().is_empty() && found.contains('\t') {
+            *found = "\n".to_owned();
+        } else {
+            found.insert_str(0, &" ".repeat(MOVED));
+            moved.insert(next);
+        }
+        match documents(file, &lines.concat(), &moved) {
             Ok(documents) => return Ok(documents),
-            Err(wrong) => last = wrong,
+            Err(wrong) => (line, quoted) = (wrong.place.line, wrong.message.contains("quoted scalar")),
         }
     }
-    Err(last)
+    Err(first)
 }
 
-fn documents(file: usize, text: &str) -> Result<Vec<Rc<Raw>>, Wrong> {
-    let mut builder = Builder { parser: Parser::new_from_str(text), file, anchors: HashMap::new(), nodes: 0 };
+/// The documents of a text of which some lines were moved to the right.
+fn documents(file: usize, text: &str, moved: &HashSet<usize>) -> Result<Vec<Rc<Raw>>, Wrong> {
+    let mut builder =
+        Builder { parser: Parser::new_from_str(text), file, moved: moved.clone(), anchors: HashMap::new(), nodes: 0 };
     let mut documents = Vec::new();
     loop {
         let (event, span) = builder.next()?;
@@ -103,13 +119,16 @@ fn documents(file: usize, text: &str) -> Result<Vec<Rc<Raw>>, Wrong> {
 struct Builder<'a> {
     parser: Parser<'a, StrInput<'a>>,
     file: usize,
+    moved: HashSet<usize>,
     anchors: HashMap<usize, Rc<Raw>>,
     nodes: usize,
 }
 
 impl<'a> Builder<'a> {
     fn place(&self, span: Span) -> Place {
-        Place { file: self.file, line: span.start.line(), column: span.start.col() + 1 }
+        let (line, column) = (span.start.line(), span.start.col() + 1);
+        let moved = if self.moved.contains(&line) { MOVED } else { 0 };
+        Place { file: self.file, line, column: column.saturating_sub(moved).max(1) }
     }
 
     fn next(&mut self) -> Result<(Event<'a>, Span), Wrong> {
@@ -118,7 +137,7 @@ impl<'a> Builder<'a> {
             Some(Err(error)) => {
                 let marker = error.marker();
                 let place = Place { file: self.file, line: marker.line(), column: marker.col() + 1 };
-                Err(wrong(place, format!("cannot be read as YAML: {}", error.info())))
+                Err(wrong(place, format!("{UNREADABLE}: {}", error.info())))
             }
             None => Ok((Event::StreamEnd, Span::default())),
         }
@@ -154,7 +173,7 @@ impl<'a> Builder<'a> {
                 let size = entries.iter().map(|(_, value)| value.size).sum();
                 (Shape::Map(entries), anchor, tag, size)
             }
-            _ => return Err(wrong(place, "cannot be read as YAML".to_owned())),
+            _ => return Err(wrong(place, UNREADABLE.to_owned())),
         };
         self.count(1, place)?;
         let raw = Rc::new(Raw { place, tag: tag.and_then(|tag| name(&tag)), shape, size: size + 1 });
@@ -180,7 +199,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn map(&mut self, depth: usize) -> Result<Vec<(Rc<Raw>, Rc<Raw>)>, Wrong> {
+    fn map(&mut self, depth: usize) -> Result<Vec<Entry>, Wrong> {
         let mut entries = Vec::new();
         loop {
             let (event, span) = self.next()?;

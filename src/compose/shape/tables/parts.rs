@@ -31,9 +31,7 @@ pub(super) const BUILD: &[Field] = &[
 ];
 
 /// `develop`.
-pub(super) const DEVELOP: &[Field] = &[
-    field("watch", Kind::List(WATCH)),
-];
+pub(super) const DEVELOP: &[Field] = &[field("watch", Kind::List(WATCH))];
 
 /// One of `develop.watch`.
 const WATCH: &[Field] = &[
@@ -66,16 +64,10 @@ pub(super) const BLKIO: &[Field] = &[
 ];
 
 /// One of `blkio_config.weight_device`; Compose writes its fields as Go has them.
-const DEVICE_WEIGHT: &[Field] = &[
-    go("path", "Path", Kind::Text),
-    go("weight", "Weight", Kind::Count),
-];
+const DEVICE_WEIGHT: &[Field] = &[go("path", "Path", Kind::Text), go("weight", "Weight", Kind::Count)];
 
 /// One of the rates of `blkio_config`.
-const DEVICE_RATE: &[Field] = &[
-    go("path", "Path", Kind::Text),
-    go("rate", "Rate", Kind::Bytes),
-];
+const DEVICE_RATE: &[Field] = &[go("path", "Path", Kind::Text), go("rate", "Rate", Kind::Bytes)];
 
 /// One of `configs` and `secrets` of a service.
 pub(super) const FILE_MOUNT: &[Field] = &[
@@ -87,18 +79,12 @@ pub(super) const FILE_MOUNT: &[Field] = &[
 ];
 
 /// `credential_spec`.
-pub(super) const CREDENTIAL_SPEC: &[Field] = &[
-    field("config", Kind::Text),
-    field("file", Kind::Text),
-    field("registry", Kind::Text),
-];
+pub(super) const CREDENTIAL_SPEC: &[Field] =
+    &[field("config", Kind::Text), field("file", Kind::Text), field("registry", Kind::Text)];
 
 /// One of `depends_on`.
-pub(super) const DEPENDENCY: &[Field] = &[
-    field("condition", Kind::Text),
-    field("restart", Kind::Flag),
-    always("required", Kind::Flag),
-];
+pub(super) const DEPENDENCY: &[Field] =
+    &[field("condition", Kind::Text), field("restart", Kind::Flag), always("required", Kind::Flag)];
 
 /// `deploy`.
 pub(super) const DEPLOY: &[Field] = &[
@@ -124,10 +110,7 @@ const UPDATE: &[Field] = &[
 ];
 
 /// `deploy.resources`.
-const RESOURCES: &[Field] = &[
-    field("limits", Kind::Map(RESOURCE)),
-    field("reservations", Kind::Map(RESOURCE)),
-];
+const RESOURCES: &[Field] = &[field("limits", Kind::Map(RESOURCE)), field("reservations", Kind::Map(RESOURCE))];
 
 /// What is limited or reserved.
 const RESOURCE: &[Field] = &[
@@ -139,15 +122,10 @@ const RESOURCE: &[Field] = &[
 ];
 
 /// One of `generic_resources`.
-const GENERIC: &[Field] = &[
-    field("discrete_resource_spec", Kind::Map(DISCRETE)),
-];
+const GENERIC: &[Field] = &[field("discrete_resource_spec", Kind::Map(DISCRETE))];
 
 /// A resource that is counted.
-const DISCRETE: &[Field] = &[
-    always("kind", Kind::Text),
-    always("value", Kind::Whole),
-];
+const DISCRETE: &[Field] = &[always("kind", Kind::Text), always("value", Kind::Whole)];
 
 /// `deploy.restart_policy`.
 const RESTART: &[Field] = &[
@@ -165,16 +143,10 @@ const PLACEMENT: &[Field] = &[
 ];
 
 /// One of `placement.preferences`.
-const PREFERENCE: &[Field] = &[
-    field("spread", Kind::Text),
-];
+const PREFERENCE: &[Field] = &[field("spread", Kind::Text)];
 
 /// One of `devices`.
-pub(super) const DEVICE: &[Field] = &[
-    field("source", Kind::Text),
-    field("target", Kind::Text),
-    field("permissions", Kind::Text),
-];
+pub(super) const DEVICE: &[Field] = &[field("source", Kind::Text), field("target", Kind::Text), field("permissions", Kind::Text)];
 
 /// A request for devices.
 pub(super) const DEVICE_REQUEST: &[Field] = &[
@@ -186,16 +158,10 @@ pub(super) const DEVICE_REQUEST: &[Field] = &[
 ];
 
 /// `provider`.
-pub(super) const PROVIDER: &[Field] = &[
-    field("type", Kind::Text),
-    field("options", Kind::Lists),
-];
+pub(super) const PROVIDER: &[Field] = &[field("type", Kind::Text), field("options", Kind::Lists)];
 
 /// `extends` of a service that extends nothing.
-pub(super) const EXTENDS: &[Field] = &[
-    field("file", Kind::Text),
-    field("service", Kind::Text),
-];
+pub(super) const EXTENDS: &[Field] = &[field("file", Kind::Text), field("service", Kind::Text)];
 
 /// `healthcheck`.
 pub(super) const HEALTHCHECK: &[Field] = &[
@@ -209,16 +175,10 @@ pub(super) const HEALTHCHECK: &[Field] = &[
 ];
 
 /// `logging`.
-pub(super) const LOGGING: &[Field] = &[
-    field("driver", Kind::Text),
-    field("options", Kind::Options),
-];
+pub(super) const LOGGING: &[Field] = &[field("driver", Kind::Text), field("options", Kind::Options)];
 
 /// One of `models` of a service.
-pub(super) const SERVICE_MODEL: &[Field] = &[
-    field("endpoint_var", Kind::Text),
-    field("model_var", Kind::Text),
-];
+pub(super) const SERVICE_MODEL: &[Field] = &[field("endpoint_var", Kind::Text), field("model_var", Kind::Text)];
 
 /// One of `networks` of a service.
 pub(super) const SERVICE_NETWORK: &[Field] = &[
@@ -266,28 +226,16 @@ const BIND: &[Field] = &[
 ];
 
 /// Options of a mounted volume.
-const MOUNTED_VOLUME: &[Field] = &[
-    field("labels", Kind::Mapping),
-    field("nocopy", Kind::Flag),
-    field("subpath", Kind::Text),
-];
+const MOUNTED_VOLUME: &[Field] = &[field("labels", Kind::Mapping), field("nocopy", Kind::Flag), field("subpath", Kind::Text)];
 
 /// Options of a tmpfs.
-const TMPFS: &[Field] = &[
-    field("size", Kind::Bytes),
-    field("mode", Kind::Count),
-];
+const TMPFS: &[Field] = &[field("size", Kind::Bytes), field("mode", Kind::Count)];
 
 /// Options of a mounted image.
-const MOUNTED_IMAGE: &[Field] = &[
-    field("subpath", Kind::Text),
-];
+const MOUNTED_IMAGE: &[Field] = &[field("subpath", Kind::Text)];
 
 /// `ipam`.
-pub(super) const IPAM: &[Field] = &[
-    field("driver", Kind::Text),
-    field("config", Kind::List(POOL)),
-];
+pub(super) const IPAM: &[Field] = &[field("driver", Kind::Text), field("config", Kind::List(POOL))];
 
 /// One of `ipam.config`.
 const POOL: &[Field] = &[
