@@ -78,7 +78,9 @@ async fn measure(planned: Planned) {
     println!("  turns a second, the start included                  {:>9.0}", DEPLOYMENTS as f64 / median);
     heap.sort_by(f64::total_cmp);
     let (low, median, high) = (heap[0], heap[ROUNDS / 2], heap[ROUNDS - 1]);
-    println!("  memory in use, without the fake engine              {median:>9.1} MB ({low:.1} to {high:.1}, n={ROUNDS}); goal 150");
+    println!(
+        "  memory in use, without the fake engine              {median:>9.1} MB ({low:.1} to {high:.1}, n={ROUNDS}); goal 150"
+    );
 }
 
 struct Operator {

@@ -3,6 +3,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`crd`] | what users write: kinds, Compose services, defaults, validation |
+//! | [`compose`] | Compose files as they are: loaded as docker compose loads them |
 //! | [`model`] | what modules hand each other |
 //! | [`clock`] | the one place that asks what time it is |
 //! | [`docker`] | the engine, real and fake |
@@ -24,6 +25,7 @@ pub mod api;
 pub mod app;
 pub mod cli;
 pub mod clock;
+pub mod compose;
 pub mod config;
 pub mod controller;
 pub mod crd;

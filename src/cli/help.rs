@@ -77,6 +77,17 @@ Examples:
   evenkeel apply -f web.yaml --dry-run     checked by the operator too, nothing changed
   evenkeel plan -f web.yaml                what it would do to containers";
 
+/// Of `compose` and `compose config`.
+pub const COMPOSE: &str = "\
+Examples:
+  evenkeel compose config                  the project in this folder, or one above it
+  evenkeel compose -f a.yaml -f b.yaml config --format json
+  evenkeel compose config --profile '*' -q && echo fine
+  evenkeel compose config --services
+
+Files are found as docker compose finds them, .env and the COMPOSE_ variables included. What is wrong is told with file,
+line, column and field; the exit code is 1 then. docs/compose.md says what is read, and where it is read differently.";
+
 /// Of `get`.
 pub const GET: &str = "\
 Examples:

@@ -1,5 +1,6 @@
 //! `-f FILE|DIR|-`: manifests that a command is given.
 
+use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -10,11 +11,12 @@ use serde_json::Value;
 use super::client::list_path;
 use super::failure::Failure;
 use super::output::tell;
+use crate::compose::{Asked, is_compose};
 use crate::crd::yaml::{Document, parse_manifests};
 use crate::crd::{FieldError, Kind, admit};
 use crate::model::Key;
-use crate::sources::files;
 use crate::sources::merge::{self, Checked};
+use crate::sources::{compose, files};
 
 /// Files of manifests.
 #[derive(Debug, Clone, Args)]
@@ -46,10 +48,7 @@ impl Files {
         if self.filenames.is_empty() {
             return Err(Failure::Usage("say which manifests: -f FILE, -f FOLDER, or -f - for stdin".to_owned()));
         }
-        let mut documents = vec![];
-        for (name, text) in self.texts()? {
-            documents.extend(parse_manifests(&name, &text));
-        }
+        let documents = self.documents()?;
         let (mut manifests, mut errors, total) = (vec![], vec![], documents.len());
         for document in documents {
             match check(&document, namespace) {
@@ -74,35 +73,64 @@ impl Files {
         self.filenames.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
     }
 
-    fn texts(&self) -> Result<Vec<(String, String)>, Failure> {
-        let mut texts = vec![];
+    fn documents(&self) -> Result<Vec<Document>, Failure> {
+        let mut documents = vec![];
         for path in &self.filenames {
             if path == Path::new("-") {
                 let mut text = String::new();
                 std::io::stdin().read_to_string(&mut text).context("cannot read manifests from stdin")?;
-                texts.push(("<stdin>".to_owned(), text));
+                documents.extend(of_text("<stdin>", "-", text)?);
             } else if path.is_dir() {
-                texts.extend(folder(path)?);
+                documents.extend(folder(path)?);
             } else {
                 let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-                texts.push((path.display().to_string(), text));
+                let name = path.display().to_string();
+                documents.extend(of_text(&name, &name, text)?);
             }
         }
-        Ok(texts)
+        Ok(documents)
     }
 }
 
-fn folder(path: &Path) -> Result<Vec<(String, String)>, Failure> {
+/// The manifests of a text, or the one that a Compose file stands for. As with docker compose, the environment of the
+/// command gives it variables.
+fn of_text(shown: &str, path: &str, text: String) -> Result<Vec<Document>, Failure> {
+    if !is_compose(&text) {
+        return Ok(parse_manifests(shown, &text));
+    }
+    let here = std::env::current_dir().context("cannot tell the current folder")?.to_string_lossy().into_owned();
+    let variable =
+        |(name, value): (OsString, OsString)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned());
+    let environment = std::env::vars_os().map(variable).collect();
+    let asked = Asked { files: vec![path.to_owned()], here: here.clone(), environment, ..Asked::default() };
+    let absolute = if path == "-" || path.starts_with('/') { path.to_owned() } else { format!("{here}/{path}") };
+    let mut read = compose::read(&asked, &absolute, [(absolute.clone(), text)].into());
+    read.document.shorten(&format!("{here}/"));
+    read.warnings.iter().for_each(|warning| tell(&format!("warning: {warning}")));
+    Ok(vec![read.document])
+}
+
+fn folder(path: &Path) -> Result<Vec<Document>, Failure> {
     let scan = files::scan(path).with_context(|| format!("cannot read the folder {}", path.display()))?;
     if let Some(unseen) = scan.unseen.values().next() {
         return Err(Failure::Other(anyhow::anyhow!("cannot read all of {}: {unseen}", path.display())));
     }
-    let name = |relative: String| path.join(relative).display().to_string();
-    let texts = scan.files.into_iter().map(|(relative, text)| match text {
-        Ok(text) => Ok((name(relative), text)),
-        Err(why) => Err(Failure::Other(anyhow::anyhow!("{}: {why}", name(relative)))),
-    });
-    texts.collect()
+    let mains = compose::mains(&scan.files);
+    let read: Vec<(String, compose::Read)> =
+        mains.into_iter().map(|main| (main.clone(), compose::read_folder(&scan.root, &main))).collect();
+    let parts = compose::parts(&scan.root, &scan.files, read.iter().map(|(main, read)| (main, read)));
+    let mut documents = vec![];
+    for (relative, text) in scan.files {
+        let name = path.join(&relative).display().to_string();
+        if let Some((_, read)) = read.iter().find(|(main, _)| *main == relative) {
+            read.warnings.iter().for_each(|warning| tell(&format!("warning: {warning}")));
+            documents.push(read.document.clone());
+        } else if !parts.contains(&relative) {
+            let text = text.map_err(|why| Failure::Other(anyhow::anyhow!("{name}: {why}")))?;
+            documents.extend(parse_manifests(&name, &text));
+        }
+    }
+    Ok(documents)
 }
 
 fn check(document: &Document, namespace: Option<&str>) -> Result<Checked, Vec<FieldError>> {

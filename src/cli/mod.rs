@@ -5,6 +5,7 @@
 mod apply;
 mod client;
 mod completion;
+mod compose;
 mod crd;
 mod delete;
 mod describe;
@@ -97,6 +98,7 @@ pub enum ClientCommand {
     Delete(delete::DeleteArgs),
     Wait(wait::WaitArgs),
     Version(version::VersionArgs),
+    Compose(compose::ComposeArgs),
     Completion(completion::CompletionArgs),
     Crd(crd::CrdArgs),
 }
@@ -128,6 +130,7 @@ pub async fn execute(command: ClientCommand) -> u8 {
         ClientCommand::Delete(args) => delete::delete(args).await,
         ClientCommand::Wait(args) => wait::wait(args).await,
         ClientCommand::Version(args) => version::version(args).await,
+        ClientCommand::Compose(args) => compose::compose(args),
         ClientCommand::Completion(args) => completion::completion(&args),
         ClientCommand::Crd(args) => crd::crd(&args),
     };

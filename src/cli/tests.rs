@@ -51,6 +51,10 @@ fn what_the_help_shows_can_be_typed() {
         "evenkeel doctor --docker-host unix:///x.sock -o json",
         "evenkeel version --client",
         "evenkeel completion fish",
+        "evenkeel compose config",
+        "evenkeel compose -f a.yaml -p x config --format json web",
+        "evenkeel compose config -f a.yaml -f - --env-file e --profile * --project-directory d -q --no-env-resolution",
+        "evenkeel compose config --hash * --all-resources",
     ] {
         assert!(accepts(line), "{line}");
     }
@@ -82,6 +86,8 @@ fn what_makes_no_sense_is_refused_before_anything_is_asked() {
         "evenkeel diff",
         "evenkeel diff web -f web.yaml",
         "evenkeel completion csh",
+        "evenkeel compose",
+        "evenkeel compose config --services --images",
         "evenkeel status --color sometimes",
     ] {
         assert!(!accepts(line), "{line}");

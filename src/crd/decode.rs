@@ -60,7 +60,7 @@ impl Sink {
 }
 
 /// The path of a field: `spec.services.web`; a key with dots or brackets stands in brackets: `metadata.labels[a.b/c]`.
-pub(super) fn field_path(parent: &str, key: &str) -> String {
+pub(crate) fn field_path(parent: &str, key: &str) -> String {
     if key.is_empty() || key.contains(['.', '[', ']', ' ']) {
         format!("{parent}[{key}]")
     } else if parent.is_empty() {
@@ -71,7 +71,7 @@ pub(super) fn field_path(parent: &str, key: &str) -> String {
 }
 
 /// The path of a list's item: `spec.services.web.ports[1]`.
-pub(super) fn item_path(parent: &str, index: usize) -> String {
+pub(crate) fn item_path(parent: &str, index: usize) -> String {
     format!("{parent}[{index}]")
 }
 

@@ -16,6 +16,7 @@ pub mod compose;
 pub mod yaml;
 
 pub use admit::{Admitted, Kind, admit, project_of};
+pub(crate) use decode::{field_path, item_path};
 pub use deployment::*;
 pub use duration::Duration;
 pub use errors::{FieldError, Location, list_errors};

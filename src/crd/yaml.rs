@@ -3,6 +3,8 @@
 mod tree;
 mod value;
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::{API_VERSION, FieldError, Kind, Location};
@@ -26,18 +28,62 @@ pub struct Document {
     /// File name as the user knows it.
     pub file: String,
     tree: Option<Tree>,
+    /// Of a document that was made, not read: where each of its fields comes from.
+    made: Option<BTreeMap<String, Location>>,
 }
 
 impl Document {
+    /// A Deployment that was made of something else, such as a Compose file; `places` says by path where each field was
+    /// written. With `errors` it is not to be used.
+    pub fn made(value: Value, file: &str, places: BTreeMap<String, Location>, errors: Vec<FieldError>) -> Self {
+        let mut document = Self { value, file: file.to_owned(), errors, made: Some(places), ..Self::default() };
+        document.line = document.locate("").map_or(1, |place| place.line);
+        document.namespace = "default".to_owned();
+        if !document.value.is_null() {
+            document.identify();
+        }
+        document
+    }
+
+    /// Takes a prefix off the names of its files, where they have it.
+    pub fn shorten(&mut self, prefix: &str) {
+        let shorten = |file: &mut String| {
+            if let Some(short) = file.strip_prefix(prefix) {
+                *file = short.to_owned();
+            }
+        };
+        shorten(&mut self.file);
+        let errors = self.errors.iter_mut().filter_map(|error| error.location.as_mut());
+        let places = self.made.iter_mut().flat_map(|places| places.values_mut());
+        errors.chain(places).for_each(|location| shorten(&mut location.file));
+    }
+
     /// Where a field stands: its key, or the nearest ancestor that is there.
     pub fn locate(&self, path: &str) -> Option<Location> {
+        if let Some(places) = &self.made {
+            let mut path = path;
+            let found = loop {
+                match (places.get(path), path.rfind(['.', '['])) {
+                    (Some(place), _) => break Some(place.clone()),
+                    (None, Some(at)) => path = &path[..at],
+                    (None, None) => break places.get("").cloned(),
+                }
+            };
+            return found.or_else(|| Some(Location { file: self.file.clone(), line: 1, column: 1 }));
+        }
         let (line, column) = self.tree.as_ref().map_or((self.line, 1), |tree| tree.locate(path));
         Some(Location { file: self.file.clone(), line, column })
     }
 
     /// Gives errors their places, and sorts them by these.
     pub fn place(&self, errors: Vec<FieldError>) -> Vec<FieldError> {
-        let placed = errors.into_iter().map(|error| FieldError { location: self.locate(&error.path), ..error });
+        // What a Deployment has under spec stands at the top of what it was made of.
+        let path = |path: String| match path.strip_prefix("spec.") {
+            Some(short) if self.made.is_some() => short.to_owned(),
+            _ => path,
+        };
+        let placed =
+            errors.into_iter().map(|error| FieldError { location: self.locate(&error.path), path: path(error.path), ..error });
         let mut placed: Vec<FieldError> = placed.collect();
         placed.sort_by_key(|error| error.location.as_ref().map(|location| (location.line, location.column)));
         placed
@@ -64,7 +110,7 @@ impl Document {
                 format!("is no object: a manifest starts with apiVersion: {API_VERSION} and kind: Deployment")
             }
             () if self.value.get("services").is_some() => format!(
-                "looks like a Compose file: write apiVersion: {API_VERSION}, kind: Deployment, metadata.name, and put services under spec"
+                "looks like a Compose file: name it compose.yaml to have it read as one, or write apiVersion: {API_VERSION}, kind: Deployment, metadata.name, and put services under spec"
             ),
             () => format!("kind is missing: known are {known} ({API_VERSION})"),
         };

@@ -11,6 +11,8 @@ pub const LARGEST: u64 = 4 * 1024 * 1024;
 /// What a folder holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scan {
+    /// The folder.
+    pub root: PathBuf,
     /// Manifest files by path relative to the folder: their text, or why it could not be read.
     pub files: BTreeMap<String, Result<String, String>>,
     /// Subfolders that could not be looked into, by relative path (the folder itself: empty), and why: what they hold is
@@ -23,7 +25,7 @@ pub struct Scan {
 /// # Errors
 /// The folder itself cannot be read.
 pub fn scan(root: &Path) -> io::Result<Scan> {
-    let mut scan = Scan::default();
+    let mut scan = Scan { root: std::path::absolute(root)?, ..Scan::default() };
     let mut visited = vec![fs::canonicalize(root)?];
     walk(root, "", fs::read_dir(root)?, &mut visited, &mut scan);
     Ok(scan)

@@ -9,6 +9,7 @@
 //! | `files`, `watch`, `substitute`, `merge` | reading a folder, noticing changes, variables, how a manifest is laid over what is stored |
 //! | `inputs` | digests of what images are built from |
 
+pub mod compose;
 pub mod files;
 mod folder;
 mod git;

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From bottom to top. A module may import what stands in a row above its own, and nothing of its own row.
-const LAYERS: [&[&str]; 11] = [
+const LAYERS: [&[&str]; 12] = [
     &["clock"],
     &["model"],
     &["crd"],
+    &["compose"],
     &["resolve"],
     &["controller::plan", "controller::status"],
     &["docker", "store", "systemd", "telemetry"],

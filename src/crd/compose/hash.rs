@@ -23,6 +23,20 @@ pub fn service_hash(service: &Service) -> String {
     go_hash(&Service { profiles, depends_on, deploy, build: None, pull_policy: None, scale: None, ..service.clone() })
 }
 
+/// What `docker compose config --hash` prints for a service of an effective configuration, as JSON in Compose's order.
+pub fn config_hash(service: &serde_json::Value) -> String {
+    let mut service = service.clone();
+    if let Some(fields) = service.as_object_mut() {
+        for key in ["build", "pull_policy", "scale", "depends_on", "profiles"] {
+            fields.shift_remove(key);
+        }
+        if let Some(deploy) = fields.get_mut("deploy").and_then(serde_json::Value::as_object_mut) {
+            deploy.shift_remove("replicas");
+        }
+    }
+    go_hash(&service)
+}
+
 /// The `config-hash` label of a network.
 pub fn network_hash(network: &Network) -> String {
     go_hash(network)

@@ -27,12 +27,20 @@ use super::decode::Sink;
 use super::{DeploymentSpec, FieldError};
 
 pub use build::{Build, SshKey};
-pub use hash::{COMPOSE_VERSION, json_hash, network_hash, service_hash, volume_hash};
+pub use hash::{COMPOSE_VERSION, config_hash, json_hash, network_hash, service_hash, volume_hash};
 pub use parts::*;
 pub use pull::PullPolicy;
 pub use resources::*;
 pub use scalars::*;
 pub use service::Service;
+
+/// The words of a command line, split as Compose does: up to an operator of the shell, if there is one.
+///
+/// # Errors
+/// What is left open, in words that go on a sentence.
+pub fn split_words(line: &str) -> Result<Vec<String>, String> {
+    read::split(line)
+}
 
 /// All services of a Deployment, with what they share.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]

@@ -125,7 +125,7 @@ fn what_has_no_place_in_a_manifest_is_named() {
         ("metadata: {}", "f.yaml:1:1: kind is missing: known are Deployment, Hold, Source (evenkeel.dev/v1alpha1)"),
         (
             "services: {a: {image: b}}",
-            "f.yaml:1:1: looks like a Compose file: write apiVersion: evenkeel.dev/v1alpha1, kind: Deployment, metadata.name, and put services under spec",
+            "f.yaml:1:1: looks like a Compose file: name it compose.yaml to have it read as one, or write apiVersion: evenkeel.dev/v1alpha1, kind: Deployment, metadata.name, and put services under spec",
         ),
         ("just text", "f.yaml:1:1: is no object: a manifest starts with apiVersion: evenkeel.dev/v1alpha1 and kind: Deployment"),
         ("kind: Hold\nspec: {a: !reset b}", "f.yaml:2:8: spec.a: the YAML tag !reset has no meaning here"),

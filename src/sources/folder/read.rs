@@ -1,6 +1,6 @@
-//! What the files of a folder declare. Pure: texts in, declarations out.
+//! What the files of a folder declare. Manifests are texts that are in hand; what a Compose file names is read from the disk.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::crd::yaml::{Document, parse_manifests};
 use crate::crd::{FieldError, list_errors};
 use crate::model::Key;
 use crate::sources::files::Scan;
-use crate::sources::merge;
+use crate::sources::{compose, merge};
 
 /// All that a folder declares, and what cannot be said about it.
 #[derive(Debug, Default)]
@@ -65,6 +65,16 @@ pub struct Cache {
     /// What a document that names no namespace is for.
     namespace: Namespace,
     files: HashMap<String, (u64, Vec<Checked>)>,
+    /// Compose projects by their main file, with the digest of all that they read.
+    projects: BTreeMap<String, Project>,
+}
+
+/// A Compose project that was read before.
+#[derive(Debug)]
+struct Project {
+    digest: u64,
+    read: compose::Read,
+    checked: Checked,
 }
 
 /// Which namespace a document is for.
@@ -93,7 +103,15 @@ enum Checked {
 pub fn read(scan: &Scan, cache: &mut Cache) -> Reading {
     let mut reading = Reading { unseen: scan.unseen.clone(), ..Reading::default() };
     cache.files.retain(|name, _| scan.files.contains_key(name));
+    let parts = cache.compose(scan);
     for (file, text) in &scan.files {
+        if let Some(project) = cache.projects.get(file) {
+            reading.add(project.checked.clone());
+            continue;
+        }
+        if parts.contains(file) {
+            continue;
+        }
         match text {
             Ok(text) => cache.documents(file, text).iter().cloned().for_each(|document| reading.add(document)),
             Err(why) => {
@@ -109,8 +127,28 @@ impl Cache {
     /// Says which namespace documents are for; another one than before makes it forget all.
     pub fn set_namespace(&mut self, namespace: Namespace) {
         if self.namespace != namespace {
-            *self = Self { namespace, files: HashMap::new() };
+            *self = Self { namespace, ..Self::default() };
         }
+    }
+
+    /// Reads the Compose projects of a folder where something of them changed; the files that are no manifests of their own.
+    fn compose(&mut self, scan: &Scan) -> BTreeSet<String> {
+        let mains = if scan.root.as_os_str().is_empty() { Vec::new() } else { compose::mains(&scan.files) };
+        self.projects.retain(|main, _| mains.contains(main));
+        for main in mains {
+            let known = self.projects.get(&main).map(|project| (project.digest, compose::digest(&project.read.asked)));
+            if known.is_some_and(|(before, now)| before == now) {
+                continue;
+            }
+            let read = compose::read_folder(&scan.root, &main);
+            let digest = compose::digest(&read.asked);
+            let mut checked = check(self.namespace.given_to(read.document.clone()), digest, &self.namespace);
+            if let Checked::Right(_, declared) = &mut checked {
+                declared.warnings.extend(read.warnings.iter().cloned());
+            }
+            self.projects.insert(main, Project { digest, read, checked });
+        }
+        compose::parts(&scan.root, &scan.files, self.projects.iter().map(|(main, project)| (main, &project.read)))
     }
 
     fn documents(&mut self, file: &str, text: &str) -> &[Checked] {

@@ -21,6 +21,11 @@ use crate::crd::decode::{Fields, Node, Sink, field_path};
 pub(in crate::crd) use ports::{range as port_range, short as short_ports};
 pub(in crate::crd) use scalars::{each, integer, one_of, text, word};
 
+/// The words of a command line; what follows an operator of the shell is dropped.
+pub(super) fn split(line: &str) -> Result<Vec<String>, String> {
+    words::split(line).map(|split| split.words)
+}
+
 /// All of a Deployment's Compose parts, without what they imply for each other.
 pub(super) fn project(name: &str, spec: &DeploymentSpec, sink: &Sink) -> Project {
     Project {

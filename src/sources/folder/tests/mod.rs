@@ -1,6 +1,7 @@
 //! The folder: its comparison by itself, then the whole on a real store.
 
 mod compare;
+mod composed;
 mod kept;
 
 use crate::model::Key;
