@@ -117,7 +117,7 @@ fn folder(path: &Path) -> Result<Vec<Document>, Failure> {
     }
     let mains = compose::mains(&scan.files);
     let read: Vec<(String, compose::Read)> =
-        mains.into_iter().map(|main| (main.clone(), compose::read_folder(&scan.root, &main))).collect();
+        mains.into_iter().map(|main| (main.clone(), compose::read_folder(&scan, &main))).collect();
     let parts = compose::parts(&scan.root, &scan.files, read.iter().map(|(main, read)| (main, read)));
     let mut documents = vec![];
     for (relative, text) in scan.files {

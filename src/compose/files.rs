@@ -66,8 +66,8 @@ impl Files for Disk {
     }
 }
 
-/// Files that are given: by path, with their text.
-#[derive(Debug, Clone, Default)]
+/// Files that are given: by path, with their text. A path that ends with `/` is a folder that is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Given(pub BTreeMap<String, String>);
 
 impl Files for Given {
@@ -79,7 +79,7 @@ impl Files for Given {
         let folder = format!("{}/", path.trim_end_matches('/'));
         match self.0.contains_key(path) {
             true => Some(Kind::File),
-            false => self.0.keys().any(|file| file.starts_with(&folder)).then_some(Kind::Folder),
+            false => self.0.range(folder.clone()..).next().filter(|(file, _)| file.starts_with(&folder)).map(|_| Kind::Folder),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::compose::{
 };
 use crate::crd::yaml::{Document, parse_manifests};
 use crate::crd::{FieldError, Location, field_path, item_path};
+use crate::sources::files::Scan;
 
 /// What came of a Compose file.
 #[derive(Debug, Clone, Default)]
@@ -65,19 +66,31 @@ fn split(path: &str) -> (&str, &str) {
     path.rfind('/').map_or(("", path), |at| path.split_at(at + 1))
 }
 
-/// Reads the project of a folder, as `docker compose` would there without any variables of an environment.
-pub fn read_folder(root: &Path, main: &str) -> Read {
-    let path = root.join(main);
-    let here = path.parent().unwrap_or(root).to_string_lossy().into_owned();
-    let asked = Asked { here, ..Asked::default() };
-    let mut read = read(&asked, &path.to_string_lossy(), BTreeMap::new());
-    read.document.shorten(&format!("{}/", root.display()));
+/// Reads the project of a folder, as `docker compose` would there with the scan's variables and none of ours.
+pub fn read_folder(scan: &Scan, main: &str) -> Read {
+    let path = scan.root.join(main);
+    let here = path.parent().unwrap_or(&scan.root).to_string_lossy().into_owned();
+    let asked = Asked { here, environment: scan.variables.clone(), ..Asked::default() };
+    let mut read = read_from(files(scan), &asked, &path.to_string_lossy(), BTreeMap::new());
+    read.document.shorten(&format!("{}/", scan.root.display()));
     read
 }
 
-/// Reads a project. `main` is its Compose file, for what cannot be read; `texts` are texts that need not be read.
+/// Reads a project of this machine. `main` is its Compose file, for what cannot be read; `texts` are texts that need not be read.
 pub fn read(asked: &Asked, main: &str, texts: BTreeMap<String, String>) -> Read {
-    let files = Noted::new(&Disk);
+    read_from(&Disk, asked, main, texts)
+}
+
+/// Where what Compose files name is read from.
+fn files(scan: &Scan) -> &dyn Files {
+    match &scan.beside {
+        Some(given) => given.as_ref(),
+        None => &Disk,
+    }
+}
+
+fn read_from(files: &dyn Files, asked: &Asked, main: &str, texts: BTreeMap<String, String>) -> Read {
+    let files = Noted::new(files);
     let mut warnings = Vec::new();
     let document = match find(asked, &files) {
         Ok(found) => {
@@ -199,11 +212,12 @@ fn walk<'a>(value: &'a Value, path: &str, steps: &mut Vec<&'a str>, loaded: &Loa
     }
 }
 
-/// Tells apart what a project's files said.
-pub fn digest(asked: &BTreeSet<String>) -> u64 {
-    let mut hasher = DefaultHasher::new();
+/// Tells apart what a project's files and variables said.
+pub fn digest(scan: &Scan, asked: &BTreeSet<String>) -> u64 {
+    let (files, mut hasher) = (files(scan), DefaultHasher::new());
+    scan.variables.hash(&mut hasher);
     for path in asked {
-        (path, Disk.read(path).ok(), Disk.kind(path).map(|kind| kind == crate::compose::Kind::Folder)).hash(&mut hasher);
+        (path, files.read(path).ok(), files.kind(path).map(|kind| kind == crate::compose::Kind::Folder)).hash(&mut hasher);
     }
     hasher.finish()
 }

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::compose::Given;
 
 /// A file above this size is no manifest.
 pub const LARGEST: u64 = 4 * 1024 * 1024;
@@ -18,6 +21,10 @@ pub struct Scan {
     /// Subfolders that could not be looked into, by relative path (the folder itself: empty), and why: what they hold is
     /// not known, which is not to say it is gone.
     pub unseen: BTreeMap<String, String>,
+    /// What Compose files name is read from here, by absolute path; `None`: from the disk.
+    pub beside: Option<Arc<Given>>,
+    /// What Compose files find in their environment.
+    pub variables: BTreeMap<String, String>,
 }
 
 /// Reads all `*.yaml`, `*.yml` and `*.json` of a folder and its subfolders, hidden ones left out. Symbolic links are followed.

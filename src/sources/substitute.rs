@@ -3,14 +3,19 @@
 use std::collections::BTreeMap;
 
 use super::files::Scan;
+use crate::compose::is_compose;
 
-/// Replaces variables in all files. A file that names one that has neither value nor default cannot be used.
+/// Replaces variables in all files. A file that names one that has neither value nor default cannot be used. Compose files have
+/// variables of their own: they find these in their environment.
 pub fn substitute(scan: &mut Scan, variables: &BTreeMap<String, String>) {
     if variables.is_empty() {
         return;
     }
+    scan.variables.clone_from(variables);
     for text in scan.files.values_mut() {
-        if let Ok(read) = text {
+        if let Ok(read) = text
+            && !is_compose(read)
+        {
             *text = replace(read, variables);
         }
     }

@@ -136,12 +136,12 @@ impl Cache {
         let mains = if scan.root.as_os_str().is_empty() { Vec::new() } else { compose::mains(&scan.files) };
         self.projects.retain(|main, _| mains.contains(main));
         for main in mains {
-            let known = self.projects.get(&main).map(|project| (project.digest, compose::digest(&project.read.asked)));
+            let known = self.projects.get(&main).map(|project| (project.digest, compose::digest(scan, &project.read.asked)));
             if known.is_some_and(|(before, now)| before == now) {
                 continue;
             }
-            let read = compose::read_folder(&scan.root, &main);
-            let digest = compose::digest(&read.asked);
+            let read = compose::read_folder(scan, &main);
+            let digest = compose::digest(scan, &read.asked);
             let mut checked = check(self.namespace.given_to(read.document.clone()), digest, &self.namespace);
             if let Checked::Right(_, declared) = &mut checked {
                 declared.warnings.extend(read.warnings.iter().cloned());

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::Commit;
 use super::command::Run;
 use super::failure::{Failure, Trouble};
+use crate::compose::Given;
+use crate::sources::compose;
 use crate::sources::files::{LARGEST, Scan, is_manifest};
 
 /// Links that are followed one after the other.
@@ -41,6 +44,8 @@ struct Look {
 struct Found {
     manifests: Vec<(String, Result<Entry, String>)>,
     notices: Vec<String>,
+    /// What Compose files name beside themselves, once that is known.
+    beside: Option<Arc<Given>>,
 }
 
 /// An entry of a tree.
@@ -71,7 +76,8 @@ pub(super) enum EntryKind {
 pub(super) type Tree = BTreeMap<String, Entry>;
 
 impl Blobs {
-    /// The manifests below a folder of a commit, and what is not taken. `place` says git where the repository is.
+    /// The manifests below a folder of a commit, and what is not taken. `place` says git where the repository is, `root` is where
+    /// its files will lie.
     ///
     /// # Errors
     /// The folder is not there, or the repository cannot be read.
@@ -79,6 +85,7 @@ impl Blobs {
         &mut self,
         place: &[OsString],
         commit: &Commit,
+        root: &Path,
         path: &str,
         recurse: bool,
     ) -> Result<(Scan, Vec<String>), Failure> {
@@ -92,8 +99,43 @@ impl Blobs {
         };
         let files = found.manifests.iter().map(text).collect();
         let notices = found.notices.clone();
-        self.last = Some((look, found));
-        Ok((Scan { files, ..Scan::default() }, notices))
+        let beside = found.beside.clone();
+        let mut scan =
+            Scan { files, root: root.join(clean(path)), beside: Some(beside.clone().unwrap_or_default()), ..Scan::default() };
+        if beside.is_none() {
+            scan = self.with_beside(place, commit, root, scan).await?;
+        }
+        self.last = Some((look, Found { beside: scan.beside.clone(), ..found }));
+        Ok((scan, notices))
+    }
+
+    /// Adds what the Compose files of a commit name beside themselves: each look tells what is asked for, until nothing more of the
+    /// commit is.
+    async fn with_beside(&mut self, place: &[OsString], commit: &Commit, root: &Path, mut scan: Scan) -> Result<Scan, Failure> {
+        let mains = compose::mains(&scan.files);
+        if mains.is_empty() {
+            return Ok(scan);
+        }
+        let tree = list(place, commit).await?;
+        let mut given = Given::default();
+        loop {
+            let asked = mains.iter().flat_map(|main| compose::read_folder(&scan, main).asked);
+            let unknown: Vec<String> = asked.filter(|path| !given.0.contains_key(path)).collect();
+            let found: Vec<(String, Option<&Entry>)> =
+                unknown.into_iter().filter_map(|path| in_tree(&tree, root, &path)).collect();
+            let fresh: Vec<_> = found.into_iter().filter(|(path, _)| !given.0.contains_key(path)).collect();
+            if fresh.is_empty() {
+                return Ok(scan);
+            }
+            let ids: HashSet<String> = fresh.iter().filter_map(|(_, entry)| Some(entry.as_ref()?.id.clone())).collect();
+            self.read(place, ids).await?;
+            for (path, entry) in fresh {
+                let text = entry.map(|entry| self.text(entry)).transpose();
+                // What is no text of a sensible size is there all the same, and says nothing.
+                given.0.insert(path, text.ok().flatten().unwrap_or_default());
+            }
+            scan.beside = Some(Arc::new(given.clone()));
+        }
     }
 
     /// Finds the manifests of a commit, and reads those that are not known yet.
@@ -122,7 +164,7 @@ impl Blobs {
         let ids: HashSet<String> = sized.map(|entry| entry.id.clone()).collect();
         self.read(place, ids.clone()).await?;
         self.texts.retain(|id, _| ids.contains(id));
-        Ok(Found { manifests, notices: notices(&tree, &folder) })
+        Ok(Found { manifests, notices: notices(&tree, &folder), beside: None })
     }
 
     /// The file that a name stands for: itself, or what a link within the repository leads to.
@@ -234,6 +276,20 @@ fn first_blob(printed: &[u8]) -> Option<(&[u8], &[u8])> {
 
 fn corrupt(attempt: &str, why: &str) -> Failure {
     Failure::new(Trouble::Corrupt, format!("{attempt}: {why}"))
+}
+
+/// What of a commit lies at an absolute path of the working folder: a file, or a folder, whose path gets a `/` at its end.
+fn in_tree<'a>(tree: &'a Tree, root: &Path, path: &str) -> Option<(String, Option<&'a Entry>)> {
+    let name = Path::new(path).strip_prefix(root).ok()?.to_str()?;
+    match tree.get(name) {
+        Some(entry) if matches!(entry.kind, EntryKind::File | EntryKind::Program) => Some((path.to_owned(), Some(entry))),
+        Some(_) => None,
+        None => {
+            let below = format!("{name}/");
+            let first = tree.range(below.clone()..).next().filter(|(name, _)| name.starts_with(&below));
+            first.map(|_| (format!("{path}/"), None))
+        }
+    }
 }
 
 /// A folder as a prefix: `a/b/` of `./a/b`; empty for all of it.

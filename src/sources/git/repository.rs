@@ -79,7 +79,9 @@ impl Repository {
     /// # Errors
     /// The folder is not in the commit, or the repository is broken.
     pub async fn scan(&mut self, commit: &Commit, path: &str, recurse: bool) -> Result<(Scan, Vec<String>), Failure> {
-        let scanned = self.blobs.scan(&["--git-dir".into(), self.dir.clone().into()], commit, path, recurse).await;
+        let (place, root) = (["--git-dir".into(), self.dir.clone().into()], self.dir.with_file_name("tree"));
+        let root = std::path::absolute(&root).unwrap_or(root);
+        let scanned = self.blobs.scan(&place, commit, &root, path, recurse).await;
         if scanned.as_ref().is_err_and(|failure| failure.trouble == Trouble::Corrupt) {
             self.start_over().await?;
         }

@@ -55,7 +55,7 @@ impl Worktree {
     /// The folder is not in the commit, or the repository is broken.
     pub async fn scan(&mut self, commit: &Commit, path: &str, recurse: bool) -> Result<(Scan, Vec<String>), Failure> {
         let place = self.place();
-        self.blobs.scan(&place, commit, path, recurse).await
+        self.blobs.scan(&place, commit, &self.path, path, recurse).await
     }
 
     /// As [`super::Repository::verify`]; `folder` is ours to write into.

@@ -2,6 +2,7 @@
 
 mod checkout;
 mod commits;
+mod composed;
 mod followed;
 mod made;
 mod safety;

@@ -1,0 +1,47 @@
+//! Compose files in a repository, with what they name beside themselves.
+
+use serde_json::json;
+
+use super::Rig;
+
+#[tokio::test]
+async fn a_compose_file_of_a_commit_is_read_with_what_it_names_beside_itself() {
+    let rig = Rig::new();
+    let compose = "services:\n  web:\n    image: app:${TAG}\n    env_file: [../shared/common.env]\n    volumes: [\"./html:/srv:ro\"]\n";
+    rig.upstream.write("shop/compose.yaml", compose);
+    rig.upstream.write("shop/compose.override.yaml", "services:\n  web:\n    labels: {team: sea}\n");
+    rig.upstream.write("shop/.env", "TAG=1.2\n");
+    rig.upstream.write("shared/common.env", "LEVEL=info\n");
+    rig.upstream.write("shop/html/index.html", "hello\n");
+    rig.upstream.commit();
+    let mut keeper = rig.source("all", rig.main()).await;
+    keeper.sync().await;
+    assert_eq!(rig.ready("all"), "True Synced", "{}", rig.message("all"));
+    let service = rig.get("shop").unwrap()["spec"]["services"]["web"].clone();
+    assert_eq!((&service["image"], &service["environment"]), (&json!("app:1.2"), &json!({"LEVEL": "info"})));
+    assert_eq!(service["labels"], json!({"team": "sea"}));
+    let html = rig.path("sources/default/all/tree/shop/html");
+    assert_eq!(service["volumes"][0]["source"], json!(html));
+    assert_eq!(std::fs::read_to_string(html.join("index.html")).unwrap(), "hello\n");
+
+    // What a Compose file only names is part of it.
+    rig.upstream.write("shared/common.env", "LEVEL=debug\n");
+    rig.upstream.commit();
+    keeper.sync().await;
+    assert_eq!(rig.get("shop").unwrap()["spec"]["services"]["web"]["environment"], json!({"LEVEL": "debug"}));
+
+    // Variables of the Source go before those of `.env`.
+    let mut spec = rig.main();
+    spec["substitute"] = json!({"TAG": "2"});
+    rig.put("all", spec).await;
+    keeper.sync().await;
+    assert_eq!(rig.image("shop").as_deref(), Some("app:2"));
+
+    // A broken one is told with its place, and its last good version stays.
+    rig.upstream.write("shop/compose.yaml", &compose.replace("image:", "imag:"));
+    rig.upstream.commit();
+    keeper.sync().await;
+    assert_eq!(rig.image("shop").as_deref(), Some("app:2"));
+    let told = rig.status("all").to_string();
+    assert!(told.contains("shop/compose.yaml:3:5"), "{told}");
+}
