@@ -74,7 +74,7 @@ pub fn diff(reading: &Reading, stored: &[Object], circumstances: &Circumstances)
         match stored.get(key).copied() {
             // What is being deleted comes back when it is gone.
             Some(object) if is_deleting(object) => {}
-            Some(object) => match kept_by_another(object, circumstances) {
+            Some(object) => match kept_by_another(object, &circumstances.origin, &circumstances.others) {
                 Some(other) => diff.steps.push(Step::Refuse(key.clone(), second_source(key, other))),
                 None if in_force(declared, Some(object), &circumstances.origin) == *object => {}
                 None => diff.steps.push(Step::Write(key.clone())),
@@ -138,12 +138,13 @@ pub fn owner(object: &Value) -> Option<&str> {
 }
 
 /// The other Source that keeps an object. What it let go is nobody's.
-fn kept_by_another<'a>(object: &'a Value, circumstances: &Circumstances) -> Option<&'a str> {
+pub fn kept_by_another<'a>(object: &'a Value, origin: &Origin, others: &BTreeSet<String>) -> Option<&'a str> {
     let let_go = annotation(object, annotations::ORPHANED) == Some("true");
-    owner(object).filter(|owner| !let_go && *owner != circumstances.origin.source && circumstances.others.contains(*owner))
+    owner(object).filter(|owner| !let_go && *owner != origin.source && others.contains(*owner))
 }
 
-fn second_source(key: &Key, other: &str) -> String {
+/// Why a Deployment is left to another Source.
+pub fn second_source(key: &Key, other: &str) -> String {
     format!("deployment {key} is declared by Source {other} already, which keeps it: take it out of one of the two")
 }
 

@@ -38,7 +38,7 @@ use crate::model::{Key, annotations};
 use crate::registry::{DeleteOptions, Registry, RegistryError, WriteOptions};
 use crate::sources::files::Scan;
 use crate::store::{Kind, Listing, Object, Part, StoreError};
-use diff::{Circumstances, Diff, Origin, Step, diff, in_force, owner};
+use diff::{Circumstances, Diff, Origin, Step, diff, in_force, kept_by_another, owner, second_source};
 use memory::Memory;
 use read::{Cache, Declared, Reading, read};
 use tell::Told;
@@ -80,6 +80,8 @@ pub struct Policy {
 pub struct Applier {
     /// Its name, and the revision that is put in force.
     origin: Origin,
+    /// The other Sources there are.
+    others: BTreeSet<String>,
     registry: Registry,
     cache: Cache,
     told: Told,
@@ -112,7 +114,7 @@ impl Applier {
     pub fn new(source: &Key, registry: Registry) -> Self {
         let told = Told::new(registry.store().clone());
         let origin = Origin { source: source.to_string(), revision: None };
-        Self { origin, registry, cache: Cache::default(), told, missing: BTreeMap::new(), settled: None }
+        Self { origin, others: BTreeSet::new(), registry, cache: Cache::default(), told, missing: BTreeMap::new(), settled: None }
     }
 
     /// A trouble with the source as a whole, or its end: logged when it comes, changes or goes.
@@ -135,6 +137,7 @@ impl Applier {
         let Listing { items: stored, revision } = self.registry.store().list(Kind::Deployment, None)?;
         let now = Instant::now();
         let mut circumstances = self.circumstances(content, policy, now)?;
+        self.others.clone_from(&circumstances.others);
         let gone = diff(&reading, &stored, &circumstances).gone;
         if content.whole {
             circumstances.long_gone.clone_from(&gone);
@@ -319,6 +322,10 @@ impl Applier {
     async fn replace(&self, key: &Key, declared: &Declared, dry_run: bool) -> Result<bool, RegistryError> {
         for _ in 0..TRIES {
             let stored = self.registry.store().get(Kind::Deployment, key)?;
+            // Another Source may have made it since it was compared.
+            if let Some(other) = stored.as_deref().and_then(|object| kept_by_another(object, &self.origin, &self.others)) {
+                return Err(RegistryError::Refused(second_source(key, other)));
+            }
             let object = in_force(declared, stored.as_deref(), &self.origin);
             if stored.as_deref() == Some(&object) {
                 return Ok(false);

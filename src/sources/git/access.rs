@@ -132,4 +132,28 @@ mod tests {
         std::fs::write(&path, "s3cret\n").unwrap();
         assert_eq!(secret(&path).await.unwrap(), "s3cret");
     }
+
+    #[tokio::test]
+    async fn ssh_understands_what_it_is_given_and_trusts_named_hosts_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let [key, hosts] = ["a key", "known hosts"].map(|name| folder.path().join(name));
+        std::fs::write(&key, "").unwrap();
+        let auth =
+            crate::crd::GitAuth { key_file: Some(key.clone()), known_hosts_file: Some(hosts.clone()), ..Default::default() };
+        let source = GitSource { url: "git@git.example:team/a.git".into(), auth: Some(auth), ..GitSource::default() };
+        let ssh = Access::read(&source).await.unwrap().ssh.unwrap();
+        let output = std::process::Command::new("sh").arg("-c").arg(format!("{ssh} -G git@git.example")).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        for line in [
+            format!("identityfile {}", key.display()),
+            format!("userknownhostsfile \"{}\"", hosts.display()),
+            "globalknownhostsfile /dev/null".into(),
+            "stricthostkeychecking true".into(),
+            "batchmode yes".into(),
+            "identitiesonly yes".into(),
+        ] {
+            let bare = line.replace('"', "");
+            assert!(told.lines().any(|found| found == line || found == bare), "{line} is missing in\n{told}");
+        }
+    }
 }

@@ -48,6 +48,9 @@ struct Written {
     kind: EntryKind,
 }
 
+/// A file that was written.
+type Done = (String, Written);
+
 /// A file and what is to be in it.
 type Content = (String, Written, Vec<u8>);
 
@@ -165,7 +168,7 @@ async fn on_disk<T: Send + 'static>(
 }
 
 /// Writes files; those that were, and why others were not: something of somebody else's is in their place.
-fn put_all(root: &OwnedFd, contents: Vec<Content>) -> io::Result<(Vec<(String, Written)>, Vec<String>)> {
+fn put_all(root: &OwnedFd, contents: Vec<Content>) -> io::Result<(Vec<Done>, Vec<String>)> {
     let (mut done, mut refused) = (Vec::new(), Vec::new());
     for (name, written, bytes) in contents {
         match put(root, &name, written.kind, &bytes) {

@@ -139,3 +139,14 @@ async fn backend(State(root): State<Arc<PathBuf>>, method: Method, uri: Uri, hea
     }
     response.body(Body::from(printed[end + 4..].to_vec())).unwrap()
 }
+
+#[tokio::test]
+async fn an_ssh_server_that_is_not_there_is_unreachable() {
+    let rig = Rig::new();
+    let (key, hosts) = (rig.path("key"), rig.path("hosts"));
+    std::fs::write(&key, "").unwrap();
+    std::fs::write(&hosts, "").unwrap();
+    let auth = json!({"keyFile": key, "knownHostsFile": hosts});
+    rig.source("shop", json!({"git": {"url": "ssh://git@127.0.0.1:1/a.git", "auth": auth}})).await.sync().await;
+    assert_eq!(rig.ready("shop"), "False RemoteUnreachable", "{}", rig.message("shop"));
+}
