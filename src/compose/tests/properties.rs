@@ -73,9 +73,9 @@ fn what_is_worth_a_word_is_told_and_does_no_harm() {
 #[test]
 fn what_libyaml_lets_pass_is_read() {
     let text = "\
-services:
+services:\t
   web:
-    image: a
+    image:\ta
     command: [
     a,
   b

@@ -98,21 +98,31 @@ fn check(file: usize, text: &str) -> Result<(), Wrong> {
 }
 
 /// What libyaml lets pass and the other parser does not is made harmless, one line after the other: lines within brackets
-/// or quotes that stand too far left are moved.
+/// or quotes that stand too far left are moved, tabs behind a colon become blanks.
 fn tolerant(file: usize, text: &str, first: Wrong) -> Result<Vec<Rc<Raw>>, Wrong> {
     let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
-    let (mut moved, mut line, mut quoted) = (HashSet::new(), first.place.line, first.message.contains("quoted scalar"));
+    let (mut moved, mut place, mut message) = (HashSet::new(), first.place, first.message.clone());
     for _ in 0..200 {
-        // Of a quoted text the place of its start is told, and a later line of it is meant.
-        let from = if quoted { line + 1 } else { line };
-        let last = if quoted { lines.len() } else { line };
-        let Some(next) = (from..=last).find(|line| !moved.contains(line)) else { break };
-        let Some(found) = lines.get_mut(next.wrapping_sub(1)) else { break };
-        found.insert_str(0, &" ".repeat(MOVED));
-        moved.insert(next);
+        if message.contains("valid YAML whitespace") {
+            let Some(line) = lines.get_mut(place.line.wrapping_sub(1)) else { break };
+            let blank = |(at, char): (usize, char)| if char == '\t' && at < place.column { ' ' } else { char };
+            let changed: String = line.chars().enumerate().map(blank).collect();
+            if changed == *line {
+                break;
+            }
+            *line = changed;
+        } else {
+            // Of a quoted text the place of its start is told, and a later line of it is meant.
+            let quoted = message.contains("quoted scalar");
+            let (from, last) = if quoted { (place.line + 1, lines.len()) } else { (place.line, place.line) };
+            let Some(next) = (from..=last).find(|line| !moved.contains(line)) else { break };
+            let Some(found) = lines.get_mut(next.wrapping_sub(1)) else { break };
+            found.insert_str(0, &" ".repeat(MOVED));
+            moved.insert(next);
+        }
         match documents(file, &lines.concat(), &moved) {
             Ok(documents) => return Ok(documents),
-            Err(wrong) => (line, quoted) = (wrong.place.line, wrong.message.contains("quoted scalar")),
+            Err(wrong) => (place, message) = (wrong.place, wrong.message),
         }
     }
     Err(first)
