@@ -233,7 +233,7 @@ services:
     ports: ['8080:80']
     volumes: ['./site:/srv:ro', 'data:/data']
     environment: {PRICE: 5$$}
-    deploy: {replicas: 2, placement: {constraints: [a==b]}}
+    deploy: {replicas: 1, placement: {constraints: [a==b]}}
     configs: [{source: conf, target: /etc/conf}]
     secrets: [key]
     depends_on: [db]

@@ -2,11 +2,11 @@
 //! configuration that `docker compose config` prints.
 //!
 //! # Flow
-//! Text becomes a tree in which every value knows its place ([`text`]); variables are put into its text
-//! ([`interpolate`]); services are laid over those they extend, included projects are taken over ([`load`]); the files
-//! are laid over one another ([`merge`]), held against the Specification's schema ([`schema`]), and brought into one form
-//! ([`canonical`], [`rules`], [`paths`], [`normalise`]); the result is written as Compose writes it ([`shape`]) and
-//! checked as a whole ([`consistency`]).
+//! Text becomes a tree in which every value knows its place (`text`); variables are put into its text
+//! (`interpolate`); services are laid over those they extend, included projects are taken over (`load`); the files
+//! are laid over one another (`merge`), held against the Specification's schema (`schema`), and brought into one form
+//! (`canonical`, `rules`, `paths`, `normalise`); the result is written as Compose writes it (`shape`) and
+//! checked as a whole (`consistency`).
 //!
 //! # Promises
 //! The rules are compose-go's, release 2.9.1 (docker compose 2.40); `docs/compose.md` lists where they are left on purpose.
@@ -150,6 +150,9 @@ impl Loaded {
     }
 }
 
+/// Services by name, as they are written.
+type Written = BTreeMap<String, Object<String, Json>>;
+
 struct Load<'a> {
     request: &'a Request,
     files: &'a dyn Files,
@@ -160,49 +163,29 @@ impl Load<'_> {
     fn run(&self) -> Result<Loaded, Stop> {
         let name = self.name(true)?;
         let (tree, variables) = self.tree(&name, true)?;
-        let context = self.context(true);
         let request = self.request;
         let mut services = Services::new(&tree, &request.profiles);
         let plain = Writer { view: View::Yaml, sink: self.sink };
-        let write = |writer: &Writer<'_>, services: &Services| -> BTreeMap<String, Object<String, Json>> {
-            let one = |(name, node): (&String, &Node)| {
-                (name.clone(), writer.fields(shape::SERVICE, node, &Path::of(&["services", name])))
-            };
-            services.enabled.iter().map(one).collect()
-        };
-        let mut written = write(&plain, &services);
+        let written = plain.services(&services);
         self.resources(&plain, &tree, None);
         self.sink.check()?;
-        if !request.no_consistency {
-            let project = consistency::Project { root: &tree, services: &services, written: &written, sink: self.sink };
-            consistency::check(&project);
-            self.sink.check()?;
-        }
+        self.check(consistency::check, &tree, &services, &written)?;
         services = services.enable(&tree, &request.services, &request.profiles);
         services.select(&request.services, self.sink)?;
         let shown = Sink::default();
         let strict = Writer { view: View::Json, sink: &shown };
-        let mut json = write(&strict, &services);
-        written = write(&plain, &services);
-        for (name, node) in &services.enabled {
-            let path = Path::of(&["services", name]);
-            for written in [json.get_mut(name), written.get_mut(name)].into_iter().flatten() {
-                outside::environment(&context, node, &path, written, &variables)?;
-                outside::labels(&context, node, &path, written)?;
-            }
-        }
-        if !request.no_consistency {
-            let project = consistency::Project { root: &tree, services: &services, written: &written, sink: self.sink };
-            consistency::container_names(&project);
-            self.sink.check()?;
-        }
+        let written = self.resolved(&plain, &services, &variables)?;
+        let json = self.resolved(&strict, &services, &variables)?;
+        self.check(consistency::container_names, &tree, &services, &written)?;
         let used = (!request.all_resources).then_some(&services);
-        let mut config = Object::from_iter([("name".to_owned(), json!(name)), ("services".to_owned(), json!(json))]);
-        config.extend(self.resources(&strict, &tree, used));
-        let mut yaml = Object::from_iter([("name".to_owned(), json!(name)), ("services".to_owned(), json!(written))]);
-        yaml.extend(self.resources(&plain, &tree, used));
-        plain.extensions(&tree, &mut config);
-        plain.extensions(&tree, &mut yaml);
+        let whole = |writer: &Writer<'_>, services: Written| {
+            let mut whole = Object::from_iter([("name".to_owned(), json!(name)), ("services".to_owned(), json!(services))]);
+            whole.extend(self.resources(writer, &tree, used));
+            writer.extensions(&tree, &mut whole);
+            whole
+        };
+        let (yaml, mut config) = (whole(&plain, written), whole(&strict, json));
+        // Compose's JSON has no models.
         config.remove("models");
         infinities(&tree, &shown);
         let all = [&services.enabled, &services.disabled].into_iter().flat_map(BTreeMap::values);
@@ -210,16 +193,36 @@ impl Load<'_> {
         let sources = self.sink.names();
         shown.take_names(&sources);
         let not_json = shown.into_findings().0;
-        Ok(Loaded {
-            name,
-            config: Json::Object(config),
-            yaml: Json::Object(yaml),
-            profiles,
-            warnings: Vec::new(),
-            not_json,
-            places: tree,
-            sources,
-        })
+        let (config, yaml) = (Json::Object(config), Json::Object(yaml));
+        Ok(Loaded { name, config, yaml, profiles, warnings: Vec::new(), not_json, places: tree, sources })
+    }
+
+    /// Makes a check of the whole project, unless none is wanted.
+    fn check(
+        &self,
+        check: impl Fn(&consistency::Project<'_>),
+        root: &Node,
+        services: &Services,
+        written: &Written,
+    ) -> Result<(), Stop> {
+        if !self.request.no_consistency {
+            check(&consistency::Project { root, services, written, sink: self.sink });
+        }
+        self.sink.check()
+    }
+
+    /// Services as they are written, with what they take from files beside them.
+    fn resolved(&self, writer: &Writer<'_>, services: &Services, variables: &load::Variables) -> Result<Written, Stop> {
+        let context = self.context(true);
+        let mut all = writer.services(services);
+        for (name, node) in &services.enabled {
+            let path = Path::of(&["services", name]);
+            if let Some(written) = all.get_mut(name) {
+                outside::environment(&context, node, &path, written, variables)?;
+                outside::labels(&context, node, &path, written)?;
+            }
+        }
+        Ok(all)
     }
 
     /// Networks, volumes and the like; those that are used, or all.

@@ -4,9 +4,12 @@ mod collections;
 mod scalars;
 mod tables;
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map as Object, Value as Json};
 
 use super::node::{Node, Path, Value};
+use super::select::Services;
 use super::sink::Sink;
 
 pub(super) use tables::{CONFIG, MODEL, NETWORK, SECRET, SERVICE, VOLUME};
@@ -104,6 +107,12 @@ pub(super) struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// All services that take part.
+    pub fn services(&self, services: &Services) -> BTreeMap<String, Object<String, Json>> {
+        let one = |(name, node): (&String, &Node)| (name.clone(), self.fields(SERVICE, node, &Path::of(&["services", name])));
+        services.enabled.iter().map(one).collect()
+    }
+
     /// A struct.
     pub fn fields(&self, fields: &'static [Field], node: &Node, path: &Path) -> Object<String, Json> {
         let mut object = Object::new();

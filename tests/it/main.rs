@@ -11,6 +11,7 @@ mod builds;
 mod cli;
 mod commands;
 mod compose;
+mod compose_config;
 mod converge;
 mod daemon_boot;
 mod daemon_engine;

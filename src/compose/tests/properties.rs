@@ -73,22 +73,23 @@ fn what_is_worth_a_word_is_told_and_does_no_harm() {
 #[test]
 fn what_libyaml_lets_pass_is_read() {
     let text = "\
-services:
+services:\t
   web:
-    image: a
+    image:\ta
     command: [
     a,
   b
 ]
     user: \"u
  v\"
+# a comment
 \t
     tty: 5
 ";
     assert_eq!(
         wrong(text),
         [
-            "compose.yaml:11:5: services.web.tty: must be true or false or text, not a number (5); write it in quotes if it is meant as text"
+            "compose.yaml:12:5: services.web.tty: must be true or false or text, not a number (5); write it in quotes if it is meant as text"
         ]
     );
     let loaded = one(&text.replace("tty: 5", "tty: true")).unwrap_or_else(|refused| panic!("{:?}", refused.errors));

@@ -55,12 +55,33 @@ pub(super) type Entry = (Rc<Raw>, Rc<Raw>);
 /// Reads all documents.
 pub(super) fn parse(file: usize, text: &str) -> Result<Vec<Rc<Raw>>, Wrong> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    check(file, text)?;
+    let text = &checked(file, text)?;
     match documents(file, text, &HashSet::new()) {
         Ok(documents) => Ok(documents),
         Err(wrong) if wrong.message.starts_with(UNREADABLE) => tolerant(file, text, wrong),
         Err(wrong) => Err(wrong),
     }
+}
+
+/// The text that libyaml accepts. Where a blank line of tabs stands behind a comment Compose's parser goes on, and libyaml
+/// does not: its tabs are taken out.
+fn checked(file: usize, text: &str) -> Result<String, Wrong> {
+    let mut text = text.to_owned();
+    for _ in 0..100 {
+        let Err(wrong) = check(file, &text) else { return Ok(text) };
+        let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let at = wrong.place.line.wrapping_sub(1);
+        let blank = |line: &&&str| line.trim().is_empty();
+        let behind_comment = lines.get(..at).is_some_and(|before| {
+            before.iter().rev().find(|line| !blank(line)).is_some_and(|line| line.trim_start().starts_with('#'))
+        });
+        match lines.get_mut(at) {
+            Some(line) if behind_comment && line.trim().is_empty() && line.contains('\t') => *line = "\n",
+            _ => return Err(wrong),
+        }
+        text = lines.concat();
+    }
+    check(file, &text).map(|()| text)
 }
 
 /// libyaml's verdict, which is Compose's.
@@ -77,25 +98,31 @@ fn check(file: usize, text: &str) -> Result<(), Wrong> {
 }
 
 /// What libyaml lets pass and the other parser does not is made harmless, one line after the other: lines within brackets
-/// or quotes that stand too far left are moved, blank lines are emptied of their tabs.
+/// or quotes that stand too far left are moved, tabs behind a colon become blanks.
 fn tolerant(file: usize, text: &str, first: Wrong) -> Result<Vec<Rc<Raw>>, Wrong> {
     let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
-    let (mut moved, mut line, mut quoted) = (HashSet::new(), first.place.line, first.message.contains("quoted scalar"));
+    let (mut moved, mut place, mut message) = (HashSet::new(), first.place, first.message.clone());
     for _ in 0..200 {
-        // Of a quoted text the place of its start is told, and a later line of it is meant.
-        let from = if quoted { line + 1 } else { line };
-        let last = if quoted { lines.len() } else { line };
-        let Some(next) = (from..=last).find(|line| !moved.contains(line)) else { break };
-        let Some(found) = lines.get_mut(next.wrapping_sub(1)) else { break };
-        if found.trim().is_empty() && found.contains('\t') {
-            *found = "\n".to_owned();
+        if message.contains("valid YAML whitespace") {
+            let Some(line) = lines.get_mut(place.line.wrapping_sub(1)) else { break };
+            let blank = |(at, char): (usize, char)| if char == '\t' && at < place.column { ' ' } else { char };
+            let changed: String = line.chars().enumerate().map(blank).collect();
+            if changed == *line {
+                break;
+            }
+            *line = changed;
         } else {
+            // Of a quoted text the place of its start is told, and a later line of it is meant.
+            let quoted = message.contains("quoted scalar");
+            let (from, last) = if quoted { (place.line + 1, lines.len()) } else { (place.line, place.line) };
+            let Some(next) = (from..=last).find(|line| !moved.contains(line)) else { break };
+            let Some(found) = lines.get_mut(next.wrapping_sub(1)) else { break };
             found.insert_str(0, &" ".repeat(MOVED));
             moved.insert(next);
         }
         match documents(file, &lines.concat(), &moved) {
             Ok(documents) => return Ok(documents),
-            Err(wrong) => (line, quoted) = (wrong.place.line, wrong.message.contains("quoted scalar")),
+            Err(wrong) => (place, message) = (wrong.place, wrong.message),
         }
     }
     Err(first)

@@ -97,6 +97,7 @@ fn a_broken_one_is_told_with_its_places_and_keeps_its_name() {
         "{message}"
     );
 
+    fs::remove_file(root.path().join("shop/base.yaml")).unwrap();
     write(root.path(), &[("shop/compose.yaml", "services:\n  web: {image: a, cpu_rt_period: 5}\n")]);
     let message = &look(root.path(), cache).broken[0].message;
     assert!(message.starts_with("shop/compose.yaml:2:19: services.web.cpu_rt_period: "), "{message}");
