@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::Api;
+use crate::api::body::MAX_BODY;
 use crate::api::router;
 use crate::model::{Key, annotations};
 use crate::store::Kind;
@@ -72,7 +73,7 @@ async fn a_signed_message_asks_for_a_look_and_nothing_else_does() {
         assert_eq!(post(&api, path, &signature, body).await, 401, "{path} {signature}");
     }
     assert_eq!(asked_at(&api, "shop"), None);
-    let large = vec![b' '; 4 << 20];
+    let large = vec![b' '; MAX_BODY + 1];
     assert_eq!(post(&api, "/hooks/default/shop", &signature("s3cret", &large), large.clone()).await, 413);
     assert_eq!(post(&api, "/hooks/default/shop", &right, body).await, 202);
     assert!(asked_at(&api, "shop").is_some());

@@ -7,7 +7,8 @@ use super::Rig;
 #[tokio::test]
 async fn a_compose_file_of_a_commit_is_read_with_what_it_names_beside_itself() {
     let rig = Rig::new();
-    let compose = "services:\n  web:\n    image: app:${TAG}\n    env_file: [../shared/common.env]\n    volumes: [\"./html:/srv:ro\"]\n";
+    let compose =
+        "services:\n  web:\n    image: app:${TAG}\n    env_file: [../shared/common.env]\n    volumes: [\"./html:/srv:ro\"]\n";
     rig.upstream.write("shop/compose.yaml", compose);
     rig.upstream.write("shop/compose.override.yaml", "services:\n  web:\n    labels: {team: sea}\n");
     rig.upstream.write("shop/.env", "TAG=1.2\n");
