@@ -84,12 +84,13 @@ services:\t
  v\"
 # a comment
 \t
+# another
     tty: 5
 ";
     assert_eq!(
         wrong(text),
         [
-            "compose.yaml:12:5: services.web.tty: must be true or false or text, not a number (5); write it in quotes if it is meant as text"
+            "compose.yaml:13:5: services.web.tty: must be true or false or text, not a number (5); write it in quotes if it is meant as text"
         ]
     );
     let loaded = one(&text.replace("tty: 5", "tty: true")).unwrap_or_else(|refused| panic!("{:?}", refused.errors));

@@ -63,7 +63,7 @@ pub(super) fn parse(file: usize, text: &str) -> Result<Vec<Rc<Raw>>, Wrong> {
     }
 }
 
-/// The text that libyaml accepts. Where a blank line of tabs stands behind a comment Compose's parser goes on, and libyaml
+/// The text that libyaml accepts. Where a blank line of tabs stands between comments Compose's parser goes on, and libyaml
 /// does not: its tabs are taken out.
 fn checked(file: usize, text: &str) -> Result<String, Wrong> {
     let mut text = text.to_owned();
@@ -71,14 +71,15 @@ fn checked(file: usize, text: &str) -> Result<String, Wrong> {
         let Err(wrong) = check(file, &text) else { return Ok(text) };
         let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
         let at = wrong.place.line.wrapping_sub(1);
-        let blank = |line: &&&str| line.trim().is_empty();
-        let behind_comment = lines.get(..at).is_some_and(|before| {
-            before.iter().rev().find(|line| !blank(line)).is_some_and(|line| line.trim_start().starts_with('#'))
-        });
-        match lines.get_mut(at) {
-            Some(line) if behind_comment && line.trim().is_empty() && line.contains('\t') => *line = "\n",
-            _ => return Err(wrong),
+        if !lines.get(at).is_some_and(|line| line.trim().is_empty() && line.contains('\t')) {
+            return Err(wrong);
         }
+        let filled = |line: &&&str| !line.trim().is_empty();
+        let neighbours = [lines[..at].iter().rev().find(filled), lines[at..].iter().find(filled)];
+        if !neighbours.iter().all(|line| line.is_some_and(|line| line.trim_start().starts_with('#'))) {
+            return Err(wrong);
+        }
+        lines[at] = "\n";
         text = lines.concat();
     }
     check(file, &text).map(|()| text)
