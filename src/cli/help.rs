@@ -147,6 +147,19 @@ Examples:
   evenkeel diff web                        in what the containers differ from what is declared
   evenkeel diff -f manifests/ || test $? -eq 1";
 
+/// Of `validate`.
+pub const VALIDATE: &str = "\
+Examples:
+  evenkeel validate -f web.yaml
+  evenkeel validate -f compose.yaml        a Compose file, with the variables of this shell
+  evenkeel validate -f manifests/ -o json  in a pipeline: exit code 1 and all mistakes if there are any";
+
+/// Of `export`.
+pub const EXPORT: &str = "\
+Examples:
+  evenkeel export web > compose.yaml
+  evenkeel export web | docker compose -f - config";
+
 /// Of `version`.
 pub const VERSION: &str = "\
 Examples:

@@ -12,6 +12,7 @@ mod describe;
 mod diff;
 mod events;
 mod exec;
+mod export;
 mod failure;
 mod format;
 mod get;
@@ -29,6 +30,7 @@ mod replicas;
 mod since;
 mod status;
 mod top;
+mod validate;
 mod version;
 mod wait;
 mod watch;
@@ -84,6 +86,8 @@ pub enum ClientCommand {
     Exec(exec::ExecArgs),
     Plan(plan::PlanArgs),
     Diff(diff::DiffArgs),
+    Validate(validate::ValidateArgs),
+    Export(export::ExportArgs),
     Stop(intent::StopArgs),
     Start(intent::StartArgs),
     Suspend(intent::SuspendArgs),
@@ -116,6 +120,8 @@ pub async fn execute(command: ClientCommand) -> u8 {
         ClientCommand::Exec(args) => return exec::exec(args).await.unwrap_or_else(|failure| failure.report()),
         ClientCommand::Plan(args) => return plan::plan(args).await.unwrap_or_else(|failure| failure.report()),
         ClientCommand::Diff(args) => return diff::diff(args).await,
+        ClientCommand::Validate(args) => return validate::validate(&args).unwrap_or_else(|failure| failure.report()),
+        ClientCommand::Export(args) => export::export(args).await,
         ClientCommand::Stop(args) => intent::stop(args).await,
         ClientCommand::Start(args) => intent::start(args).await,
         ClientCommand::Suspend(args) => intent::suspend(args).await,

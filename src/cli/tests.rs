@@ -47,6 +47,8 @@ fn what_the_help_shows_can_be_typed() {
         "evenkeel exec shop db -it -- psql -U x",
         "evenkeel exec hello -T -u root -w /tmp -e DEBUG=1 -- sh -c x",
         "evenkeel diff -f manifests/",
+        "evenkeel validate -f manifests/ -o json",
+        "evenkeel export web",
         "evenkeel diff web",
         "evenkeel doctor --docker-host unix:///x.sock -o json",
         "evenkeel version --client",

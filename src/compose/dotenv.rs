@@ -117,10 +117,8 @@ impl Reader<'_> {
                 }
                 '_' | '.' | '-' | '[' | ']' => {}
                 char if char.is_alphanumeric() => {}
-                char => {
-                    let shown = self.rest.lines().next().unwrap_or_default();
-                    return Err((self.line, format!("has the character {char:?} in the name of the variable {shown:?}")));
-                }
+                // Not the line itself: it may be part of a secret of several lines.
+                char => return Err((self.line, format!("has the character {char:?} in the name of a variable"))),
             }
         }
         if self.rest.is_empty() {

@@ -66,8 +66,8 @@ impl Files for Disk {
     }
 }
 
-/// Files that are given: by path, with their text. A path that ends with `/` is a folder that is there.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Files that are given: by path, with their text.
+#[derive(Debug, Clone, Default)]
 pub struct Given(pub BTreeMap<String, String>);
 
 impl Files for Given {

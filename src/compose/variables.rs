@@ -8,11 +8,23 @@ pub(super) trait Lookup {
     fn unset(&self, name: &str);
 }
 
+/// Variables within defaults of variables, at most.
+const DEEPEST: usize = 64;
+/// Bytes that a value comes to, at most: variables of variables double it.
+const LARGEST: usize = 16 << 20;
+
 /// Puts variables into a text.
 ///
 /// # Errors
 /// What is wrong with the text, or which required variable is missing.
 pub(super) fn substitute(text: &str, lookup: &dyn Lookup) -> Result<String, String> {
+    nested(text, lookup, 0)
+}
+
+fn nested(text: &str, lookup: &dyn Lookup, depth: usize) -> Result<String, String> {
+    if depth > DEEPEST {
+        return Err(format!("has variables in the defaults of variables, more than {DEEPEST} deep"));
+    }
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -23,10 +35,12 @@ pub(super) fn substitute(text: &str, lookup: &dyn Lookup) -> Result<String, Stri
             rest = after;
         } else if let Some(inside) = after.strip_prefix('{') {
             let end = braced(inside).ok_or_else(|| {
-                format!("has an invalid variable in {text:?}: write ${{NAME}}, ${{NAME:-default}}, .. or $$ for a dollar")
+                // Not the text itself: it may be a password.
+                "has an invalid variable: write ${NAME}, ${NAME:-default}, .. or $$ for a dollar".to_owned()
             })?;
-            result.push_str(&expand(&inside[..end], lookup)?);
-            rest = &inside[end..];
+            let (value, used) = expand(&inside[..end], lookup, depth)?;
+            result.push_str(&value);
+            rest = &inside[used..];
         } else {
             let length = name_length(after);
             if length == 0 {
@@ -35,6 +49,9 @@ pub(super) fn substitute(text: &str, lookup: &dyn Lookup) -> Result<String, Stri
                 result.push_str(&plain(&after[..length], lookup));
             }
             rest = &after[length..];
+        }
+        if result.len() > LARGEST {
+            return Err(format!("comes to more than {} MiB", LARGEST >> 20));
         }
     }
     result.push_str(rest);
@@ -75,13 +92,13 @@ fn operator(text: &str) -> Option<&'static str> {
     [":-", ":?", ":+", "-", "?", "+"].into_iter().find(|operator| text.starts_with(operator))
 }
 
-/// An expression in braces (without its first), and what follows it.
-fn expand(expression: &str, lookup: &dyn Lookup) -> Result<String, String> {
+/// The value of an expression in braces (without its first), and how much of the text it takes.
+fn expand(expression: &str, lookup: &dyn Lookup, depth: usize) -> Result<(String, usize), String> {
     let end = closing(expression).unwrap_or(expression.len() - 1);
-    let (body, rest) = (&expression[..end], &expression[end + 1..]);
+    let body = &expression[..end];
     let (name, tail) = body.split_at(name_length(body));
-    let Some(operator) = operator(tail) else { return Ok(plain(name, lookup) + &substitute(rest, lookup)?) };
-    let word = substitute(&tail[operator.len()..], lookup)?;
+    let Some(operator) = operator(tail) else { return Ok((plain(name, lookup), end + 1)) };
+    let word = nested(&tail[operator.len()..], lookup, depth + 1)?;
     let value = lookup.get(name);
     let filled = value.clone().filter(|value| !operator.starts_with(':') || !value.is_empty());
     let value = match (&operator[operator.len() - 1..], filled) {
@@ -92,7 +109,7 @@ fn expand(expression: &str, lookup: &dyn Lookup) -> Result<String, String> {
         (_, None) if word.is_empty() => return Err(format!("the required variable {name} is missing a value")),
         (_, None) => return Err(format!("the required variable {name} is missing a value: {word}")),
     };
-    Ok(value + &substitute(rest, lookup)?)
+    Ok((value, end + 1))
 }
 
 /// Where the brace closes that was open before the text. As Compose counts: a brace right after an opening one does not.

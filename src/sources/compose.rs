@@ -39,7 +39,13 @@ pub fn mains(files: &BTreeMap<String, Result<String, String>>) -> Vec<String> {
     files.keys().filter(is_main).cloned().collect()
 }
 
-/// Files that are no manifests of their own: overrides and further names beside a Compose file, and what it reads.
+/// Whether a file has one of the names of Compose files.
+pub fn is_main(path: &str) -> bool {
+    NAMES.contains(&split(path).1)
+}
+
+/// Files that are no manifests of their own: overrides and further names beside a Compose file, what it reads, and what lies in its
+/// folder and does not say that it is a manifest, such as what it mounts.
 pub fn parts<'a>(
     root: &Path,
     files: &BTreeMap<String, Result<String, String>>,
@@ -52,13 +58,19 @@ pub fn parts<'a>(
         let inside = read.asked.iter().filter_map(|path| Path::new(path).strip_prefix(root).ok()?.to_str());
         let none_of_ours = |path: &&str| files.get(*path).is_some_and(|text| text.as_ref().is_ok_and(|text| is_part(text)));
         parts.extend(inside.filter(none_of_ours).map(str::to_owned));
+        let of_project = files.iter().filter(|(path, _)| path.starts_with(folder) && *path != main);
+        let other = |text: &String| is_part(text) && !is_compose(text);
+        parts.extend(of_project.filter(|(_, text)| text.as_ref().is_ok_and(other)).map(|(path, _)| path.clone()));
     }
     parts
 }
 
 /// Whether a file is no manifest.
 fn is_part(text: &str) -> bool {
-    let manifest = |line: &str| line.starts_with("kind:") || line.starts_with("apiVersion:");
+    let manifest = |line: &str| {
+        let line = line.trim_start_matches([' ', '{', '"']);
+        line.starts_with("kind") || line.starts_with("apiVersion")
+    };
     !text.lines().any(manifest)
 }
 
@@ -93,6 +105,10 @@ fn read_from(files: &dyn Files, asked: &Asked, main: &str, texts: BTreeMap<Strin
     let files = Noted::new(files);
     let mut warnings = Vec::new();
     let document = match find(asked, &files) {
+        // Not another one further up.
+        Ok(found) if asked.files.is_empty() && found.request.files.first().is_none_or(|first| first != main) => {
+            broken(main, vec![placed(main, "cannot be read where the project is".to_owned())], None)
+        }
         Ok(found) => {
             warnings.extend(found.warnings);
             document(Request { texts, ..found.request }, main, &files, &mut warnings)

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::compose::Given;
+use crate::sources::beside::Beside;
 
 /// A file above this size is no manifest.
 pub const LARGEST: u64 = 4 * 1024 * 1024;
@@ -22,7 +22,7 @@ pub struct Scan {
     /// not known, which is not to say it is gone.
     pub unseen: BTreeMap<String, String>,
     /// What Compose files name is read from here, by absolute path; `None`: from the disk.
-    pub beside: Option<Arc<Given>>,
+    pub beside: Option<Arc<Beside>>,
     /// What Compose files find in their environment.
     pub variables: BTreeMap<String, String>,
 }

@@ -6,9 +6,11 @@
 //! | `made` | the Sources that flags of `evenkeel run` make |
 //! | `folder` | puts in force what files declare |
 //! | `git` | repositories |
+//! | `compose`, `beside` | Compose files as manifests; what those of a commit name beside themselves |
 //! | `files`, `watch`, `substitute`, `merge` | reading a folder, noticing changes, variables, how a manifest is laid over what is stored |
 //! | `inputs` | digests of what images are built from |
 
+mod beside;
 pub mod compose;
 pub mod files;
 mod folder;

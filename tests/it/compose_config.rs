@@ -43,6 +43,32 @@ fn a_project_is_found_from_a_folder_below_it() {
 }
 
 #[test]
+fn a_folder_of_manifests_and_compose_files_is_validated_without_an_operator() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("shop")).unwrap();
+    fs::write(folder.path().join("shop/compose.yaml"), "services:\n  web:\n    image: a\n").unwrap();
+    let manifest = |image: &str| {
+        format!(
+            "apiVersion: evenkeel.dev/v1alpha1\nkind: Deployment\nmetadata: {{name: db}}\nspec:\n  services:\n    db: {{{image}: a}}\n"
+        )
+    };
+    let validate = |args: &[&str]| evenkeel(folder.path(), &[&["validate", "-f", "."], args].concat());
+    fs::write(folder.path().join("db.yaml"), manifest("image")).unwrap();
+    let output = validate(&[]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout).lines().count(), 2, "{}", text(&output.stdout));
+
+    fs::write(folder.path().join("db.yaml"), manifest("imagee")).unwrap();
+    assert_eq!(validate(&[]).status.code(), Some(1));
+    let output = validate(&["-o", "json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["valid"], false);
+    let error = report["errors"].as_array().unwrap().iter().find(|error| error["path"] == "spec.services.db.imagee").unwrap();
+    assert_eq!((&error["location"]["line"], &error["location"]["column"]), (&6.into(), &10.into()));
+}
+
+#[test]
 fn what_is_wrong_is_told_with_places_and_code_1() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("compose.yaml"), "services:\n  web:\n    imagee: a\n").unwrap();

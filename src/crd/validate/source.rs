@@ -10,6 +10,7 @@ use crate::crd::{Duration, Remote, Transport};
 /// Checks a Source's spec.
 pub(super) fn check(node: &Node) -> Option<()> {
     let mut fields = node.fields()?;
+    let dirty = node.value["worktree"]["dirty"] == true;
     let places = [
         fields.get("folder").map(|node| folder(&node)).is_some(),
         fields.get("worktree").map(|node| worktree(&node)).is_some(),
@@ -35,6 +36,9 @@ pub(super) fn check(node: &Node) -> Option<()> {
         verify(&node);
         if places[0] {
             node.fail::<()>("a folder has no commits that could be signed: leave it out, or use worktree or git");
+        }
+        if dirty {
+            node.fail::<()>("what is not committed is not signed: leave it out, or worktree.dirty");
         }
     }
     fields.read("apply", |node| one_of(node, &["PerFile", "Commit"]));

@@ -359,7 +359,8 @@ impl Applier {
 /// Tells contents apart.
 fn digest(content: &Content) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (content.whole, &content.revision, &content.scan.files).hash(&mut hasher);
+    let scan = &content.scan;
+    (content.whole, &content.revision, &scan.root, &scan.files, &scan.beside, &scan.variables).hash(&mut hasher);
     hasher.finish()
 }
 

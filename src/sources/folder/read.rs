@@ -175,7 +175,9 @@ impl Namespace {
         if self.forced && document.value["metadata"].is_object() {
             document.value["metadata"]["namespace"] = self.default.as_str().into();
         }
-        if self.forced || document.value["metadata"]["namespace"].is_null() {
+        // One that cannot be read may be known to be for another namespace all the same.
+        let unsaid = document.value["metadata"]["namespace"].is_null() && document.namespace == "default";
+        if self.forced || unsaid {
             document.namespace.clone_from(&self.default);
         }
         document
@@ -220,7 +222,9 @@ impl Reading {
 
     /// Why a deployment that came from this file may still be declared there, if it may.
     pub fn may_hold(&self, file: &str) -> Option<&str> {
-        let unread = self.broken.iter().find(|broken| broken.about == About::Unknown && broken.file == file);
+        // A Compose file that is broken may have said by another name what it declares.
+        let unsure = |broken: &&Broken| broken.about == About::Unknown || compose::is_main(file);
+        let unread = self.broken.iter().filter(|broken| broken.file == file).find(unsure);
         let unseen =
             self.unseen.iter().find(|(folder, _)| file.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/')));
         unread.map(|broken| broken.message.as_str()).or_else(|| unseen.map(|(_, why)| why.as_str()))

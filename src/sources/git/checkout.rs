@@ -208,8 +208,12 @@ fn put(root: &OwnedFd, name: &str, kind: EntryKind, bytes: &[u8]) -> Result<(), 
 fn write_draft(folder: &OwnedFd, draft: &str, name: &str, kind: EntryKind, bytes: &[u8]) -> Result<(), Errno> {
     if kind == EntryKind::Link {
         let target = std::str::from_utf8(bytes).map_err(|_| Errno::INVAL)?;
-        // One that leads out of the repository is none of ours to make.
-        return commit::join(name, target).ok_or(Errno::INVAL).and_then(|_| symlinkat(target, folder, draft));
+        // One that leads out of the repository is none of ours to make; what `..` behind a name leads to, another link can change.
+        let (up, down) = (target.trim_start_matches("../"), |part: &str| part == "..");
+        if commit::join(name, target).is_none() || (up != ".." && up.split('/').any(down)) {
+            return Err(Errno::INVAL);
+        }
+        return symlinkat(target, folder, draft);
     }
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mode = if kind == EntryKind::Program { 0o755 } else { 0o644 };

@@ -32,7 +32,7 @@ const MOST: u64 = 256 * 1024 * 1024;
 const MOST_SAID: u64 = 64 * 1024;
 
 /// Configuration that counts for every run.
-const CONFIG: [(&str, &str); 16] = [
+const CONFIG: [(&str, &str); 20] = [
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
     ("core.askPass", ""),
@@ -48,6 +48,11 @@ const CONFIG: [(&str, &str); 16] = [
     ("http.lowSpeedLimit", "1"),
     ("http.lowSpeedTime", "60"),
     ("protocol.version", "2"),
+    // A working tree of somebody else may name programs of its own.
+    ("gpg.program", "gpg"),
+    ("gpg.openpgp.program", "gpg"),
+    ("gpg.ssh.program", "ssh-keygen"),
+    ("gpg.ssh.revocationFile", "/dev/null"),
     // Who reads a working tree of another user runs none of its code: hooks are off, and nothing is checked out.
     ("safe.directory", "*"),
 ];

@@ -1,6 +1,6 @@
 //! The files of one commit, out of the object database: a commit is read as a whole, whatever happens to its branch meanwhile.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::Commit;
 use super::command::Run;
 use super::failure::{Failure, Trouble};
-use crate::compose::Given;
+use crate::crd::SourceSpec;
+use crate::sources::beside::{Beside, Found};
 use crate::sources::compose;
 use crate::sources::files::{LARGEST, Scan, is_manifest};
 
@@ -28,7 +29,7 @@ const NOTICES: usize = 20;
 pub struct Blobs {
     texts: HashMap<String, Arc<str>>,
     /// What was found last, and of what: a commit never changes.
-    last: Option<(Look, Found)>,
+    last: Option<(Look, Listing)>,
 }
 
 /// What is looked at.
@@ -37,15 +38,16 @@ struct Look {
     commit: String,
     path: String,
     recurse: bool,
+    variables: BTreeMap<String, String>,
 }
 
 /// What there is: the manifests, and what is not taken.
 #[derive(Debug, Clone)]
-struct Found {
+struct Listing {
     manifests: Vec<(String, Result<Entry, String>)>,
     notices: Vec<String>,
     /// What Compose files name beside themselves, once that is known.
-    beside: Option<Arc<Given>>,
+    beside: Option<Arc<Beside>>,
 }
 
 /// An entry of a tree.
@@ -86,10 +88,11 @@ impl Blobs {
         place: &[OsString],
         commit: &Commit,
         root: &Path,
-        path: &str,
-        recurse: bool,
+        spec: &SourceSpec,
     ) -> Result<(Scan, Vec<String>), Failure> {
-        let look = Look { commit: commit.id.clone(), path: path.to_owned(), recurse };
+        let (path, recurse) = (spec.path.as_deref().unwrap_or_default(), spec.recurse);
+        let variables = spec.substitute.clone();
+        let look = Look { commit: commit.id.clone(), path: path.to_owned(), recurse, variables };
         let found = match self.last.take().filter(|(last, _)| *last == look) {
             Some((_, found)) => found,
             None => self.find(place, commit, path, recurse).await?,
@@ -100,12 +103,17 @@ impl Blobs {
         let files = found.manifests.iter().map(text).collect();
         let notices = found.notices.clone();
         let beside = found.beside.clone();
-        let mut scan =
-            Scan { files, root: root.join(clean(path)), beside: Some(beside.clone().unwrap_or_default()), ..Scan::default() };
+        let mut scan = Scan {
+            files,
+            root: root.join(clean(path)),
+            beside: Some(beside.clone().unwrap_or_default()),
+            variables: spec.substitute.clone(),
+            ..Scan::default()
+        };
         if beside.is_none() {
             scan = self.with_beside(place, commit, root, scan).await?;
         }
-        self.last = Some((look, Found { beside: scan.beside.clone(), ..found }));
+        self.last = Some((look, Listing { beside: scan.beside.clone(), ..found }));
         Ok((scan, notices))
     }
 
@@ -117,29 +125,43 @@ impl Blobs {
             return Ok(scan);
         }
         let tree = list(place, commit).await?;
-        let mut given = Given::default();
+        let mut beside = Beside::default();
         loop {
-            let asked = mains.iter().flat_map(|main| compose::read_folder(&scan, main).asked);
-            let unknown: Vec<String> = asked.filter(|path| !given.0.contains_key(path)).collect();
-            let found: Vec<(String, Option<&Entry>)> =
-                unknown.into_iter().filter_map(|path| in_tree(&tree, root, &path)).collect();
-            let fresh: Vec<_> = found.into_iter().filter(|(path, _)| !given.0.contains_key(path)).collect();
+            let asked: BTreeSet<String> = mains.iter().flat_map(|main| compose::read_folder(&scan, main).asked).collect();
+            let mut fresh = Vec::new();
+            for path in asked.into_iter().filter(|path| !beside.0.contains_key(path)) {
+                if let Some(found) = self.at(place, &tree, root, &path).await? {
+                    fresh.push((path, found));
+                }
+            }
             if fresh.is_empty() {
                 return Ok(scan);
             }
-            let ids: HashSet<String> = fresh.iter().filter_map(|(_, entry)| Some(entry.as_ref()?.id.clone())).collect();
-            self.read(place, ids).await?;
-            for (path, entry) in fresh {
-                let text = entry.map(|entry| self.text(entry)).transpose();
-                // What is no text of a sensible size is there all the same, and says nothing.
-                given.0.insert(path, text.ok().flatten().unwrap_or_default());
-            }
-            scan.beside = Some(Arc::new(given.clone()));
+            beside.0.extend(fresh);
+            scan.beside = Some(Arc::new(beside.clone()));
         }
     }
 
+    /// What of a commit lies at an absolute path of the working folder.
+    async fn at(&mut self, place: &[OsString], tree: &Tree, root: &Path, path: &str) -> Result<Option<Found>, Failure> {
+        let Some(name) = Path::new(path).strip_prefix(root).ok().and_then(Path::to_str) else { return Ok(None) };
+        if !tree.contains_key(name) {
+            let below = format!("{name}/");
+            let first = tree.range(below.clone()..).next().filter(|(name, _)| name.starts_with(&below));
+            return Ok(first.map(|_| Found::Folder));
+        }
+        let entry = match self.resolve(place, tree, name).await? {
+            Ok(entry) => entry,
+            Err(why) => return Ok(Some(Found::Unreadable(why))),
+        };
+        if entry.size <= LARGEST {
+            self.read(place, HashSet::from([entry.id.clone()])).await?;
+        }
+        Ok(Some(self.text(&entry).map_or_else(Found::Unreadable, Found::Text)))
+    }
+
     /// Finds the manifests of a commit, and reads those that are not known yet.
-    async fn find(&mut self, place: &[OsString], commit: &Commit, path: &str, recurse: bool) -> Result<Found, Failure> {
+    async fn find(&mut self, place: &[OsString], commit: &Commit, path: &str, recurse: bool) -> Result<Listing, Failure> {
         let tree = list(place, commit).await?;
         let folder = clean(path);
         let inside = |name: &str| name.strip_prefix(&folder).map(str::to_owned);
@@ -164,7 +186,7 @@ impl Blobs {
         let ids: HashSet<String> = sized.map(|entry| entry.id.clone()).collect();
         self.read(place, ids.clone()).await?;
         self.texts.retain(|id, _| ids.contains(id));
-        Ok(Found { manifests, notices: notices(&tree, &folder), beside: None })
+        Ok(Listing { manifests, notices: notices(&tree, &folder), beside: None })
     }
 
     /// The file that a name stands for: itself, or what a link within the repository leads to.
@@ -276,20 +298,6 @@ fn first_blob(printed: &[u8]) -> Option<(&[u8], &[u8])> {
 
 fn corrupt(attempt: &str, why: &str) -> Failure {
     Failure::new(Trouble::Corrupt, format!("{attempt}: {why}"))
-}
-
-/// What of a commit lies at an absolute path of the working folder: a file, or a folder, whose path gets a `/` at its end.
-fn in_tree<'a>(tree: &'a Tree, root: &Path, path: &str) -> Option<(String, Option<&'a Entry>)> {
-    let name = Path::new(path).strip_prefix(root).ok()?.to_str()?;
-    match tree.get(name) {
-        Some(entry) if matches!(entry.kind, EntryKind::File | EntryKind::Program) => Some((path.to_owned(), Some(entry))),
-        Some(_) => None,
-        None => {
-            let below = format!("{name}/");
-            let first = tree.range(below.clone()..).next().filter(|(name, _)| name.starts_with(&below));
-            first.map(|_| (format!("{path}/"), None))
-        }
-    }
 }
 
 /// A folder as a prefix: `a/b/` of `./a/b`; empty for all of it.

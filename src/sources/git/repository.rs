@@ -7,7 +7,7 @@ use super::command::{FETCH, QUESTION, Run};
 use super::commit::Blobs;
 use super::failure::{Failure, Trouble};
 use super::{Commit, checkout, verify};
-use crate::crd::{GitRef, GitSource, Verify, highest_version, semver_range};
+use crate::crd::{GitRef, GitSource, SourceSpec, Verify, highest_version, semver_range};
 use crate::sources::files::Scan;
 
 /// What was fetched last.
@@ -78,10 +78,10 @@ impl Repository {
     ///
     /// # Errors
     /// The folder is not in the commit, or the repository is broken.
-    pub async fn scan(&mut self, commit: &Commit, path: &str, recurse: bool) -> Result<(Scan, Vec<String>), Failure> {
+    pub async fn scan(&mut self, commit: &Commit, spec: &SourceSpec) -> Result<(Scan, Vec<String>), Failure> {
         let (place, root) = (["--git-dir".into(), self.dir.clone().into()], self.dir.with_file_name("tree"));
         let root = std::path::absolute(&root).unwrap_or(root);
-        let scanned = self.blobs.scan(&place, commit, &root, path, recurse).await;
+        let scanned = self.blobs.scan(&place, commit, &root, spec).await;
         if scanned.as_ref().is_err_and(|failure| failure.trouble == Trouble::Corrupt) {
             self.start_over().await?;
         }

@@ -7,7 +7,7 @@ use super::command::Run;
 use super::commit::Blobs;
 use super::failure::{Failure, Trouble};
 use super::{Commit, verify};
-use crate::crd::Verify;
+use crate::crd::{SourceSpec, Verify};
 use crate::sources::files::Scan;
 
 /// A working tree.
@@ -53,9 +53,9 @@ impl Worktree {
     ///
     /// # Errors
     /// The folder is not in the commit, or the repository is broken.
-    pub async fn scan(&mut self, commit: &Commit, path: &str, recurse: bool) -> Result<(Scan, Vec<String>), Failure> {
+    pub async fn scan(&mut self, commit: &Commit, spec: &SourceSpec) -> Result<(Scan, Vec<String>), Failure> {
         let place = self.place();
-        self.blobs.scan(&place, commit, &self.path, path, recurse).await
+        self.blobs.scan(&place, commit, &self.path, spec).await
     }
 
     /// As [`super::Repository::verify`]; `folder` is ours to write into.

@@ -219,12 +219,14 @@ impl Keeper {
         let orphan = source.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER_ORPHAN);
         self.applier.let_go(source.spec.prune && !orphan).await?;
         self.origin = None;
-        let folder = self.folder();
-        match tokio::fs::remove_dir_all(&folder).await {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                warn!(folder = %folder.display(), %error, "the folder of a deleted Source stays behind");
+        // Not its working folder: containers have it mounted, and what they wrote there is nobody's to remove.
+        for folder in ["git", "keys"].map(|name| self.folder().join(name)) {
+            match tokio::fs::remove_dir_all(&folder).await {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    warn!(folder = %folder.display(), %error, "a folder of a deleted Source stays behind");
+                }
+                _ => {}
             }
-            _ => {}
         }
         Ok(self.surroundings.registry.source_gone(&self.key).await?)
     }

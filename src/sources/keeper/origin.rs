@@ -69,7 +69,7 @@ impl Origin {
                 if let Some(keys) = &spec.verify {
                     worktree.verify(&commit, keys, &self.folder.join("keys")).await?;
                 }
-                let (scan, notices) = worktree.scan(&commit, subfolder(spec), spec.recurse).await?;
+                let (scan, notices) = worktree.scan(&commit, spec).await?;
                 of_commit(scan, notices, &commit, Place::repository(&worktree.path().display().to_string(), subfolder(spec)))
             }
             Kind::Worktree(worktree, true) => dirty(worktree, spec).await?,
@@ -81,7 +81,7 @@ impl Origin {
                 if let Some(keys) = &spec.verify {
                     repository.verify(&found.commit, keys).await?;
                 }
-                let (scan, notices) = repository.scan(&found.commit, subfolder(spec), spec.recurse).await?;
+                let (scan, notices) = repository.scan(&found.commit, spec).await?;
                 let place = Place::repository(&source.url, subfolder(spec));
                 let mut fetched = of_commit(scan, notices, &found.commit, place);
                 let rewritten = found.rewritten.map(|message| (Reason::HistoryRewritten, message));

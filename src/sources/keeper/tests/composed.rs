@@ -1,8 +1,12 @@
 //! Compose files in a repository, with what they name beside themselves.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::Rig;
+use crate::model::Key;
+use crate::store::Kind;
 
 #[tokio::test]
 async fn a_compose_file_of_a_commit_is_read_with_what_it_names_beside_itself() {
@@ -45,4 +49,49 @@ async fn a_compose_file_of_a_commit_is_read_with_what_it_names_beside_itself() {
     assert_eq!(rig.image("shop").as_deref(), Some("app:2"));
     let told = rig.status("all").to_string();
     assert!(told.contains("shop/compose.yaml:3:5"), "{told}");
+}
+
+#[tokio::test]
+async fn what_lies_beside_a_compose_file_is_no_broken_manifest_and_links_are_followed() {
+    let rig = Rig::new();
+    rig.upstream.write("shop/compose.yaml", "services:\n  web:\n    image: app:1\n    env_file: linked.env\n");
+    rig.upstream.write("shop/prometheus.yml", "global:\n  scrape_interval: 15s\n");
+    rig.upstream.write("shop/web/package.json", "{\"name\": \"web\"}\n");
+    rig.upstream.write("common.env", "LEVEL=info\n");
+    std::os::unix::fs::symlink("../common.env", rig.upstream.path.join("shop/linked.env")).unwrap();
+    rig.upstream.commit();
+    rig.source("all", rig.main()).await.sync().await;
+    assert_eq!(rig.ready("all"), "True Synced", "{}", rig.message("all"));
+    assert_eq!(rig.get("shop").unwrap()["spec"]["services"]["web"]["environment"], json!({"LEVEL": "info"}));
+
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 7\n";
+    rig.upstream.write("common.env", pointer);
+    rig.upstream.commit();
+    rig.keeper("all").sync().await;
+    let told = rig.status("all").to_string();
+    assert!(told.contains("is a pointer of Git LFS"), "{told}");
+    assert_eq!(rig.get("shop").unwrap()["spec"]["services"]["web"]["environment"], json!({"LEVEL": "info"}));
+}
+
+#[tokio::test]
+async fn a_compose_file_that_breaks_is_not_taken_for_one_that_is_gone() {
+    let rig = Rig::new();
+    let compose = "services:\n  web:\n    image: app:1\nx-evenkeel: {namespace: team, name: front}\n";
+    rig.upstream.write("shop/compose.yaml", compose);
+    rig.upstream.commit();
+    let mut spec = rig.main();
+    spec["prune"] = json!(true);
+    let mut keeper = rig.source("all", spec).await;
+    keeper.sync().await;
+    let front = || rig.registry.store().get(Kind::Deployment, &Key::new("team", "front")).unwrap();
+    assert!(front().is_some(), "{}", rig.message("all"));
+    for broken in [compose.replace("image:", "imag:"), compose.replace("x-evenkeel: {namespace: team, name: front}", "x-y: [")] {
+        rig.upstream.write("shop/compose.yaml", &broken);
+        rig.upstream.commit();
+        for _ in 0..2 {
+            keeper.sync().await;
+            tokio::time::sleep(Duration::from_millis(1100)).await;
+        }
+        assert!(front().unwrap()["metadata"]["deletionTimestamp"].is_null(), "{broken}");
+    }
 }
