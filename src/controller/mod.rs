@@ -87,8 +87,8 @@ pub struct Controller {
     boot: Boot,
     /// What must not be lost of Deployments and is not on disk yet, since that is full.
     owed: Mutex<HashMap<Key, Memory>>,
-    calls: Arc<Semaphore>,
-    urgent_calls: Arc<Semaphore>,
+    calls: Semaphore,
+    urgent_calls: Semaphore,
     /// The last plan of each Deployment that acted, and how often in a row it was the same: the brake on going in circles.
     repeats: Mutex<HashMap<Key, (String, u32)>>,
 }
@@ -117,8 +117,8 @@ impl Controller {
             clock,
             options,
             owed: Mutex::default(),
-            calls: Arc::new(Semaphore::new(CALLS_AT_ONCE)),
-            urgent_calls: Arc::new(Semaphore::new(URGENT_CALLS_AT_ONCE)),
+            calls: Semaphore::new(CALLS_AT_ONCE),
+            urgent_calls: Semaphore::new(URGENT_CALLS_AT_ONCE),
             repeats: Mutex::default(),
         })
     }

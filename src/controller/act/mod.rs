@@ -10,7 +10,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::{Instrument, info_span};
 
@@ -18,12 +17,12 @@ use crate::model::{Action, ActionResult, Desired, JobKind, Outcome, Plan};
 
 use super::Controller;
 
-/// A call that takes longer no longer counts as work on the engine: a start takes 0.3 s, 2.4 s at worst under load (measured).
+/// A call that takes longer goes on beside the turn and no longer counts as work on the engine: a start takes 0.3 s, 2.4 s at
+/// worst under load (measured).
 const HUNG: Duration = Duration::from_secs(5);
 
-/// After so long a turn ends: it begins nothing new, and calls that are under way go on as jobs. Its status is told, and the next
-/// turn goes on with a new plan. So nobody waits behind the hundred containers of another Deployment, a sibling that crashed
-/// meanwhile is seen, and the engine is kept busy.
+/// After so long a turn begins nothing new: its status is told, and the next turn goes on with a new plan. So nobody waits behind
+/// the hundred containers of another Deployment, and a sibling that crashed meanwhile is seen.
 const TURN: Duration = Duration::from_secs(3);
 
 impl Controller {
@@ -66,8 +65,8 @@ impl Controller {
         outcomes.into_iter().flatten().collect()
     }
 
-    /// Does one action among at most so many others. One that is under way when the turn ends becomes a job, so that it stalls only
-    /// itself: its replica, not the rest of its Deployment. One that hangs gives its place up.
+    /// Does one action among at most so many others. One that hangs gives its place up and becomes a job, so that it stalls only
+    /// itself: its replica, not the rest of its Deployment.
     async fn perform(
         self: &Arc<Self>,
         desired: &Arc<Desired>,
@@ -86,34 +85,21 @@ impl Controller {
             cause = %action.cause,
             result = tracing::field::Empty
         );
-        // What broke goes ahead of what is merely to be done. The semaphores are never closed, so this is always a permit.
-        let calls = if action.cause.is_urgent() { &self.urgent_calls } else { &self.calls };
-        let permit = Arc::clone(calls).acquire_owned().await.ok();
-        let so_far = first_call.get_or_init(Instant::now).elapsed();
-        if so_far > TURN {
-            let why = "this turn has lasted long enough; the next one goes on".to_owned();
-            return (index, outcome(action, ActionResult::Skipped { why }, Duration::ZERO));
-        }
-        let began = Instant::now();
         let work = async move {
+            let began = Instant::now();
             let result = me.carry_out(&desired, &action, &made).await;
             tracing::Span::current().record("result", ops::word(&result));
             outcome(action, result, began.elapsed())
         };
-        let done = self.jobs.within(&plan.key, kind, TURN - so_far, holding(permit, work.instrument(span))).await;
-        (index, done.unwrap_or_else(|| outcome(plan.actions[index].clone(), ActionResult::Started, began.elapsed())))
-    }
-}
-
-/// Does a piece of work in a place among others, which it gives up when it hangs.
-async fn holding(permit: Option<OwnedSemaphorePermit>, work: impl Future<Output = Outcome>) -> Outcome {
-    let mut work = std::pin::pin!(work);
-    match tokio::time::timeout(HUNG, &mut work).await {
-        Ok(done) => done,
-        Err(_) => {
-            drop(permit);
-            work.await
+        // What broke goes ahead of what is merely to be done. The semaphores are never closed, so this is always a permit.
+        let calls = if plan.actions[index].cause.is_urgent() { &self.urgent_calls } else { &self.calls };
+        let _permit = calls.acquire().await;
+        if first_call.get_or_init(Instant::now).elapsed() > TURN {
+            let why = "this turn has lasted long enough; the next one goes on".to_owned();
+            return (index, outcome(plan.actions[index].clone(), ActionResult::Skipped { why }, Duration::ZERO));
         }
+        let done = self.jobs.within(&plan.key, kind, HUNG, work.instrument(span)).await;
+        (index, done.unwrap_or_else(|| outcome(plan.actions[index].clone(), ActionResult::Started, HUNG)))
     }
 }
 
