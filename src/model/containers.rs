@@ -105,14 +105,6 @@ fn owners(container: &Container) -> Vec<Owner> {
     deployment.into_iter().chain(label(labels::COMPOSE_PROJECT).cloned().map(Owner::Project)).collect()
 }
 
-impl FromIterator<Arc<Container>> for Containers {
-    fn from_iter<I: IntoIterator<Item = Arc<Container>>>(all: I) -> Self {
-        let mut containers = Self::default();
-        all.into_iter().for_each(|container| containers.insert(container.id.clone(), container));
-        containers
-    }
-}
-
 #[cfg(test)]
 impl std::ops::Index<&str> for Containers {
     type Output = Arc<Container>;

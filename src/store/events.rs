@@ -46,7 +46,7 @@ pub(super) fn tell(batch: &mut Batch<'_>, happening: &Happening) -> Result<()> {
             objects::create(batch, Kind::Event, told)?;
         }
     }
-    if batch.count(Kind::Event) > MOST || batch.is_sweep_due(SWEEP) {
+    if batch.count(Kind::Event) > MOST || batch.begin_sweep(SWEEP) {
         clear(batch, &oldest_kept(now));
     }
     Ok(())
@@ -151,5 +151,6 @@ fn word(severity: Severity) -> &'static str {
 fn dns_name(text: &str) -> String {
     let kept: String = text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let kept = kept.trim_matches('-');
-    if kept.is_empty() { COMPONENT.into() } else { kept.chars().take(200).collect() }
+    let kept: String = kept.chars().take(200).collect();
+    if kept.is_empty() { COMPONENT.into() } else { kept.trim_end_matches('-').to_owned() }
 }

@@ -285,7 +285,7 @@ impl Batch<'_> {
     }
 
     /// Whether Events were last looked through so long ago; if so, they are taken to be looked through now.
-    pub fn is_sweep_due(&self, every: jiff::SignedDuration) -> bool {
+    pub fn begin_sweep(&self, every: jiff::SignedDuration) -> bool {
         let (now, mut swept) = (self.now(), lock(&self.inner.swept));
         let due = now.duration_since(*swept).abs() >= every;
         if due {
