@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use evenkeel::clock::{SharedClock, SystemClock};
 use evenkeel::controller::world::{World, WorldOptions};
-use evenkeel::controller::{Controller, InputChannels, Options};
+use evenkeel::controller::{Controller, InputChannels, Options, ProbeChannels};
 use evenkeel::docker::fake::{FakeEngine, FakeImage, Pace};
 use evenkeel::model::{Key, RecoveryMode};
 use evenkeel::registry::{Registry, WriteOptions};
@@ -104,7 +104,11 @@ impl Operator {
         let inputs = Inputs::new(wished, told, Arc::clone(clock), RESYNC);
         let options = Options { instance: "default".into(), bound: RecoveryMode::Auto, resync: RESYNC, manifests: None };
         let channels = InputChannels { wishes, news };
-        let controller = Controller::new(engine, Arc::clone(&world), registry.clone(), Arc::clone(clock), options, channels);
+        // Nothing is probed.
+        let ((wishes, _), (_, news)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let probes = ProbeChannels { wishes, news };
+        let controller =
+            Controller::new(engine, Arc::clone(&world), registry.clone(), Arc::clone(clock), options, channels, probes);
         let stopping = CancellationToken::new();
         let (turns, look) = (controller.run(stopping.clone()), world.run(stopping.clone()));
         let work = vec![

@@ -9,6 +9,7 @@
 //! | [`docker`] | the engine, real and fake |
 //! | [`store`] | objects, history and events on disk |
 //! | [`doctor`] | what evenkeel leans on, and how to mend it |
+//! | [`health`] | probes of our own |
 //! | [`resolve`] | a Deployment and its Holds as the planner sees them |
 //! | [`telemetry`] | logs and traces |
 //! | [`systemd`] | what the service manager is told |
@@ -31,6 +32,7 @@ pub mod controller;
 pub mod crd;
 pub mod docker;
 pub mod doctor;
+pub mod health;
 pub mod model;
 pub mod registry;
 pub mod resolve;

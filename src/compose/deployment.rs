@@ -133,6 +133,10 @@ impl Maker<'_> {
                 take(service, field);
             }
         }
+        let own = &self.loaded.yaml["services"][name][OWN];
+        if !own.is_null() {
+            service[OWN] = own.clone();
+        }
         self.optional(service);
         self.configs(name, service);
     }

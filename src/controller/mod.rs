@@ -10,6 +10,7 @@
 //! | `act` | does it: the only place that acts | writes |
 //! | `jobs` | what takes long goes on beside the turn | writes |
 //! | `status` | what to tell people | pure |
+//! | `probes` | what is known from probes of our own | |
 //! | `inputs` | what is known of the files that images are built from | |
 //! | `record` | history, memory, Events | store |
 //! | `registries` | pulls under way and refusals, over all Deployments | store |
@@ -19,6 +20,7 @@ mod act;
 mod boot;
 mod inputs;
 mod jobs;
+mod probes;
 mod reconcile;
 mod record;
 mod registries;
@@ -49,10 +51,12 @@ use crate::store::Store;
 use boot::Boot;
 use inputs::Inputs;
 use jobs::Jobs;
+use probes::Probes;
 use registries::Registries;
 use world::World;
 
 pub use inputs::InputChannels;
+pub use probes::ProbeChannels;
 
 /// Engine calls under way at once for all Deployments. Measured: from four on both of two cores are busy, sixteen stretch each start.
 const CALLS_AT_ONCE: usize = 8;
@@ -83,6 +87,7 @@ pub struct Controller {
     options: Options,
     jobs: Jobs,
     inputs: Inputs,
+    probes: Probes,
     registries: Registries,
     boot: Boot,
     /// What must not be lost of Deployments and is not on disk yet, since that is full.
@@ -102,6 +107,7 @@ impl Controller {
         clock: SharedClock,
         options: Options,
         inputs: InputChannels,
+        probes: ProbeChannels,
     ) -> Arc<Self> {
         let store = registry.store().clone();
         let jobs = Jobs::new(clock.clone());
@@ -114,6 +120,7 @@ impl Controller {
             registry,
             jobs,
             inputs: Inputs::new(inputs),
+            probes: Probes::new(probes),
             clock,
             options,
             owed: Mutex::default(),
@@ -146,6 +153,7 @@ impl Controller {
         self.owe(key, None);
         self.boot.forget(key);
         self.inputs.forget(key);
+        self.probes.forget(key);
         self.jobs.forget(key);
         self.repeats.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }

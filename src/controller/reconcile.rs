@@ -90,6 +90,7 @@ impl Controller {
             Err(_) if !self.world.was_tried() => return Ok(Requeue::requeue(FIRST_LOOK)),
             Err(why) => return self.finish(key, blind(&loaded.object, &why, self.clock.now())).await,
         };
+        self.probes.want(&desired, &observed.snapshot, &loaded.history, &loaded.memory, self.clock.now());
         self.remove_ended_holds(&desired).await?;
         let mut outcomes = record::finished_jobs(self, &desired, &mut loaded.history, &mut loaded.memory).await;
         let plan = {
@@ -159,6 +160,7 @@ impl Controller {
                 jobs: self.jobs.of(&desired.key),
                 inputs: self.inputs.of(desired),
                 registries: self.registries.view(),
+                probed: self.probes.of(&desired.key),
             }),
             View::Blind { why, .. } => Err(why),
         }
@@ -169,6 +171,7 @@ impl Controller {
             object: &loaded.object,
             desired,
             snapshot: &observed.snapshot,
+            probed: &observed.probed,
             plan,
             history: &loaded.history,
             memory: &loaded.memory,

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::crd::{Deployment, DeploymentStatus, FailureStatus, HoldStatus, LastAction, OriginStatus, Phase, RecoveryStatus};
 use crate::model::{
-    Desired, History, HoldState, MANIFESTS_SOURCE, Memory, Plan, Reason, Snapshot, Subject, WaitReason, annotations,
+    Desired, History, HoldState, MANIFESTS_SOURCE, Memory, Plan, Probed, Reason, Snapshot, Subject, WaitReason, annotations,
 };
 
 use super::plan::slots;
@@ -25,6 +25,8 @@ pub struct Sight<'a> {
     pub desired: &'a Desired,
     /// What is.
     pub snapshot: &'a Snapshot,
+    /// What probes of our own say.
+    pub probed: &'a Probed,
     /// What is to be done.
     pub plan: &'a Plan,
     /// What is remembered.

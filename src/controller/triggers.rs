@@ -1,5 +1,5 @@
 //! What makes a Deployment's turn come: its own changes, its Holds, Docker's events, finished jobs, changed
-//! build contexts, timers. The queue is
+//! build contexts, probes, timers. The queue is
 //! kube-runtime's `applier`; it carries keys, never reasons.
 
 use std::collections::HashMap;
@@ -54,6 +54,7 @@ pub(super) async fn run(controller: Arc<Controller>, shutdown: CancellationToken
         tokio::spawn(follow_world(Arc::clone(&controller), sender.clone())),
         tokio::spawn(follow_jobs(Arc::clone(&controller), sender.clone())),
         tokio::spawn(follow_inputs(Arc::clone(&controller), sender.clone())),
+        tokio::spawn(follow_probes(Arc::clone(&controller), sender.clone())),
         tokio::spawn(follow_store(Arc::clone(&controller), sender.clone(), Kind::Hold)),
         tokio::spawn(follow_store(Arc::clone(&controller), sender, Kind::Deployment)),
     ];
@@ -172,6 +173,18 @@ async fn follow_inputs(controller: Arc<Controller>, sender: mpsc::Sender<Trigger
     while let Some(found) = news.recv().await {
         let key = found.key.clone();
         controller.inputs.learn(found);
+        if sender.send(Trigger::Keys(vec![key])).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Takes in what probes of our own say.
+async fn follow_probes(controller: Arc<Controller>, sender: mpsc::Sender<Trigger>) {
+    let Some(mut news) = controller.probes.news() else { return };
+    while let Some(told) = news.recv().await {
+        let key = told.key.clone();
+        controller.probes.learn(told);
         if sender.send(Trigger::Keys(vec![key])).await.is_err() {
             return;
         }

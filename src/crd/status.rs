@@ -184,9 +184,12 @@ pub struct ContainerStatus {
     pub replica: u32,
     /// Docker's word: created, running, paused, restarting, removing, exited, dead.
     pub state: String,
-    /// `starting`, `healthy`, `unhealthy`, `unknown`; absent: no probe.
+    /// `starting`, `healthy`, `unready`, `unhealthy`, `unknown`; absent: no probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<String>,
+    /// Which probe fails, or cannot be made, and what it said last: redacted, cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_output: Option<String>,
     /// Exit code of the last run, where it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i64>,

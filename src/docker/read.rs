@@ -4,6 +4,7 @@
 //! list because of one field or word they do not know (a volume plugin's `Status`, a state of a newer engine).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
@@ -13,8 +14,12 @@ use crate::model::{
     Attachment, Container, ContainerState, DockerRestart, Health, HealthStatus, HostPort, Image, Mount, Network, Volume,
 };
 
-/// Longest probe output that is kept.
-const PROBE_OUTPUT_BYTES: usize = 1024;
+/// Between two probes, and of one, where the health check does not say: the engine's defaults.
+const PROBE_INTERVAL: Duration = Duration::from_secs(30);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Failed probes in a row that make a container unhealthy, where the health check does not say.
+const PROBE_RETRIES: u32 = 3;
 
 /// Go writes empty lists and maps as `null`.
 pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
@@ -147,6 +152,17 @@ struct ConfigReply {
     stop_signal: String,
     #[serde(deserialize_with = "or_default")]
     labels: BTreeMap<String, String>,
+    #[serde(deserialize_with = "or_default")]
+    healthcheck: HealthcheckReply,
+}
+
+/// How it is probed; times in nanoseconds, 0: the default.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct HealthcheckReply {
+    interval: u64,
+    timeout: u64,
+    retries: u32,
 }
 
 #[derive(Deserialize, Default)]
@@ -222,7 +238,7 @@ impl From<ContainerReply> for Container {
             created_at: time(&created),
             started_at: time(&run.started_at),
             finished_at: time(&run.finished_at),
-            health: run.health.and_then(health),
+            health: run.health.and_then(|record| health(record, &config.healthcheck)),
             restart_policy: restart(&host_config.restart_policy),
             restart_count,
             networks: network_settings.networks.into_iter().map(|(name, at)| (name, at.unwrap_or_default().into())).collect(),
@@ -239,7 +255,7 @@ fn time(text: &str) -> Option<Timestamp> {
     text.parse().ok().filter(|_| !text.starts_with("0001-"))
 }
 
-fn health(reply: HealthReply) -> Option<Health> {
+fn health(mut reply: HealthReply, check: &HealthcheckReply) -> Option<Health> {
     let status = match reply.status.as_str() {
         "starting" => HealthStatus::Starting,
         "healthy" => HealthStatus::Healthy,
@@ -247,17 +263,18 @@ fn health(reply: HealthReply) -> Option<Health> {
         _ => return None,
     };
     let last = reply.log.last();
+    let (at, exit_code) = (last.and_then(|probe| time(&probe.end)), last.map(|probe| probe.exit_code));
+    let or = |nanos: u64, default: Duration| if nanos == 0 { default } else { Duration::from_nanos(nanos) };
     Some(Health {
         status,
         failing_streak: reply.failing_streak,
-        last_probe_at: last.and_then(|probe| time(&probe.end)),
-        last_exit_code: last.map(|probe| probe.exit_code),
-        last_output: last.map(|probe| cut(&probe.output, PROBE_OUTPUT_BYTES)).unwrap_or_default(),
+        retries: if check.retries == 0 { PROBE_RETRIES } else { check.retries },
+        period: or(check.interval, PROBE_INTERVAL).saturating_add(or(check.timeout, PROBE_TIMEOUT)),
+        stale: false,
+        last_probe_at: at,
+        last_exit_code: exit_code,
+        last_output: reply.log.last_mut().map(|probe| std::mem::take(&mut probe.output)).unwrap_or_default(),
     })
-}
-
-fn cut(text: &str, bytes: usize) -> String {
-    text[..text.floor_char_boundary(bytes)].to_owned()
 }
 
 fn restart(policy: &RestartReply) -> DockerRestart {

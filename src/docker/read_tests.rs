@@ -90,7 +90,13 @@ fn dangling_images_have_no_references() {
 }
 
 #[test]
-fn probe_output_is_cut_between_characters() {
-    let long = "ä".repeat(PROBE_OUTPUT_BYTES);
-    assert_eq!(cut(&long, PROBE_OUTPUT_BYTES - 1).len(), PROBE_OUTPUT_BYTES - 2);
+fn a_health_check_is_read_with_the_engines_defaults() {
+    let health = |check: &str| {
+        let state = r#""State": {"Status": "running", "Health": {"Status": "healthy", "Log": null}}"#;
+        container(&format!(r#"{{"Id": "x", {state}, "Config": {{"Healthcheck": {check}}}}}"#)).health.unwrap()
+    };
+    let declared = health(r#"{"Test": ["CMD", "true"], "Interval": 1000000000, "Timeout": 500000000, "Retries": 5}"#);
+    assert_eq!((declared.period, declared.retries), (Duration::from_millis(1500), 5));
+    let bare = health("null");
+    assert_eq!((bare.period, bare.retries), (Duration::from_secs(60), 3));
 }

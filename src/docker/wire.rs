@@ -117,6 +117,18 @@ impl Wire {
         accept(self.exchange(get(path)?).await?).await
     }
 
+    /// What the daemon tells of a file in the header of an answer; `None`: it is not there.
+    pub(super) async fn stat(&self, path: &str) -> Result<Option<String>, Error> {
+        let request = Request::builder().method(Method::HEAD).uri(path).body(Empty::<Bytes>::new())?;
+        let response = self.exchange(request).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let response = accept(response).await?;
+        let header = response.headers().get("X-Docker-Container-Path-Stat").and_then(|value| value.to_str().ok());
+        Ok(header.map(str::to_owned))
+    }
+
     /// Posts a JSON document and reads the one that is answered.
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Error> {
         let request = post(path).body(Full::<Bytes>::from(body.to_string()))?;

@@ -35,6 +35,15 @@ pub enum Cause {
         /// What failed, e.g. `exit code 137`.
         failure: String,
     },
+    /// Its probes fail.
+    Unhealthy {
+        /// Attempt number from 1; its stop and its start are one attempt.
+        attempt: u32,
+        /// Of how many.
+        max: u32,
+        /// What failed, e.g. `unhealthy, its health check fails: connection refused`.
+        failure: String,
+    },
     /// The daemon or the host went down with it.
     EngineRestarted,
     /// It is not running and nobody saw why.
@@ -87,7 +96,7 @@ pub enum Cause {
 impl Cause {
     /// Whether it brings back a single container that broke, which goes ahead of bulk work.
     pub fn is_urgent(&self) -> bool {
-        matches!(self, Self::Vanished | Self::Recovery { .. })
+        matches!(self, Self::Vanished | Self::Recovery { .. } | Self::Unhealthy { .. })
     }
 
     /// Whether it mends what broke, rather than carrying out what somebody asked for.
@@ -95,6 +104,7 @@ impl Cause {
         match self {
             Self::Vanished | Self::Recovery { .. } | Self::EngineRestarted | Self::IntentUnknown | Self::StopReverted => true,
             Self::NetworkChanged | Self::TagMissing | Self::Renamed | Self::DependencyRestarted { .. } => true,
+            Self::Unhealthy { .. } => true,
             Self::Missing | Self::Created | Self::SpecChanged | Self::NotDeclared | Self::Deleted | Self::Held { .. } => false,
             Self::DeclaredStopped | Self::HoldEnded | Self::RestartRequested | Self::Unfinished | Self::PolicyDrift => false,
             Self::PullAlways { made } => made.is_recovery(),

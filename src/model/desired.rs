@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BuildSpec, ContainerSpec, DockerRestart, Key, NetworkSpec, RebuildRequest, ReplicaId, VolumeSpec};
+use super::{BuildSpec, ContainerSpec, DockerRestart, Key, NetworkSpec, Probes, RebuildRequest, ReplicaId, VolumeSpec};
 
 /// What should be, of one Deployment.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,6 +87,8 @@ pub struct DesiredService {
     pub pull: PullRule,
     /// How its image is built; `None`: it is pulled.
     pub build: Option<BuildSpec>,
+    /// Probes of our own.
+    pub probes: Probes,
     /// Containers started before this are restarted (annotation).
     pub restarted_at: Option<Timestamp>,
     /// Containers made before this are made anew (annotation).

@@ -90,7 +90,7 @@ pub struct ReplicaHistory {
 }
 
 /// One failure.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Failure {
     /// When.
@@ -101,6 +101,9 @@ pub struct Failure {
     pub exit_code: Option<i64>,
     /// Docker's OOM flag.
     pub oom_killed: bool,
+    /// It did not end: its probes failed while it ran.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unhealthy: bool,
 }
 
 /// An action that fails for a reason outside the container.

@@ -28,12 +28,12 @@ pub enum Note {
         replica: ReplicaId,
         /// Of which spec.
         spec_hash: String,
-        /// When it ended.
+        /// When it ended, or the probe that showed it.
         at: Timestamp,
         /// What failed.
         failure: String,
-        /// Its exit code.
-        exit_code: i64,
+        /// Its exit code; `None`: it runs, and is unhealthy.
+        exit_code: Option<i64>,
         /// Docker's OOM flag.
         oom_killed: bool,
     },

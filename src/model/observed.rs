@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::image::{familiar_reference, same_digest};
-use super::{BuildInput, Containers, Key, RegistryView, ReplicaId, Shared, Subject, labels};
+use super::{BuildInput, Containers, Key, Probed, RegistryView, ReplicaId, Shared, Subject, labels};
 
 /// The engine as the cache knows it at one moment: everything on it, ours or not. Large parts are shared between moments.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +55,8 @@ pub struct Observed {
     pub inputs: BTreeMap<String, BuildInput>,
     /// What is known of registries, by `host[:port]`; nothing is known of those that are absent.
     pub registries: BTreeMap<String, RegistryView>,
+    /// What probes of our own say, by container id; nothing yet of those that are absent.
+    pub probed: Probed,
 }
 
 /// Identifies a run of host and daemon; a change means everything may have been stopped by it.
@@ -90,10 +92,11 @@ pub enum ContainerState {
 }
 
 /// Verdict of Docker's HEALTHCHECK.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthStatus {
     /// Within the start period, no verdict yet: not a failure.
+    #[default]
     Starting,
     /// The last probes passed.
     Healthy,
@@ -102,18 +105,24 @@ pub enum HealthStatus {
 }
 
 /// Docker's health record of a container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
-    /// The verdict.
+    /// The verdict, Docker's own word. A monitor that ends (pause, stop) leaves [`HealthStatus::Unhealthy`] behind.
     pub status: HealthStatus,
     /// Failed probes in a row.
     pub failing_streak: u32,
+    /// So many of them make it unhealthy.
+    pub retries: u32,
+    /// From the end of a probe to the end of the next, at most: interval and timeout.
+    pub period: Duration,
+    /// The last probe was too long ago when the container was looked at: nobody probes it (live-restore on older engines).
+    pub stale: bool,
     /// When the last probe ended.
     pub last_probe_at: Option<Timestamp>,
     /// The last probe's exit code.
     pub last_exit_code: Option<i64>,
-    /// The last probe's output, cut to 1,024 bytes.
+    /// The last probe's output, as the engine keeps it: up to 4,096 bytes, not redacted. Redact before it is cut or shown.
     pub last_output: String,
 }
 
@@ -293,6 +302,8 @@ pub enum StopReason {
     Held,
     /// To start it again.
     Restart,
+    /// Its probes fail: to start it again, as an attempt to recover it.
+    Unhealthy,
     /// A newer container takes its place.
     Replace,
     /// No longer declared, scaled down, or its Deployment is deleted.

@@ -91,11 +91,23 @@ pub enum WaitReason {
     },
     /// It is within its health check's start period or has not become healthy yet.
     HealthStarting,
-    /// Its health check fails.
+    /// Its probes fail, and it is to run once only: it is not restarted.
     Unhealthy {
-        /// Last output of the probe.
-        output: String,
+        /// What fails, with the last output.
+        failure: String,
     },
+    /// It lives, and its readiness probe fails.
+    NotReady {
+        /// What fails, with the last output.
+        failure: String,
+    },
+    /// A probe cannot be made as it is declared, and says nothing of it.
+    ProbeBroken {
+        /// Which, and what is wrong with it.
+        failure: String,
+    },
+    /// It is up, and no probe says any more how it is.
+    HealthUnknown,
     /// A person paused it.
     Paused,
     /// Docker is removing it.

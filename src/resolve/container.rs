@@ -95,6 +95,7 @@ pub(super) fn template(scope: &Scope, name: &str, service: &Service, problems: &
         userns_mode,
         uts,
         working_dir,
+        probes: _,
     } = service.clone();
     ContainerSpec {
         name: String::new(),

@@ -25,6 +25,7 @@ mod exec;
 mod faults;
 mod harness;
 mod heal;
+mod health;
 mod input;
 mod jobs;
 mod killed;

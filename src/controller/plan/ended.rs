@@ -51,6 +51,7 @@ pub(super) fn decide(
         Verdict::ExternalStop if planner.desired.recovery.external_stop == ExternalStop::Revert => Cause::StopReverted,
         Verdict::ExternalStop | Verdict::Ours(StopReason::Held) => Cause::HoldEnded,
         Verdict::Ours(StopReason::Restart) => Cause::RestartRequested,
+        Verdict::Ours(StopReason::Unhealthy) => unhealthy(planner, service, &record),
         Verdict::Ours(StopReason::Replace | StopReason::Remove) => Cause::Unfinished,
         Verdict::Shutdown => asked.unwrap_or(Cause::EngineRestarted),
         Verdict::Unknown => {
@@ -140,6 +141,13 @@ fn carry_on(
     }
 }
 
+/// The cause of the start that belongs to a stop for ill health: the attempt was counted with the stop.
+fn unhealthy(planner: &Planner<'_>, service: &DesiredService, record: &ReplicaHistory) -> Cause {
+    let failure = record.failure.as_ref().map_or_else(|| "unhealthy".to_owned(), |failure| failure.message.clone());
+    let max = recovery::max_attempts(&planner.desired.recovery, service);
+    Cause::Unhealthy { attempt: record.attempts.max(1), max, failure }
+}
+
 /// It failed: notes the failure once, and tries again when that is due, or for the cause that somebody asked for.
 #[expect(clippy::too_many_arguments, reason = "each is one fact about the end")]
 fn failed(
@@ -161,7 +169,7 @@ fn failed(
             spec_hash: service.spec_hash.clone(),
             at,
             failure: message.clone(),
-            exit_code: container.exit_code,
+            exit_code: Some(container.exit_code),
             oom_killed: container.oom_killed,
         });
     }

@@ -8,6 +8,7 @@ mod builds;
 mod cleanup;
 mod containers;
 mod ended;
+mod health;
 mod holds;
 mod identity;
 mod images;
@@ -29,9 +30,10 @@ use jiff::Timestamp;
 
 use crate::model::{
     Action, BuildInput, Cause, Desired, DesiredService, FailureKind, History, Job, JobKind, Memory, NetworkRef, Note, Observed,
-    Obstacle, Op, Plan, Reason, RecoveryMode, RegistryView, ReplicaId, Snapshot, Subject, WaitReason, Waiting,
+    Obstacle, Op, Plan, Probed, Reason, RecoveryMode, RegistryView, ReplicaId, Snapshot, Subject, WaitReason, Waiting,
 };
 
+pub(crate) use health::{Wellness, wellness};
 pub(crate) use identity::{Slots, slots};
 pub(crate) use images::next_poll;
 pub(crate) use order::sorted;
@@ -72,6 +74,7 @@ struct Planner<'a> {
     jobs: &'a [Job],
     inputs: &'a BTreeMap<String, BuildInput>,
     registries: &'a BTreeMap<String, RegistryView>,
+    probed: &'a Probed,
     history: &'a History,
     memory: &'a Memory,
     now: Timestamp,
@@ -96,6 +99,7 @@ impl<'a> Planner<'a> {
             jobs: &observed.jobs,
             inputs: &observed.inputs,
             registries: &observed.registries,
+            probed: &observed.probed,
             history,
             memory,
             now,

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Container, Dependency, DependencyCondition, Desired, DesiredService, HealthStatus, ReplicaId, WaitReason};
+use crate::model::{Container, Dependency, DependencyCondition, Desired, DesiredService, ReplicaId, WaitReason};
 
+use super::health::{Wellness, wellness};
 use super::holds::{Standing, standing};
 use super::{Planner, Slots};
 
@@ -96,10 +97,11 @@ fn replica_state(
             }
         }
         DependencyCondition::ServiceHealthy => match container.filter(|container| container.is_up()) {
-            Some(container) => match container.health.as_ref().map(|health| health.status) {
-                Some(HealthStatus::Healthy) => State::Met(vec![]),
-                Some(HealthStatus::Starting | HealthStatus::Unhealthy) => State::Unmet { failed: false },
-                None => State::Unmet { failed: true },
+            Some(container) => match wellness(on, container, planner.probed) {
+                Wellness::Well | Wellness::Unknown { was_well: true } => State::Met(vec![]),
+                Wellness::Starting | Wellness::Unready { .. } | Wellness::Unhealthy { .. } => State::Unmet { failed: false },
+                Wellness::Unknown { was_well: false } => State::Unmet { failed: false },
+                Wellness::Unprobed | Wellness::Broken { .. } => State::Unmet { failed: true },
             },
             None => State::Unmet { failed: !free },
         },

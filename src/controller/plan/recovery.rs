@@ -53,6 +53,14 @@ pub(super) fn forgiven_at(planner: &Planner<'_>, service: &DesiredService) -> Op
     service.retried_at.max(service.start_asked_at).max(planner.desired.host_booted_at)
 }
 
+/// How many attempts a replica has.
+pub(super) fn max_attempts(policy: &RecoveryPolicy, service: &DesiredService) -> u32 {
+    match service.restart {
+        RestartRule::OnFailure { max: Some(max) } => max,
+        _ => policy.max_attempts,
+    }
+}
+
 /// What to do about a failure.
 pub(super) enum Next {
     /// Try now.
@@ -73,10 +81,7 @@ pub(super) fn next(
 ) -> Next {
     let policy = &planner.desired.recovery;
     let spent = if ran_for >= policy.stable_window { 0 } else { record.attempts };
-    let max = match service.restart {
-        RestartRule::OnFailure { max: Some(max) } => max,
-        _ => policy.max_attempts,
-    };
+    let max = max_attempts(policy, service);
     if spent >= policy.alert_after && !record.alerted {
         planner.note(Note::Alert { replica: replica.clone(), attempts: spent });
     }

@@ -3,10 +3,9 @@
 //! make the successor under a temporary name, stop the old one, remove it, give the successor its name, start it.
 //! Until the successor is made the old one goes on serving.
 
-use crate::model::{
-    Cause, Container, DesiredService, HealthStatus, JobKind, Op, ReplicaId, StopReason, Subject, Target, WaitReason,
-};
+use crate::model::{Cause, Container, DesiredService, JobKind, Op, ReplicaId, StopReason, Subject, Target, WaitReason};
 
+use super::health::wellness;
 use super::holds::{Standing, existing, standing, stop};
 use super::identity::{Slot, container_name, owns};
 use super::{Planner, Slots, containers, images, spec};
@@ -101,7 +100,10 @@ fn turn_of(planner: &Planner<'_>, slots: &Slots<'_>, service: &DesiredService, r
         if due(planner, slots, service, container).is_some() {
             let stopping = planner.job(&JobKind::Stop(container.id.clone()));
             waiting.push((slot.successor.is_none() && !stopping, container.is_up(), other));
-        } else if other != *replica && !is_well(container) && planner.memory.completed(&other, &service.spec_hash).is_none() {
+        } else if other != *replica
+            && !is_well(planner, service, container)
+            && planner.memory.completed(&other, &service.spec_hash).is_none()
+        {
             return Some(other);
         }
     }
@@ -110,6 +112,6 @@ fn turn_of(planner: &Planner<'_>, slots: &Slots<'_>, service: &DesiredService, r
 }
 
 /// Runs, and no probe says otherwise.
-fn is_well(container: &Container) -> bool {
-    container.is_up() && container.health.as_ref().is_none_or(|health| health.status == HealthStatus::Healthy)
+fn is_well(planner: &Planner<'_>, service: &DesiredService, container: &Container) -> bool {
+    container.is_up() && wellness(service, container, planner.probed).is_well()
 }

@@ -1,13 +1,12 @@
 //! A container that runs and is the wanted one: what can be mended without touching its processes, and whether to restart it.
 
 use crate::model::{
-    Attachment, Cause, Container, DesiredService, HealthStatus, NetworkAttachment, NetworkRef, Note, Op, ReplicaId, StopReason,
-    Subject, WaitReason,
+    Attachment, Cause, Container, DesiredService, NetworkAttachment, NetworkRef, Note, Op, ReplicaId, StopReason, Subject,
 };
 
 use super::holds::{existing, stop};
 use super::identity::{container_name, owns};
-use super::{Planner, Slots, containers, images, later, order};
+use super::{Planner, Slots, containers, health, images, later, order};
 
 /// Plans for a running container.
 pub(super) fn keep(
@@ -24,37 +23,30 @@ pub(super) fn keep(
         let cause = Cause::DependencyRestarted { service: parent };
         return stop(planner, service, replica, container, StopReason::Restart, cause, vec![]);
     }
+    if health::tend(planner, service, replica, container) {
+        return;
+    }
     containers::take_policy_off(planner, replica, container);
     let name = container_name(planner.desired, service, replica.number);
     rename(planner, replica, container, &name);
     reattach(planner, service, replica, container);
     images::retag(planner, service, container);
-    watch_health(planner, replica, container);
-    forgive(planner, replica, container);
+    forgive(planner, service, replica, container);
 }
 
-fn watch_health(planner: &mut Planner<'_>, replica: &ReplicaId, container: &Container) {
-    match container.health.as_ref().map(|health| health.status) {
-        Some(HealthStatus::Starting) => planner.wait_replica(replica, WaitReason::HealthStarting, None),
-        Some(HealthStatus::Unhealthy) => {
-            let output = container.health.as_ref().map(|health| health.last_output.clone()).unwrap_or_default();
-            planner.wait_replica(replica, WaitReason::Unhealthy { output }, None);
-        }
-        Some(HealthStatus::Healthy) | None => {}
-    }
-}
-
-/// After a stable window of running the attempts start over; a mere start never resets them.
-fn forgive(planner: &mut Planner<'_>, replica: &ReplicaId, container: &Container) {
+/// After a stable window of running, and well, the attempts start over; a mere start never resets them.
+fn forgive(planner: &mut Planner<'_>, service: &DesiredService, replica: &ReplicaId, container: &Container) {
     let record = planner.history.replica(replica);
-    if record.attempts == 0 && record.failure.is_none() {
+    if record.attempts == 0 && record.failure.is_none() || !health::wellness(service, container, planner.probed).is_well() {
         return;
     }
-    let window = planner.desired.recovery.stable_window;
-    if container.uptime(planner.now) >= window {
+    // It may have been unhealthy in this very run.
+    let Some(since) = container.started_at.max(record.failure.map(|failure| failure.at)) else { return };
+    let stable = later(since, planner.desired.recovery.stable_window);
+    if stable <= planner.now {
         planner.note(Note::Stable(replica.clone()));
-    } else if let Some(started) = container.started_at {
-        planner.plan.wake(later(started, window));
+    } else {
+        planner.plan.wake(stable);
     }
 }
 

@@ -49,7 +49,7 @@ impl fmt::Display for Op {
                 write!(f, "stop container {target} within {grace}s")?;
                 match reason {
                     StopReason::Held | StopReason::Remove => Ok(()),
-                    StopReason::Restart => f.write_str(" to start it again"),
+                    StopReason::Restart | StopReason::Unhealthy => f.write_str(" to start it again"),
                     StopReason::Replace => f.write_str(" to replace it"),
                 }
             }
@@ -95,6 +95,7 @@ impl fmt::Display for Cause {
             Self::HoldEnded => f.write_str("nothing holds it any more"),
             Self::StopReverted => f.write_str("it was stopped from outside and externalStop is Revert"),
             Self::Recovery { attempt, max, failure } => write!(f, "it ended: {failure}; attempt {attempt} of {max}"),
+            Self::Unhealthy { attempt, max, failure } => write!(f, "it is {failure}; attempt {attempt} of {max}"),
             Self::EngineRestarted => f.write_str("it went down with the daemon or the host"),
             Self::IntentUnknown => f.write_str("it should run, and nobody saw why it does not"),
             Self::RestartRequested => f.write_str("a restart was asked for"),
@@ -161,9 +162,10 @@ impl fmt::Display for WaitReason {
             Self::NotRefreshed { message } => write!(f, "a newer version could not be looked for, what runs goes on: {message}"),
             Self::RegistryBusy { registry, .. } => write!(f, "registry {registry} has as many pulls under way as it may"),
             Self::Stopping => f.write_str("being stopped"),
-            Self::HealthStarting => f.write_str("its health check has no verdict yet"),
-            Self::Unhealthy { output } if output.is_empty() => f.write_str("its health check fails"),
-            Self::Unhealthy { output } => write!(f, "its health check fails: {}", output.trim()),
+            Self::HealthStarting => f.write_str("its probes have no verdict yet"),
+            Self::Unhealthy { failure } | Self::ProbeBroken { failure } => f.write_str(failure),
+            Self::NotReady { failure } => write!(f, "not ready, {failure}"),
+            Self::HealthUnknown => f.write_str("its health check is not being made; how it is, is not known"),
             Self::Paused => f.write_str("paused by a person; `docker unpause` ends it"),
             Self::Removing => f.write_str("Docker is removing it"),
             Self::Restarting => f.write_str("Docker's own restart policy is at work; it is being taken off"),

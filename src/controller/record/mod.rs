@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use tracing::warn;
 
 use crate::model::{
-    ActionRecord, ActionResult, Cause, Desired, EngineFailure, Failure as Failed, FailureKind, History, LAST_ACTIONS, Memory,
-    Observed, Obstacle, Op, Outcome, Plan, Reason, ReplicaHistory, ReplicaId, Severity, Subject, Target,
+    Action, ActionRecord, ActionResult, Cause, Desired, EngineFailure, Failure as Failed, FailureKind, History, LAST_ACTIONS,
+    Memory, Observed, Obstacle, Op, Outcome, Plan, Reason, ReplicaHistory, ReplicaId, Severity, Subject, Target,
 };
 
 use crate::telemetry::chain;
@@ -144,23 +144,31 @@ pub(super) fn see_running(desired: &Desired, observed: &Observed, history: &mut 
 /// Attempts are counted before they are made.
 pub(super) fn count_attempts(desired: &Desired, plan: &Plan, history: &mut History, now: Timestamp) {
     for action in &plan.actions {
-        let (Cause::Recovery { attempt, .. }, Subject::Replica(replica)) = (&action.cause, &action.subject) else { continue };
+        let (Some(attempt), Subject::Replica(replica)) = (spent_by(action), &action.subject) else { continue };
         let Some(service) = desired.services.get(&replica.service) else { continue };
         let record = replica_mut(history, replica);
-        if *attempt == 1 {
+        if attempt == 1 {
             (record.alerted, record.exhausted) = (false, false);
         }
-        record.attempts = *attempt;
+        record.attempts = attempt;
         record.spec_hash = service.spec_hash.clone();
         record.last_attempt_at = Some(now);
     }
 }
 
+/// The attempt that an action spends: what ended is started, what is unhealthy is stopped first, which counts for both.
+fn spent_by(action: &Action) -> Option<u32> {
+    match (&action.cause, &action.op) {
+        (Cause::Recovery { attempt, .. }, _) | (Cause::Unhealthy { attempt, .. }, Op::Stop { .. }) => Some(*attempt),
+        _ => None,
+    }
+}
+
 /// An attempt that was not made after all does not count.
 fn give_back_attempt(history: &mut History, outcome: &Outcome) {
-    if let (Cause::Recovery { attempt, .. }, Subject::Replica(replica)) = (&outcome.action.cause, &outcome.action.subject) {
+    if let (Some(attempt), Subject::Replica(replica)) = (spent_by(&outcome.action), &outcome.action.subject) {
         let record = replica_mut(history, replica);
-        if record.attempts == *attempt {
+        if record.attempts == attempt {
             record.attempts = attempt.saturating_sub(1);
         }
     }
@@ -217,7 +225,8 @@ fn keep_failure(
         let spec_hash = desired.services.get(&replica.service).map(|service| service.spec_hash.clone()).unwrap_or_default();
         let record = replica_mut(history, replica);
         let new = record.failure.as_ref().is_none_or(|before| before.message != failure.message);
-        record.failure = Some(Failed { at: now, message: failure.message.clone(), exit_code: None, oom_killed: false });
+        record.failure =
+            Some(Failed { at: now, message: failure.message.clone(), exit_code: None, oom_killed: false, unhealthy: false });
         record.spec_hash = spec_hash;
         record.was_running = false;
         return new;
@@ -289,7 +298,7 @@ async fn tell_done(controller: &Controller, desired: &Desired, outcome: &Outcome
     let action = &outcome.action;
     let reason = match (&action.op, &action.cause) {
         (Op::CreateContainer { .. } | Op::CreateNetwork(_) | Op::CreateVolume(_), _) => Reason::Created,
-        (Op::Start(_), Cause::Recovery { .. }) => Reason::RecoveryStarted,
+        (Op::Start(_), Cause::Recovery { .. } | Cause::Unhealthy { .. }) => Reason::RecoveryStarted,
         (Op::Start(_), Cause::RestartRequested) => Reason::Restarted,
         (Op::Start(_), Cause::SpecChanged | Cause::ImageChanged { .. } | Cause::RecreateRequested) => Reason::Replaced,
         (Op::Start(_), _) => Reason::Started,

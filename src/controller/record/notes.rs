@@ -57,11 +57,14 @@ pub(in crate::controller) fn keep(note: &Note, history: &mut History, memory: &m
         }
         Note::Failed { replica, spec_hash, at, failure, exit_code, oom_killed } => {
             let record = replica_mut(history, replica);
-            record.failure =
-                Some(Failed { at: *at, message: failure.clone(), exit_code: Some(*exit_code), oom_killed: *oom_killed });
+            let (message, unhealthy) = (failure.clone(), exit_code.is_none());
+            record.failure = Some(Failed { at: *at, message, exit_code: *exit_code, oom_killed: *oom_killed, unhealthy });
             record.spec_hash = spec_hash.clone();
-            record.was_running = false;
-            Some((Reason::Crashed, Severity::Warning, format!("replica {replica} ended: {failure}")))
+            record.was_running &= unhealthy;
+            Some(match unhealthy {
+                true => (Reason::Unhealthy, Severity::Warning, format!("replica {replica} is {failure}")),
+                false => (Reason::Crashed, Severity::Warning, format!("replica {replica} ended: {failure}")),
+            })
         }
         Note::Alert { replica, attempts } => {
             replica_mut(history, replica).alerted = true;

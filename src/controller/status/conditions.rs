@@ -7,7 +7,7 @@ use crate::crd::{DeploymentStatus, Phase};
 use crate::model::{Reason, RunState, WaitReason, Waiting, annotations};
 
 use super::Sight;
-use super::services::Tally;
+use super::services::{Probes, Tally};
 
 /// How a Deployment is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +50,9 @@ fn weigh(waiting: &Waiting) -> Option<(u8, Phase, Reason)> {
         WaitReason::Withheld => (5, Phase::Degraded, Reason::Withheld),
         WaitReason::BackOff { .. } => (5, Phase::Degraded, Reason::BackOff),
         WaitReason::Unhealthy { .. } => (4, Phase::Degraded, Reason::Unhealthy),
+        WaitReason::NotReady { .. } => (3, Phase::Degraded, Reason::NotReady),
+        WaitReason::ProbeBroken { .. } => (4, Phase::Degraded, Reason::ProbeBroken),
+        WaitReason::HealthUnknown => (4, Phase::Degraded, Reason::HealthUnknown),
         WaitReason::Paused => (4, Phase::Paused, Reason::Paused),
         WaitReason::Dependency { failed: true, .. } => (3, Phase::Degraded, Reason::DependencyNotReady),
         WaitReason::Dependency { failed: false, .. } => (2, Phase::Progressing, Reason::DependencyNotReady),
@@ -127,14 +130,8 @@ pub(super) fn conditions(sight: &Sight<'_>, verdict: &Verdict, tally: &Tally, pr
     let mut add = |kind: &str, status: &str, reason: Reason, message: String| {
         conditions.push(condition(kind, status, reason, message, generation, previous, sight.now));
     };
-    let [healthy, unhealthy, starting] = tally.probes;
-    if healthy + unhealthy + starting > 0 {
-        let (status, reason) = match (unhealthy, starting) {
-            (0, 0) => ("True", Reason::Healthy),
-            (0, _) => ("Unknown", Reason::HealthStarting),
-            _ => ("False", Reason::Unhealthy),
-        };
-        add("Healthy", status, reason, format!("{healthy} of {} probed replicas are healthy", healthy + unhealthy + starting));
+    if let Some((status, reason, message)) = healthy(&tally.probes) {
+        add("Healthy", status, reason, message);
     }
     let stalled = verdict.stalled || matches!(verdict.phase, Phase::Failed);
     let working = !sight.plan.actions.is_empty() || matches!(verdict.phase, Phase::Progressing);
@@ -147,6 +144,21 @@ pub(super) fn conditions(sight: &Sight<'_>, verdict: &Verdict, tally: &Tally, pr
         add("Orphaned", "True", Reason::Orphaned, message.into());
     }
     conditions
+}
+
+/// The condition `Healthy`, where there are probes: the worst of what they say.
+fn healthy(probes: &Probes) -> Option<(&'static str, Reason, String)> {
+    let Probes { healthy, unhealthy, unready, starting, broken, unknown } = *probes;
+    let (status, reason) = match (unhealthy, broken, unknown, starting) {
+        (1.., ..) => ("False", Reason::Unhealthy),
+        _ if unready > 0 => ("False", Reason::NotReady),
+        (_, 1.., ..) => ("Unknown", Reason::ProbeBroken),
+        (_, _, 1.., _) => ("Unknown", Reason::HealthUnknown),
+        (.., 1..) => ("Unknown", Reason::HealthStarting),
+        _ => ("True", Reason::Healthy),
+    };
+    let all = healthy + unhealthy + unready + starting + broken + unknown;
+    (all > 0).then(|| (status, reason, format!("{healthy} of {all} probed replicas are healthy")))
 }
 
 /// `Ready`, and `Stalled` where it is so.

@@ -3,12 +3,10 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::crd::{ContainerStatus, ServiceStatus};
-use crate::model::{
-    Container, ContainerState, DesiredService, HealthStatus, HoldState, ReplicaId, RunState, Subject, WaitReason, labels,
-};
+use crate::model::{Container, ContainerState, DesiredService, HoldState, ReplicaId, RunState, Subject, WaitReason, labels};
 
 use super::{Sight, builds, images};
-use crate::controller::plan::Slots;
+use crate::controller::plan::{Slots, Wellness, wellness};
 
 /// Replicas counted by what they are.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -23,8 +21,25 @@ pub(super) struct Tally {
     pub stopped: u32,
     /// Under a Hold `Suspended`.
     pub suspended: u32,
-    /// With a probe: healthy, unhealthy, without a verdict.
-    pub probes: [u32; 3],
+    /// Those with a probe.
+    pub probes: Probes,
+}
+
+/// Replicas with a probe, counted by what it says.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Probes {
+    /// It succeeds.
+    pub healthy: u32,
+    /// It fails.
+    pub unhealthy: u32,
+    /// It lives, and is not to be used.
+    pub unready: u32,
+    /// It has no verdict yet.
+    pub starting: u32,
+    /// It cannot be made.
+    pub broken: u32,
+    /// It is not made any more, or the replica is paused.
+    pub unknown: u32,
 }
 
 /// Counts the replicas.
@@ -54,11 +69,15 @@ fn count(sight: &Sight<'_>, service: &DesiredService, replica: &ReplicaId, conta
     if is_ready(sight, service, replica, container) {
         tally.ready += 1;
     }
-    match container.filter(|c| c.is_up()).and_then(|c| c.health.as_ref()).map(|health| health.status) {
-        Some(HealthStatus::Healthy) => tally.probes[0] += 1,
-        Some(HealthStatus::Unhealthy) => tally.probes[1] += 1,
-        Some(HealthStatus::Starting) => tally.probes[2] += 1,
-        None => {}
+    let probes = &mut tally.probes;
+    match container.filter(|c| c.is_up()).map(|c| wellness(service, c, sight.probed)) {
+        Some(Wellness::Well) => probes.healthy += 1,
+        Some(Wellness::Unhealthy { .. }) => probes.unhealthy += 1,
+        Some(Wellness::Unready { .. }) => probes.unready += 1,
+        Some(Wellness::Starting) => probes.starting += 1,
+        Some(Wellness::Broken { .. }) => probes.broken += 1,
+        Some(Wellness::Unknown { .. }) => probes.unknown += 1,
+        Some(Wellness::Unprobed) | None => {}
     }
 }
 
@@ -68,9 +87,7 @@ fn is_completed(sight: &Sight<'_>, service: &DesiredService, replica: &ReplicaId
 }
 
 fn is_ready(sight: &Sight<'_>, service: &DesiredService, replica: &ReplicaId, container: Option<&Container>) -> bool {
-    let running = container.is_some_and(|c| {
-        c.state == ContainerState::Running && c.health.as_ref().is_none_or(|health| health.status == HealthStatus::Healthy)
-    });
+    let running = container.is_some_and(|c| c.state == ContainerState::Running && wellness(service, c, sight.probed).is_well());
     running || (is_completed(sight, service, replica) && container.is_none_or(|c| !c.is_up()))
 }
 
@@ -91,21 +108,26 @@ pub(super) fn services(sight: &Sight<'_>, slots: &Slots<'_>) -> Vec<ServiceStatu
             ready_replicas: u32::try_from(ready).unwrap_or(u32::MAX),
             image: images::image_status(sight, service),
             build: builds::build_status(sight, service),
-            containers: found.iter().filter_map(|(id, container)| container.map(|c| container_status(sight, id, c))).collect(),
+            containers: found
+                .iter()
+                .filter_map(|(id, container)| container.map(|c| container_status(sight, service, id, c)))
+                .collect(),
         }
     };
     sight.desired.services.values().map(show).collect()
 }
 
-fn container_status(sight: &Sight<'_>, replica: &ReplicaId, container: &Container) -> ContainerStatus {
+fn container_status(sight: &Sight<'_>, service: &DesiredService, replica: &ReplicaId, container: &Container) -> ContainerStatus {
     let ended = matches!(container.state, ContainerState::Exited | ContainerState::Dead) && container.started_at.is_some();
     let digest = sight.snapshot.images.get(&container.image_id).and_then(|image| image.digests.first());
+    let wellness = if container.is_up() { wellness(service, container, sight.probed) } else { Wellness::Unprobed };
     ContainerStatus {
         id: container.id.clone(),
         name: container.name.clone(),
         replica: replica.number,
         state: state_word(container.state).into(),
-        health: container.health.as_ref().filter(|_| container.is_up()).map(|health| health_word(health.status).into()),
+        health: health_word(&wellness).map(str::to_owned),
+        health_output: failing_output(&wellness),
         exit_code: ended.then_some(container.exit_code),
         oom_killed: container.oom_killed,
         restarts: sight.history.replica(replica).attempts,
@@ -136,10 +158,23 @@ fn state_word(state: ContainerState) -> &'static str {
     }
 }
 
-fn health_word(health: HealthStatus) -> &'static str {
-    match health {
-        HealthStatus::Starting => "starting",
-        HealthStatus::Healthy => "healthy",
-        HealthStatus::Unhealthy => "unhealthy",
+fn health_word(wellness: &Wellness) -> Option<&'static str> {
+    match wellness {
+        Wellness::Unprobed => None,
+        Wellness::Well => Some("healthy"),
+        Wellness::Starting => Some("starting"),
+        Wellness::Unhealthy { .. } => Some("unhealthy"),
+        Wellness::Unready { .. } => Some("unready"),
+        Wellness::Broken { .. } | Wellness::Unknown { .. } => Some("unknown"),
+    }
+}
+
+/// What a probe said that does not succeed.
+fn failing_output(wellness: &Wellness) -> Option<String> {
+    match wellness {
+        Wellness::Unhealthy { failure, .. } | Wellness::Unready { failure } | Wellness::Broken { failure } => {
+            Some(failure.clone())
+        }
+        Wellness::Unprobed | Wellness::Well | Wellness::Starting | Wellness::Unknown { .. } => None,
     }
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{SharedClock, TokioClock};
 use crate::controller::world::{World, WorldOptions};
-use crate::controller::{Controller, InputChannels, Options};
+use crate::controller::{Controller, InputChannels, Options, ProbeChannels};
 use crate::docker::fake::{Behaviour, FakeEngine, FakeImage, Life as Run};
 use crate::model::{FailureKind, HealthStatus, RecoveryMode};
 use crate::registry::Registry;
@@ -124,7 +124,9 @@ impl Rig {
         // Nothing is built in these stories: nobody asks, and nobody answers.
         let ((wishes, _), (_, news)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let inputs = InputChannels { wishes, news };
-        let controller = Controller::new(engine, world.clone(), registry.clone(), self.clock.clone(), options, inputs);
+        let ((wishes, _), (_, news)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let probes = ProbeChannels { wishes, news };
+        let controller = Controller::new(engine, world.clone(), registry.clone(), self.clock.clone(), options, inputs, probes);
         let stopping = CancellationToken::new();
         let (run, stop, look) = (controller.clone(), stopping.clone(), stopping.clone());
         let work = vec![

@@ -288,7 +288,7 @@ impl World {
             action => {
                 let health = match action.strip_prefix("health_status:").map(str::trim) {
                     Some("healthy") => HealthStatus::Healthy,
-                    Some("unhealthy") => HealthStatus::Unhealthy,
+                    // Shown with what the probe said, or not at all: the look that follows has it.
                     _ => return false,
                 };
                 state.picture.change(id, |container| {

@@ -46,7 +46,10 @@ impl World {
         Ok(false)
     }
 
-    fn seen(&self, id: &str, asked: u64, seen: Option<Container>) -> Applied {
+    fn seen(&self, id: &str, asked: u64, mut seen: Option<Container>) -> Applied {
+        if let Some(container) = &mut seen {
+            self.judge_age(container);
+        }
         let owner = seen.as_ref().and_then(|container| self.owner(&container.labels));
         let state = &mut *self.state();
         let applied = state.picture.apply(id, asked, seen);
@@ -63,6 +66,14 @@ impl World {
             self.touched(labels);
         }
         applied
+    }
+
+    /// Marks a health record that nobody keeps up any more: the last probe, or the start, is more than two of its periods ago.
+    fn judge_age(&self, container: &mut Container) {
+        let Container { health: Some(health), started_at, .. } = container else { return };
+        let last = health.last_probe_at.max(*started_at);
+        let age = last.map(|at| self.clock.now().duration_since(at)).and_then(|age| Duration::try_from(age).ok());
+        health.stale = age.is_some_and(|age| age > health.period.saturating_mul(2));
     }
 
     /// Has a container looked at beside everything else; a look under way is followed by another.
@@ -133,6 +144,7 @@ impl World {
             Trust::Events => {
                 let held = state.intent.held_outside().filter(|id| lines.iter().any(|line| line.id == **id));
                 due.extend(held.cloned());
+                due.extend(state.picture.stale());
                 absent.into_iter().for_each(|id| self.look_before_gone(id));
             }
         }

@@ -178,6 +178,14 @@ impl Picture {
         due
     }
 
+    /// Containers that run and whose health record was out of date when they were looked at: they may be probed again by now.
+    pub(super) fn stale(&self) -> Vec<String> {
+        let stale = |container: &Container| {
+            container.state == ContainerState::Running && container.health.as_ref().is_some_and(|health| health.stale)
+        };
+        self.snapshot.containers.values().filter(|container| stale(container)).map(|container| container.id.clone()).collect()
+    }
+
     /// Containers in the picture that a list asked for at `asked` does not have, and nothing newer is known of.
     pub(super) fn missing(&mut self, lines: &[ContainerLine], asked: Moment) -> Vec<String> {
         let listed: BTreeSet<&str> = lines.iter().map(|line| line.id.as_str()).collect();

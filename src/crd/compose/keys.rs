@@ -4,9 +4,11 @@
 
 mod build;
 mod parts;
+mod probes;
 
 pub use build::BUILD;
 pub use parts::*;
+pub use probes::*;
 
 /// One key of a map.
 #[derive(Debug)]
@@ -218,6 +220,7 @@ pub const SERVICE: &[Key] = &[
     ),
     key("volumes_from", TEXTS, "All mounts of another service or container: `service[:ro]`, `container:<name>[:ro]`."),
     key("working_dir", Form::Text, "Working directory. Default: the image's."),
+    key("x-evenkeel", Form::Map(OWN), "What Compose has no word for; docker compose passes over it."),
     refused("configs", "bind a file of the host with volumes"),
     refused("cpu_count", "it is for Windows; use cpus"),
     refused("cpu_percent", "it is for Windows; use cpus"),

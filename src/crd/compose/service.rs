@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::model::Probes;
+
 use super::{
     BlkioConfig, Build, Bytes, Cpus, Dependency, Deploy, DeviceMapping, DeviceRequest, FileMount, Healthcheck, Hosts, Logging,
     Mount, Port, PullPolicy, ServiceNetwork, Span, Ulimit,
@@ -241,6 +243,9 @@ pub struct Service {
     /// Working directory.
     #[serde(skip_serializing_if = "is_empty")]
     pub working_dir: Option<String>,
+    /// Probes of our own (`x-evenkeel.probes`). Not Compose's, and in no hash: a change of them restarts nothing.
+    #[serde(skip)]
+    pub probes: Probes,
 }
 
 impl Service {

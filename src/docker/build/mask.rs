@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::environment;
-use crate::model::BuildSpec;
+use crate::model::{BuildSpec, names_secret};
 
 /// Shorter values are too common to be hidden: half of the text would be stars.
 const SHORTEST: usize = 4;
@@ -23,7 +23,7 @@ pub(super) struct Mask {
 impl Mask {
     /// The arguments of a build that look secret by their names, and what its secret files hold.
     pub fn of(spec: &BuildSpec) -> Self {
-        let args = environment::resolved(&spec.args).into_iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value);
+        let args = environment::resolved(&spec.args).into_iter().filter(|(name, _)| names_secret(name)).map(|(_, value)| value);
         let files = spec.secrets.values().filter_map(|path| fs::read_to_string(path).ok());
         let lines = files.filter(|text| text.len() <= LARGEST_FILE).flat_map(|text| {
             let lines: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
@@ -39,12 +39,6 @@ impl Mask {
     pub fn hide(&self, text: &str) -> String {
         self.values.iter().fold(text.to_owned(), |text, value| text.replace(value, STARS))
     }
-}
-
-fn is_secret(name: &str) -> bool {
-    const WORDS: [&str; 7] = ["pass", "secret", "token", "key", "cred", "auth", "private"];
-    let name = name.to_ascii_lowercase();
-    WORDS.iter().any(|word| name.contains(word))
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ pub(super) struct Inner {
     /// By container id.
     logs: BTreeMap<String, Log>,
     usage: BTreeMap<String, Usage>,
+    /// When files were written last, by container id and path.
+    files: BTreeMap<(String, String), Timestamp>,
     /// Exit codes of commands; none while one runs.
     execs: Vec<Option<i64>>,
     /// Sizes that terminals were given.
@@ -55,6 +57,16 @@ impl FakeEngine {
         let machine = self.machine();
         let log = machine.find(container).ok().and_then(|id| machine.inner.logs.get(&id));
         log.map_or(0, |log| log.readers.iter().filter(|(_, reader)| !reader.is_closed()).count())
+    }
+
+    /// Writes a file in a container, by name or id. Without a container of that name nothing is written.
+    pub fn touch_file(&self, container: &str, path: &str) {
+        self.step(|machine| {
+            let now = machine.now();
+            if let Ok(id) = machine.find(container) {
+                machine.inner.files.insert((id, path.to_owned()), now);
+            }
+        });
     }
 
     /// Sets what a container is measured to use.
@@ -178,6 +190,13 @@ impl Inside for FakeEngine {
         let (engine, index) = (self.clone(), exec.parse::<usize>().unwrap_or(usize::MAX));
         let ask = async move { Ok(engine.step(|machine| machine.inner.execs.get(index).copied().flatten())) };
         self.call(Verb::ExecExitCode, "", limits::LOOK, ask).await
+    }
+
+    async fn modified(&self, container: &str, path: &str) -> Result<Option<Timestamp>> {
+        self.step(|machine| {
+            let id = machine.find(container)?;
+            Ok(machine.inner.files.get(&(id, path.to_owned())).copied())
+        })
     }
 
     async fn usage(&self, container: &str) -> Result<Usage> {

@@ -254,7 +254,15 @@ pub(super) fn stop_signal(container: &Container) -> i32 {
 
 fn verdict(status: HealthStatus, failing_streak: u32, at: Option<jiff::Timestamp>) -> Health {
     let last_exit_code = at.map(|_| i64::from(failing_streak > 0));
-    Health { status, failing_streak, last_probe_at: at, last_exit_code, last_output: String::new() }
+    Health {
+        status,
+        failing_streak,
+        retries: 1,
+        period: Duration::from_secs(60),
+        last_probe_at: at,
+        last_exit_code,
+        ..Health::default()
+    }
 }
 
 fn conflict(name: &str, says: &str) -> EngineFailure {

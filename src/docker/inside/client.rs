@@ -103,6 +103,14 @@ impl Inside for Client {
         Ok(state.exit_code.filter(|_| !state.running))
     }
 
+    async fn modified(&self, container: &str, path: &str) -> Result<Option<jiff::Timestamp>> {
+        let attempt = Attempt::new(Call::Other, format!("look at {path} in container {}", short(container)));
+        let path = format!("/containers/{container}/archive?{}", wire::query(&[("path", path)]));
+        let work = self.wire().stat(&path);
+        let found = self.call(attempt, limits::LOOK, span!("docker.stat", container = %container), work).await?;
+        Ok(found.as_deref().and_then(modified_of))
+    }
+
     async fn usage(&self, container: &str) -> Result<Usage> {
         let attempt = Attempt::new(Call::Other, format!("measure container {}", short(container)));
         // Without `one-shot` the engine takes two samples, a second apart: CPU use is a difference.
@@ -236,4 +244,17 @@ fn output_of(
 fn short(container: &str) -> &str {
     let id = container.len() == 64 && container.bytes().all(|byte| byte.is_ascii_hexdigit());
     if id { &container[..12] } else { container }
+}
+
+/// The time in the header of an answer about a file: JSON in base64.
+pub(super) fn modified_of(header: &str) -> Option<jiff::Timestamp> {
+    use base64::Engine as _;
+    let json = base64::engine::general_purpose::STANDARD.decode(header).ok()?;
+    let stat: StatReply = serde_json::from_slice(&json).ok()?;
+    stat.mtime.parse().ok()
+}
+
+#[derive(Deserialize)]
+struct StatReply {
+    mtime: String,
 }

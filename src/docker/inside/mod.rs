@@ -91,6 +91,9 @@ pub trait Inside: Engine {
     /// The exit code of a command; `None` while it runs.
     async fn exec_exit_code(&self, exec: &str) -> Result<Option<i64>>;
 
+    /// When a file in a container was written last; `None`: there is no such file. Needs no program in the container.
+    async fn modified(&self, container: &str, path: &str) -> Result<Option<Timestamp>>;
+
     /// What a container uses now. Takes one to two seconds, over which CPU use is measured.
     async fn usage(&self, container: &str) -> Result<Usage>;
 

@@ -8,13 +8,7 @@ fn depends(mut on: DesiredService, name: &str, condition: DependencyCondition) -
 }
 
 fn healthy(mut container: Container, status: HealthStatus) -> Container {
-    container.health = Some(Health {
-        status,
-        failing_streak: 0,
-        last_probe_at: None,
-        last_exit_code: None,
-        last_output: "connection refused".into(),
-    });
+    container.health = Some(Health { status, last_output: "connection refused".into(), ..Health::default() });
     container
 }
 

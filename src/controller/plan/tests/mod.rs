@@ -3,6 +3,7 @@
 
 mod bring_up;
 mod building;
+mod health;
 mod pulling;
 mod recovery;
 mod replacing;

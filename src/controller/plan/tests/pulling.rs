@@ -98,7 +98,7 @@ fn always_pulls_before_a_container_is_made_and_never_for_one_that_fails() {
                     "app-1",
                     ReplicaHistory {
                         attempts: 2,
-                        failure: Some(Failure { at: ago(60), message: "refused".into(), exit_code: None, oom_killed: false }),
+                        failure: Some(Failure { at: ago(60), message: "refused".into(), ..Failure::default() }),
                         ..ReplicaHistory::default()
                     }
                 )
@@ -285,6 +285,7 @@ fn shown(scene: &Scene) -> (String, String, crate::crd::ImageStatus) {
         object: &object,
         desired: &scene.desired,
         snapshot: &scene.snapshot,
+        probed: &scene.probed,
         plan: &plan,
         history: &scene.history,
         memory: &scene.memory,

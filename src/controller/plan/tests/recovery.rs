@@ -16,7 +16,7 @@ fn spent(attempts: u32, seconds: i64) -> ReplicaHistory {
         attempts,
         spec_hash: "app-v1".into(),
         last_attempt_at: Some(ago(seconds + 1)),
-        failure: Some(Failure { at: ago(seconds), message: "exit code 1".into(), exit_code: Some(1), oom_killed: false }),
+        failure: Some(Failure { at: ago(seconds), message: "exit code 1".into(), exit_code: Some(1), ..Failure::default() }),
         ..ReplicaHistory::default()
     }
 }

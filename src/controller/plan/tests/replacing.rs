@@ -79,13 +79,7 @@ fn every_half_way_state_of_a_replacement_is_recognised() {
             (
                 "the first is new and has no verdict yet",
                 edited(2).with(container("app-2")).with(Container {
-                    health: Some(Health {
-                        status: HealthStatus::Starting,
-                        failing_streak: 0,
-                        last_probe_at: None,
-                        last_exit_code: None,
-                        last_output: String::new()
-                    }),
+                    health: Some(Health { status: HealthStatus::Starting, ..Health::default() }),
                     ..renewed("app-1", 2)
                 })
             ),

@@ -29,6 +29,7 @@ pub struct Scene {
     pub jobs: Vec<Job>,
     pub inputs: BTreeMap<String, BuildInput>,
     pub registries: BTreeMap<String, RegistryView>,
+    pub probed: Probed,
     pub history: History,
     pub memory: Memory,
 }
@@ -56,6 +57,7 @@ pub fn service(name: &str) -> DesiredService {
         stop_grace: Duration::from_secs(10),
         pull: PullRule::Missing,
         build: None,
+        probes: Probes::default(),
         restarted_at: None,
         recreated_at: None,
         retried_at: None,
@@ -149,6 +151,7 @@ impl Scene {
             jobs: vec![],
             inputs: BTreeMap::new(),
             registries: BTreeMap::new(),
+            probed: Probed::new(),
             history: History::default(),
             memory: Memory::default(),
         }
@@ -203,6 +206,7 @@ impl Scene {
             jobs: self.jobs.clone(),
             inputs: self.inputs.clone(),
             registries: self.registries.clone(),
+            probed: self.probed.clone(),
         };
         plan(&self.desired, &observed, &self.history, &self.memory, noon())
     }

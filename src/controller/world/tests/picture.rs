@@ -59,18 +59,12 @@ async fn a_resync_looks_only_at_what_its_line_shows_to_be_different() {
 #[tokio::test(start_paused = true)]
 async fn health_is_shown_as_it_is_told() {
     let scene = Scene::with(&["web"]).await;
-    let health = Health {
-        status: HealthStatus::Starting,
-        failing_streak: 0,
-        last_probe_at: None,
-        last_exit_code: None,
-        last_output: String::new(),
-    };
+    let health = Health { status: HealthStatus::Starting, ..Health::default() };
     scene.daemon.lock().containers.get_mut("web").unwrap().health = Some(health);
     scene.world.refresh_container("web").await.unwrap();
     scene.daemon.lock().containers.get_mut("web").unwrap().health.as_mut().unwrap().status = HealthStatus::Unhealthy;
     scene.daemon.emit("web", "health_status: unhealthy", &[]);
-    millis(1).await;
+    millis(100).await;
     assert_eq!(scene.snapshot().containers["web"].health.as_ref().unwrap().status, HealthStatus::Unhealthy);
 }
 

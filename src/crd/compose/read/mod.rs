@@ -4,6 +4,7 @@ mod build;
 mod deploy;
 mod mounts;
 mod ports;
+mod probes;
 mod resources;
 mod scalars;
 mod service;

@@ -1,0 +1,129 @@
+//! What is known from probes of our own: asked for at each turn, made beside it, read by the planner.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+
+use crate::clock::Timestamp;
+use crate::model::{
+    Container, ContainerState, Desired, DesiredService, History, Key, Memory, ProbeNews, ProbeTarget, ProbeWish, Probed,
+    ReplicaId, RunId, RunState, Secrets, Snapshot,
+};
+
+use super::plan::slots;
+
+/// The two ends of the channels to who makes the probes.
+pub struct ProbeChannels {
+    /// What is to be probed.
+    pub wishes: mpsc::UnboundedSender<ProbeWish>,
+    /// What the probes say.
+    pub news: mpsc::UnboundedReceiver<ProbeNews>,
+}
+
+/// The probes of all containers.
+pub(super) struct Probes {
+    wishes: mpsc::UnboundedSender<ProbeWish>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    wished: HashMap<Key, BTreeMap<ReplicaId, ProbeTarget>>,
+    told: HashMap<Key, Probed>,
+    /// Until [`Probes::news`] takes it.
+    news: Option<mpsc::UnboundedReceiver<ProbeNews>>,
+}
+
+impl Probes {
+    pub fn new(channels: ProbeChannels) -> Self {
+        let ProbeChannels { wishes, news } = channels;
+        Self { wishes, state: Mutex::new(State { news: Some(news), ..State::default() }) }
+    }
+
+    /// Says which containers of a Deployment are to be probed, where that is new: those that run and may.
+    pub fn want(&self, desired: &Desired, snapshot: &Snapshot, history: &History, memory: &Memory, now: Timestamp) {
+        let mut targets = BTreeMap::new();
+        if desired.services.values().any(|service| !service.probes.is_empty()) && is_alive(desired) {
+            let slots = slots(desired, snapshot, history, memory);
+            for service in desired.services.values().filter(|service| !service.probes.is_empty()) {
+                let replicas = (1..=service.replicas).map(|number| ReplicaId::new(&service.name, number));
+                for replica in replicas.filter(|replica| desired.hold(replica, now).is_none()) {
+                    let runs = |container: &&Container| container.state == ContainerState::Running;
+                    if let Some(container) = slots.get(&replica).current.filter(runs) {
+                        targets.insert(replica, target(desired, service, container, snapshot));
+                    }
+                }
+            }
+        }
+        self.wish(&desired.key, targets);
+    }
+
+    /// A Deployment that is gone is not probed any more.
+    pub fn forget(&self, key: &Key) {
+        self.wish(key, BTreeMap::new());
+        self.lock().told.remove(key);
+    }
+
+    fn wish(&self, key: &Key, targets: BTreeMap<ReplicaId, ProbeTarget>) {
+        let mut state = self.lock();
+        if state.wished.get(key).map_or(targets.is_empty(), |before| *before == targets) {
+            return;
+        }
+        if let Some(told) = state.told.get_mut(key) {
+            told.retain(|id, news| targets.values().any(|target| target.run.container == *id && target.run == news.run));
+        }
+        match targets.is_empty() {
+            true => drop(state.wished.remove(key)),
+            false => drop(state.wished.insert(key.clone(), targets.clone())),
+        }
+        // Without anybody who probes nothing is ever known.
+        let _ = self.wishes.send(ProbeWish { key: key.clone(), targets });
+    }
+
+    /// Takes in what the probes say.
+    pub fn learn(&self, news: ProbeNews) {
+        self.lock().told.entry(news.key.clone()).or_default().insert(news.run.container.clone(), news);
+    }
+
+    /// What is known of a Deployment's containers.
+    pub fn of(&self, key: &Key) -> Probed {
+        self.lock().told.get(key).cloned().unwrap_or_default()
+    }
+
+    /// What is told from now on; once.
+    pub fn news(&self) -> Option<mpsc::UnboundedReceiver<ProbeNews>> {
+        self.lock().news.take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether anything of it is to run.
+fn is_alive(desired: &Desired) -> bool {
+    desired.deletion.is_none() && desired.claimed_by.is_none() && desired.state == RunState::Running
+}
+
+fn target(desired: &Desired, service: &DesiredService, container: &Container, snapshot: &Snapshot) -> ProbeTarget {
+    ProbeTarget {
+        run: RunId { container: container.id.clone(), started_at: container.started_at },
+        address: address(desired, service, container, snapshot),
+        probes: service.probes.clone(),
+        secrets: Secrets::of_env(&service.template.env),
+    }
+}
+
+/// Where a container can be reached from this host: on the first of its declared networks, else on any; on the host itself where it
+/// shares that one's network; at the address of the container whose network it shares.
+fn address(desired: &Desired, service: &DesiredService, container: &Container, snapshot: &Snapshot) -> Option<String> {
+    if container.network_mode == "host" {
+        return Some("127.0.0.1".to_owned());
+    }
+    let shared = container.network_mode.strip_prefix("container:").and_then(|id| snapshot.containers.get(id));
+    let networks = shared.map_or(&container.networks, |parent| &parent.networks);
+    let names = service.template.networks.iter().filter_map(|at| desired.networks.get(&at.network));
+    let declared = names.filter_map(|network| networks.get(&network.name));
+    declared.chain(networks.values()).map(|attachment| attachment.address.clone()).find(|address| !address.is_empty())
+}
