@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use evenkeel::clock::{SharedClock, SystemClock};
 use evenkeel::controller::world::{World, WorldOptions};
-use evenkeel::controller::{Controller, InputChannels, Options, ProbeChannels};
+use evenkeel::controller::{Controller, InputChannels, LogChannels, Options, ProbeChannels};
 use evenkeel::docker::fake::{FakeEngine, FakeImage, Pace};
 use evenkeel::model::{Key, RecoveryMode};
 use evenkeel::registry::{Registry, WriteOptions};
@@ -107,8 +107,10 @@ impl Operator {
         // Nothing is probed.
         let ((wishes, _), (_, news)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let probes = ProbeChannels { wishes, news };
-        let controller =
-            Controller::new(engine, Arc::clone(&world), registry.clone(), Arc::clone(clock), options, channels, probes);
+        let ((wishes, _), (_, news)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let logs = LogChannels { wishes, news };
+        let (me, clock) = (Arc::clone(&world), Arc::clone(clock));
+        let controller = Controller::new(engine, me, registry.clone(), clock, options, channels, probes, logs);
         let stopping = CancellationToken::new();
         let (turns, look) = (controller.run(stopping.clone()), world.run(stopping.clone()));
         let work = vec![

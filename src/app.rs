@@ -15,7 +15,8 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::config::Settings;
 use crate::controller::preview::Preview;
 use crate::controller::world::{View, World, WorldOptions};
-use crate::controller::{Controller, InputChannels, Options, ProbeChannels};
+use crate::controller::{Controller, InputChannels, LogChannels, Options, ProbeChannels};
+use crate::diagnose::Logs;
 use crate::docker::{self, Engine, Inside};
 use crate::health::{Asker, Health};
 use crate::model::{About, Happening, Key, Reason, Severity};
@@ -55,6 +56,7 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     let options = WorldOptions { instance: settings.instance.clone(), resync: settings.resync, ..WorldOptions::default() };
     let world = World::new(Arc::clone(&engine), registry.clone(), Arc::clone(&clock), options);
     let ((wishes, wished), (told, news)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+    let ((to_read, to_be_read), (said, read)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
     let ((to_probe, probes), (to_tell, probed)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
     let controller = Controller::new(
         Arc::clone(&engine),
@@ -69,7 +71,9 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
         },
         InputChannels { wishes, news },
         ProbeChannels { wishes: to_probe, news: probed },
+        LogChannels { wishes: to_read, news: read },
     );
+    let logs = Logs::new(Arc::clone(&client) as Arc<dyn Inside>, to_be_read, said);
     let asker = Arc::new(Asker::new(Arc::clone(&client) as Arc<dyn Inside>, Arc::clone(&clock)));
     let health = Health::new(probes, to_tell, asker, Arc::clone(&clock));
     let inputs = Inputs::new(wished, told, Arc::clone(&clock), settings.resync);
@@ -89,6 +93,7 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     work.spawn(Arc::clone(&world).run(stopping.clone()));
     work.spawn(quietly(inputs.run(stopping.clone())));
     work.spawn(quietly(health.run(stopping.clone())));
+    work.spawn(quietly(logs.run(stopping.clone())));
     work.spawn(quietly(Keepers::new(surroundings).run(stopping.clone())));
     work.spawn(quietly(watch_engine(Arc::clone(&world), readiness, stopping.clone())));
     tokio::spawn(name_engine(engine));

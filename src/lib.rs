@@ -9,6 +9,7 @@
 //! | [`docker`] | the engine, real and fake |
 //! | [`store`] | objects, history and events on disk |
 //! | [`doctor`] | what evenkeel leans on, and how to mend it |
+//! | [`diagnose`] | why something failed |
 //! | [`health`] | probes of our own |
 //! | [`resolve`] | a Deployment and its Holds as the planner sees them |
 //! | [`telemetry`] | logs and traces |
@@ -30,6 +31,7 @@ pub mod compose;
 pub mod config;
 pub mod controller;
 pub mod crd;
+pub mod diagnose;
 pub mod docker;
 pub mod doctor;
 pub mod health;

@@ -15,7 +15,9 @@ use super::failure::Failure;
 use super::get::{created, last_seen, order, scope, short};
 use super::help;
 use super::output::{Look, plain, print, table};
-use crate::crd::{BuildStatus, ContainerStatus, Deployment, DeploymentStatus, Hold, ImageStatus, RecoveryStatus, ServiceStatus};
+use crate::crd::{
+    BuildStatus, ContainerStatus, Deployment, DeploymentStatus, DiagnosisStatus, Hold, ImageStatus, RecoveryStatus, ServiceStatus,
+};
 
 /// Shows all there is to know about one deployment or source.
 ///
@@ -81,6 +83,7 @@ impl Subject {
         };
         section("Holds", holds(look, &self.holds));
         section("Recovery", status.recovery.as_ref().map(|recovery| recovery_lines(look, recovery)).unwrap_or_default());
+        section("Diagnosis", status.services.iter().map(diagnoses).collect());
         section("Waiting for", status.waiting.iter().map(|line| format!("  {line}\n")).collect());
         section("Containers", containers(look, &status.services));
         section("Images", images(look, &status.services));
@@ -159,6 +162,15 @@ fn recovery_lines(look: &Look, recovery: &RecoveryStatus) -> String {
         text.push_str(&format!("  last failure{age}: {}{oom}\n", plain(&failure.message)));
     }
     text
+}
+
+/// Why replicas are not as they should be, or failed last, and what that rests on.
+fn diagnoses(service: &ServiceStatus) -> String {
+    let one = |found: &DiagnosisStatus| {
+        let evidence: String = found.evidence.iter().map(|line| format!("    {}\n", plain(line))).collect();
+        format!("  {}-{}: {}: {}\n{evidence}", service.name, found.replica, found.cause, plain(&found.message))
+    };
+    service.diagnoses.iter().map(one).collect()
 }
 
 fn containers(look: &Look, services: &[ServiceStatus]) -> String {

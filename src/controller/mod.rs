@@ -11,6 +11,7 @@
 //! | `jobs` | what takes long goes on beside the turn | writes |
 //! | `status` | what to tell people | pure |
 //! | `probes` | what is known from probes of our own | |
+//! | `evidence` | the last lines of runs that failed | |
 //! | `inputs` | what is known of the files that images are built from | |
 //! | `record` | history, memory, Events | store |
 //! | `registries` | pulls under way and refusals, over all Deployments | store |
@@ -18,6 +19,7 @@
 
 mod act;
 mod boot;
+mod evidence;
 mod inputs;
 mod jobs;
 mod probes;
@@ -49,12 +51,14 @@ use crate::registry::Registry;
 use crate::store::Store;
 
 use boot::Boot;
+use evidence::Evidence;
 use inputs::Inputs;
 use jobs::Jobs;
 use probes::Probes;
 use registries::Registries;
 use world::World;
 
+pub use evidence::LogChannels;
 pub use inputs::InputChannels;
 pub use probes::ProbeChannels;
 
@@ -88,6 +92,7 @@ pub struct Controller {
     jobs: Jobs,
     inputs: Inputs,
     probes: Probes,
+    evidence: Evidence,
     registries: Registries,
     boot: Boot,
     /// What must not be lost of Deployments and is not on disk yet, since that is full.
@@ -100,6 +105,7 @@ pub struct Controller {
 
 impl Controller {
     /// A controller that does nothing until [`Controller::run`] runs.
+    #[expect(clippy::too_many_arguments, reason = "each is one neighbour that it works with")]
     pub fn new(
         engine: Arc<dyn Engine>,
         world: Arc<World>,
@@ -108,6 +114,7 @@ impl Controller {
         options: Options,
         inputs: InputChannels,
         probes: ProbeChannels,
+        logs: LogChannels,
     ) -> Arc<Self> {
         let store = registry.store().clone();
         let jobs = Jobs::new(clock.clone());
@@ -121,6 +128,7 @@ impl Controller {
             jobs,
             inputs: Inputs::new(inputs),
             probes: Probes::new(probes),
+            evidence: Evidence::new(logs),
             clock,
             options,
             owed: Mutex::default(),
@@ -154,6 +162,7 @@ impl Controller {
         self.boot.forget(key);
         self.inputs.forget(key);
         self.probes.forget(key);
+        drop(self.evidence.take(key));
         self.jobs.forget(key);
         self.repeats.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }

@@ -93,6 +93,7 @@ impl Controller {
         self.probes.want(&desired, &observed.snapshot, &loaded.history, &loaded.memory, self.clock.now());
         self.remove_ended_holds(&desired).await?;
         let mut outcomes = record::finished_jobs(self, &desired, &mut loaded.history, &mut loaded.memory).await;
+        record::diagnosis::explain(self, &desired, &mut loaded.history).await;
         let plan = {
             let _span = info_span!("plan").entered();
             plan(&desired, &observed, &loaded.history, &loaded.memory, self.clock.now())

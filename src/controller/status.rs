@@ -2,6 +2,7 @@
 
 mod builds;
 mod conditions;
+mod diagnosis;
 mod images;
 mod services;
 

@@ -55,6 +55,7 @@ pub(super) async fn run(controller: Arc<Controller>, shutdown: CancellationToken
         tokio::spawn(follow_jobs(Arc::clone(&controller), sender.clone())),
         tokio::spawn(follow_inputs(Arc::clone(&controller), sender.clone())),
         tokio::spawn(follow_probes(Arc::clone(&controller), sender.clone())),
+        tokio::spawn(follow_logs(Arc::clone(&controller), sender.clone())),
         tokio::spawn(follow_store(Arc::clone(&controller), sender.clone(), Kind::Hold)),
         tokio::spawn(follow_store(Arc::clone(&controller), sender, Kind::Deployment)),
     ];
@@ -185,6 +186,18 @@ async fn follow_probes(controller: Arc<Controller>, sender: mpsc::Sender<Trigger
     while let Some(told) = news.recv().await {
         let key = told.key.clone();
         controller.probes.learn(told);
+        if sender.send(Trigger::Keys(vec![key])).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Takes in what the logs of failed runs say.
+async fn follow_logs(controller: Arc<Controller>, sender: mpsc::Sender<Trigger>) {
+    let Some(mut news) = controller.evidence.news() else { return };
+    while let Some(read) = news.recv().await {
+        let key = read.key.clone();
+        controller.evidence.learn(read);
         if sender.send(Trigger::Keys(vec![key])).await.is_err() {
             return;
         }

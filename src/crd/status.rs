@@ -96,8 +96,27 @@ pub struct ServiceStatus {
     /// What came of the builds of its image, once there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub build: Option<BuildStatus>,
+    /// Why replicas are not as they should be, or failed last; those of which there is something to say.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub diagnoses: Vec<DiagnosisStatus>,
     /// Its containers, by number.
     pub containers: Vec<ContainerStatus>,
+}
+
+/// Why a replica is not as it should be, or failed last.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DiagnosisStatus {
+    /// Replica number.
+    pub replica: u32,
+    /// One word of a closed list, docs/reasons.md; `Unknown` where the facts do not say.
+    pub cause: String,
+    /// The same for people, and what to do.
+    pub message: String,
+    /// What it rests on: redacted, cut.
+    pub evidence: Vec<String>,
+    /// The same for every occurrence of this failure: without ids, times, addresses, numbers and paths.
+    pub signature: String,
 }
 
 /// An image, and what came of its pulls.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BuildRecord, DockerRestart, FailureKind, ImageRecord, ReplicaId};
+use super::{BuildRecord, Diagnosis, DockerRestart, FailedRun, FailureKind, ImageRecord, ReplicaId};
 
 /// How many last actions are kept.
 pub const LAST_ACTIONS: usize = 10;
@@ -83,6 +83,12 @@ pub struct ReplicaHistory {
     pub alerted: bool,
     /// Giving up was told.
     pub exhausted: bool,
+    /// Signature of the diagnosis that was told last.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub told_signature: String,
+    /// The start of the last run in which its probes succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub well_in: Option<Timestamp>,
     /// It was seen running at the last turn.
     pub was_running: bool,
     /// A container of evenkeel's stood for it once: one that `docker compose` puts in its place by hand is taken over.
@@ -104,6 +110,12 @@ pub struct Failure {
     /// It did not end: its probes failed while it ran.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unhealthy: bool,
+    /// The run that failed; empty where it did not come to one.
+    #[serde(default)]
+    pub run: FailedRun,
+    /// What it comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnosis: Option<Diagnosis>,
 }
 
 /// An action that fails for a reason outside the container.
@@ -146,6 +158,14 @@ impl History {
     /// The record of a replica; an empty one if there is none.
     pub fn replica(&self, id: &ReplicaId) -> ReplicaHistory {
         self.replicas.get(&id.to_string()).cloned().unwrap_or_default()
+    }
+}
+
+impl ReplicaHistory {
+    /// What stays of it when its attempts start over.
+    pub fn started_over(&self) -> Self {
+        let Self { was_running, was_ours, well_in, .. } = *self;
+        Self { was_running, was_ours, well_in, ..Self::default() }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{DockerRestart, ReplicaId};
+use super::{DockerRestart, FailedRun, ReplicaId};
 
 /// Something the record must keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub enum Note {
         exit_code: Option<i64>,
         /// Docker's OOM flag.
         oom_killed: bool,
+        /// The run, for the diagnosis.
+        run: FailedRun,
     },
     /// `alertAfter` attempts have failed.
     Alert {

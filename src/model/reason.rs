@@ -48,6 +48,7 @@ pub enum Reason {
     Deleting,
     Orphaned,
     Crashed,
+    Diagnosed,
     RecoveryStarted,
     RecoveryAlert,
     Recovered,

@@ -17,6 +17,21 @@ fn every_reason_is_explained() {
 }
 
 #[test]
+fn every_cause_of_a_failure_is_explained() {
+    let code = read("src/model/diagnosis.rs");
+    let (_, after) = code.split_once("pub enum FailureCause {").expect("the enum FailureCause in src/model/diagnosis.rs");
+    let (body, _) = after.split_once("\n}").expect("the end of the enum");
+    let names: Vec<&str> =
+        body.lines().map(str::trim).filter(|line| is_variant(line)).map(|line| line.trim_end_matches(',')).collect();
+    assert!(names.len() > 20, "the enum was read wrong: {names:?}");
+    let page = read("docs/reasons.md");
+    let (_, after) = page.split_once("\n## Diagnoses\n").expect("the section Diagnoses");
+    let (section, _) = after.split_once("\n## ").expect("its end");
+    let missing: Vec<&str> = names.into_iter().filter(|name| !section.contains(&format!("\n| `{name}` |"))).collect();
+    assert!(missing.is_empty(), "causes without a row in docs/reasons.md: {missing:?}");
+}
+
+#[test]
 fn links_between_documents_lead_somewhere() {
     let mut dead = Vec::new();
     for page in pages() {

@@ -172,10 +172,7 @@ fn a_liveness_probe_that_fails_restarts_and_a_readiness_probe_only_says_so() {
         "readiness": {"httpGet": {"port": 8080, "path": "/index.html"}},
     });
     let app = service::shell(&image, "rm -f /tmp/hung; trap 'exit 143' TERM; httpd -f -h /www -p 8080 & wait");
-    let waiting = service::with(
-        service::sleeper(&image),
-        json!({"depends_on": {"app": {"condition": "service_healthy"}}}),
-    );
+    let waiting = service::with(service::sleeper(&image), json!({"depends_on": {"app": {"condition": "service_healthy"}}}));
     let services = json!({"app": watched(app, probes), "waiting": waiting});
     sandbox.write_manifest("web.yaml", &sandbox.deployment("web", services));
     operator.wait_ready("web");
@@ -201,7 +198,8 @@ fn a_liveness_probe_that_fails_restarts_and_a_readiness_probe_only_says_so() {
     let failure = status["recovery"]["failure"]["message"].to_string();
     assert!(failure.contains("its liveness probe fails: exit code 1") || status["recovery"].is_null(), "{status}");
     let told = operator.api().events("web");
-    let unhealthy = told.iter().any(|event| event["reason"] == "Unhealthy" && event["message"].to_string().contains("liveness probe"));
+    let unhealthy =
+        told.iter().any(|event| event["reason"] == "Unhealthy" && event["message"].to_string().contains("liveness probe"));
     assert!(unhealthy, "{told:?}");
 }
 

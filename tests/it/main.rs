@@ -23,6 +23,7 @@ mod documents;
 mod engine;
 mod exec;
 mod faults;
+mod gallery;
 mod harness;
 mod heal;
 mod health;

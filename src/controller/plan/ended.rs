@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::model::{
-    Cause, Container, DesiredService, End, ExternalStop, Note, ReplicaHistory, ReplicaId, RestartRule, StopReason, Verdict,
-    WaitReason,
+    Cause, Container, DesiredService, End, ExternalStop, FailedRun, Note, ReplicaHistory, ReplicaId, RestartRule, Secrets,
+    StopReason, Verdict, WaitReason,
 };
 
 use super::recovery::Next;
@@ -15,6 +15,9 @@ use super::{Planner, Slots, containers, later, recovery, replace};
 
 /// How long a container may be seen ended before its verdict is known; then it counts as unknown.
 const VERDICT_GRACE: Duration = Duration::from_secs(15);
+
+/// Longest error text of the engine's that is kept, in characters.
+const ERROR: usize = 500;
 
 /// Plans for an ended container: of the wanted specification, or one whose replacement has to wait.
 pub(super) fn decide(
@@ -171,6 +174,13 @@ fn failed(
             failure: message.clone(),
             exit_code: Some(container.exit_code),
             oom_killed: container.oom_killed,
+            run: FailedRun {
+                container: container.id.clone(),
+                started_at: container.started_at,
+                killed: planner.snapshot.ends.get(&container.id).is_some_and(|end| end.verdict == Verdict::Killed),
+                error: Secrets::of_env(&service.template.env).excerpt(&container.error, ERROR),
+                never_well: false,
+            },
         });
     }
     let ran_for = match (container.started_at, container.finished_at) {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::model::{
-    Cause, Container, ContainerState, DesiredService, HealthStatus, JobKind, Note, ProbeKind, ProbeStanding, ProbeVerdict,
-    Probed, ReplicaId, RestartRule, Secrets, StopReason, WaitReason, cannot_be_run,
+    Cause, Container, ContainerState, DesiredService, FailedRun, HealthStatus, JobKind, Note, ProbeKind, ProbeStanding,
+    ProbeVerdict, Probed, ReplicaId, RestartRule, Secrets, StopReason, WaitReason, cannot_be_run,
 };
 
 use super::holds::stop;
@@ -175,6 +175,12 @@ fn restart(
             failure: failure.clone(),
             exit_code: None,
             oom_killed: false,
+            run: FailedRun {
+                container: container.id.clone(),
+                started_at: container.started_at,
+                never_well: record.well_in.is_none_or(|well| Some(well) != container.started_at),
+                ..FailedRun::default()
+            },
         });
     }
     let failure = known.map_or(failure, |known| known.message);

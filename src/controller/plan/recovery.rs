@@ -45,7 +45,7 @@ pub(super) fn record(planner: &mut Planner<'_>, service: &DesiredService, replic
     if record.attempts > 0 || record.failure.is_some() {
         planner.note(Note::StartedOver(replica.clone()));
     }
-    ReplicaHistory { was_running: record.was_running, was_ours: record.was_ours, ..ReplicaHistory::default() }
+    record.started_over()
 }
 
 /// Failures before this moment count no more: `retry` or `start` was asked for, or the host was booted.

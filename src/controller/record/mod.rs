@@ -2,6 +2,7 @@
 //! counter survives a kill at any instant.
 
 mod builds;
+pub(super) mod diagnosis;
 pub(super) mod notes;
 mod pulls;
 
@@ -10,15 +11,19 @@ use tracing::warn;
 
 use crate::model::{
     Action, ActionRecord, ActionResult, Cause, Desired, EngineFailure, Failure as Failed, FailureKind, History, LAST_ACTIONS,
-    Memory, Observed, Obstacle, Op, Outcome, Plan, Reason, ReplicaHistory, ReplicaId, Severity, Subject, Target,
+    Memory, Observed, Obstacle, Op, Outcome, Plan, Reason, ReplicaHistory, ReplicaId, Secrets, Severity, Subject, Target,
 };
 
+use crate::diagnose::rules::{Facts, diagnose};
 use crate::telemetry::chain;
 
 use super::Controller;
-use super::plan::slots;
+use super::plan::{Wellness, slots, wellness};
 use super::reconcile::Failure;
 use super::world::View;
+
+/// Longest words of an engine that refuses which are kept for the diagnosis, in characters.
+const REFUSAL: usize = 500;
 
 /// Records what jobs brought that ended since the last turn, and returns it.
 pub(super) async fn finished_jobs(
@@ -127,17 +132,23 @@ async fn put_history(controller: &Controller, desired: &Desired, history: &Histo
     }
 }
 
-/// Notes which replicas run.
+/// Notes which replicas run, and in which run their probes have succeeded.
 pub(super) fn see_running(desired: &Desired, observed: &Observed, history: &mut History, memory: &Memory) {
-    let running: Vec<ReplicaId> = {
+    let running: Vec<(ReplicaId, Option<Timestamp>)> = {
         let slots = slots(desired, &observed.snapshot, history, memory);
-        let replicas = desired.services.values().flat_map(|s| (1..=s.replicas).map(|n| ReplicaId::new(&s.name, n)));
-        replicas.filter(|replica| slots.get(replica).current.is_some_and(crate::model::Container::is_up)).collect()
+        let replicas = desired.services.values().flat_map(|s| (1..=s.replicas).map(move |n| (s, ReplicaId::new(&s.name, n))));
+        let up = replicas.filter_map(|(service, replica)| {
+            let container = slots.get(&replica).current.filter(|container| container.is_up())?;
+            let well = wellness(service, container, &observed.probed) == Wellness::Well;
+            Some((replica, container.started_at.filter(|_| well)))
+        });
+        up.collect()
     };
-    for replica in running {
+    for (replica, well_in) in running {
         let record = replica_mut(history, &replica);
         record.was_running = true;
         record.was_ours = true;
+        record.well_in = well_in.or(record.well_in);
     }
 }
 
@@ -223,10 +234,12 @@ fn keep_failure(
         && makes_it_run
     {
         let spec_hash = desired.services.get(&replica.service).map(|service| service.spec_hash.clone()).unwrap_or_default();
+        let env = desired.services.get(&replica.service).map(|service| service.template.env.as_slice()).unwrap_or_default();
+        let refused = Secrets::of_env(env).excerpt(&failure.message, REFUSAL);
+        let diagnosis = diagnose(&Facts::Refused { message: &refused });
         let record = replica_mut(history, replica);
         let new = record.failure.as_ref().is_none_or(|before| before.message != failure.message);
-        record.failure =
-            Some(Failed { at: now, message: failure.message.clone(), exit_code: None, oom_killed: false, unhealthy: false });
+        record.failure = Some(Failed { at: now, message: failure.message.clone(), diagnosis, ..Failed::default() });
         record.spec_hash = spec_hash;
         record.was_running = false;
         return new;

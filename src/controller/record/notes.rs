@@ -2,11 +2,9 @@
 
 use tracing::debug;
 
-use crate::model::{
-    Adopted, Completion, Desired, Failure as Failed, History, Memory, Note, Plan, Reason, ReplicaHistory, Severity,
-};
+use crate::model::{Adopted, Completion, Desired, Failure as Failed, History, Memory, Note, Plan, Reason, Severity};
 
-use super::replica_mut;
+use super::{diagnosis, replica_mut};
 use crate::controller::Controller;
 use crate::controller::reconcile::Failure;
 
@@ -21,6 +19,7 @@ pub(super) async fn apply(
     history.owed_pulls.retain(|image| desired.services.values().any(|service| service.template.image == *image));
     for note in &plan.notes {
         let told = keep(note, history, memory);
+        controller.evidence.want(desired, note);
         if let Some((reason, severity, message)) = told {
             controller.tell(desired, reason, severity, message).await;
         }
@@ -36,7 +35,7 @@ pub(in crate::controller) fn keep(note: &Note, history: &mut History, memory: &m
     match note {
         Note::Stable(replica) => {
             let record = replica_mut(history, replica);
-            *record = ReplicaHistory { was_running: record.was_running, was_ours: record.was_ours, ..ReplicaHistory::default() };
+            *record = record.started_over();
             Some((
                 Reason::Recovered,
                 Severity::Normal,
@@ -55,10 +54,12 @@ pub(in crate::controller) fn keep(note: &Note, history: &mut History, memory: &m
                 }
             })
         }
-        Note::Failed { replica, spec_hash, at, failure, exit_code, oom_killed } => {
+        Note::Failed { replica, spec_hash, at, failure, exit_code, oom_killed, run } => {
             let record = replica_mut(history, replica);
             let (message, unhealthy) = (failure.clone(), exit_code.is_none());
-            record.failure = Some(Failed { at: *at, message, exit_code: *exit_code, oom_killed: *oom_killed, unhealthy });
+            let (exit_code, oom_killed, run) = (*exit_code, *oom_killed, run.clone());
+            record.failure = Some(Failed { at: *at, message, exit_code, oom_killed, unhealthy, run, diagnosis: None });
+            diagnosis::first(record);
             record.spec_hash = spec_hash.clone();
             record.was_running &= unhealthy;
             Some(match unhealthy {
@@ -78,7 +79,7 @@ pub(in crate::controller) fn keep(note: &Note, history: &mut History, memory: &m
         }
         Note::StartedOver(replica) => {
             let record = replica_mut(history, replica);
-            *record = ReplicaHistory { was_running: record.was_running, was_ours: record.was_ours, ..ReplicaHistory::default() };
+            *record = record.started_over();
             None
         }
         Note::IntentUnknown(replica) => {

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use crate::crd::{ContainerStatus, ServiceStatus};
 use crate::model::{Container, ContainerState, DesiredService, HoldState, ReplicaId, RunState, Subject, WaitReason, labels};
 
-use super::{Sight, builds, images};
+use super::{Sight, builds, diagnosis, images};
 use crate::controller::plan::{Slots, Wellness, wellness};
 
 /// Replicas counted by what they are.
@@ -108,6 +108,7 @@ pub(super) fn services(sight: &Sight<'_>, slots: &Slots<'_>) -> Vec<ServiceStatu
             ready_replicas: u32::try_from(ready).unwrap_or(u32::MAX),
             image: images::image_status(sight, service),
             build: builds::build_status(sight, service),
+            diagnoses: diagnosis::diagnoses(sight, service),
             containers: found
                 .iter()
                 .filter_map(|(id, container)| container.map(|c| container_status(sight, service, id, c)))

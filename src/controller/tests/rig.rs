@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{SharedClock, TokioClock};
 use crate::controller::world::{World, WorldOptions};
-use crate::controller::{Controller, InputChannels, Options, ProbeChannels};
+use crate::controller::{Controller, InputChannels, LogChannels, Options, ProbeChannels};
 use crate::docker::fake::{Behaviour, FakeEngine, FakeImage, Life as Run};
 use crate::model::{FailureKind, HealthStatus, RecoveryMode};
 use crate::registry::Registry;
@@ -126,7 +126,10 @@ impl Rig {
         let inputs = InputChannels { wishes, news };
         let ((wishes, _), (_, news)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let probes = ProbeChannels { wishes, news };
-        let controller = Controller::new(engine, world.clone(), registry.clone(), self.clock.clone(), options, inputs, probes);
+        let ((wishes, _), (_, news)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let logs = LogChannels { wishes, news };
+        let clock = self.clock.clone();
+        let controller = Controller::new(engine, world.clone(), registry.clone(), clock, options, inputs, probes, logs);
         let stopping = CancellationToken::new();
         let (run, stop, look) = (controller.clone(), stopping.clone(), stopping.clone());
         let work = vec![

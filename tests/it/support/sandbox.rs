@@ -92,6 +92,18 @@ impl Sandbox {
         tag
     }
 
+    /// A version of the test image with a program `/garbage` that no machine can run.
+    pub fn image_with_garbage(&self, name: &str) -> String {
+        let tag = format!("{}-{name}:1", self.prefix);
+        image::build(
+            &self.docker,
+            &tag,
+            &format!("FROM {}\nCOPY noise /garbage\nRUN chmod 755 /garbage\n", self.image()),
+            &[0; 64],
+        );
+        tag
+    }
+
     /// The Compose project of a deployment.
     pub fn project(&self, deployment: &str) -> String {
         format!("{}-{deployment}", self.prefix)

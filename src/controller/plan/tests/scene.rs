@@ -216,7 +216,10 @@ impl Scene {
         let plan = self.plan();
         let mut text = plan.to_string();
         for note in &plan.notes {
-            text.push_str(&format!("  note: {note:?}\n"));
+            // Which container ran is not what these scenes are about.
+            let note = format!("{note:?}");
+            let shown = note.split_once(", run: FailedRun").map_or_else(|| note.clone(), |(shown, _)| format!("{shown} }}"));
+            text.push_str(&format!("  note: {shown}\n"));
         }
         for kind in &plan.cancel {
             text.push_str(&format!("  cancel: {kind:?}\n"));

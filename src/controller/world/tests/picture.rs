@@ -1,6 +1,7 @@
 //! That the picture stays true, and what that costs.
 
 use super::*;
+use crate::clock::Clock;
 use crate::model::{ContainerState, Health, HealthStatus, Network};
 
 #[tokio::test(start_paused = true)]
@@ -66,6 +67,35 @@ async fn health_is_shown_as_it_is_told() {
     scene.daemon.emit("web", "health_status: unhealthy", &[]);
     millis(100).await;
     assert_eq!(scene.snapshot().containers["web"].health.as_ref().unwrap().status, HealthStatus::Unhealthy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_health_record_that_nobody_keeps_up_is_marked_and_looked_at_until_somebody_does() {
+    let scene = Scene::with(&["web"]).await;
+    let probed = |at| Health {
+        status: HealthStatus::Unhealthy,
+        period: std::time::Duration::from_secs(20),
+        last_probe_at: at,
+        ..Health::default()
+    };
+    let set = |health| scene.daemon.lock().containers.get_mut("web").unwrap().health = Some(health);
+    let is_stale = || scene.snapshot().containers["web"].health.as_ref().unwrap().stale;
+    set(probed(None));
+    scene.world.refresh_container("web").await.unwrap();
+    assert!(!is_stale(), "it was started a moment ago");
+    seconds(45).await;
+    scene.world.refresh_container("web").await.unwrap();
+    assert!(is_stale());
+    let looks = |calls: Vec<String>| calls.into_iter().filter(|call| call == "inspect web").count();
+    looks(scene.daemon.calls());
+    seconds(31).await;
+    assert_eq!(looks(scene.daemon.calls()), 1, "a resync looks whether it is probed again");
+    set(probed(Some(scene.clock.now())));
+    seconds(31).await;
+    assert!(!is_stale());
+    looks(scene.daemon.calls());
+    seconds(31).await;
+    assert_eq!(looks(scene.daemon.calls()), 0);
 }
 
 #[tokio::test(start_paused = true)]
