@@ -196,7 +196,7 @@ fn print(cases: &[Case], seen: &BTreeMap<&str, Seen>) {
 fn every_failure_is_told_by_its_cause_and_nothing_else_is_touched() {
     let sandbox = Sandbox::new();
     let (image, docker, prefix) = (sandbox.image(), sandbox.docker(), sandbox.prefix().to_owned());
-    let (registry, locked) = (Registry::start_in(&sandbox), Registry::with_password(&sandbox));
+    let (registry, locked) = (Registry::start_in(&sandbox), Registry::with_password_in(&sandbox, "secured"));
     registry.push(&image, "limited");
     let limited = RegistryProxy::before(&registry);
     limited.too_many_requests("you have pulled too often");

@@ -114,7 +114,7 @@ fn a_broken_probe_is_told_apart_and_restarts_nothing() {
     eventually(secs(15), "all three are told to be broken", || {
         let status = operator.api().status("web")?;
         let waiting = status["waiting"].to_string();
-        check(waiting.matches("cannot be run").count() == 3, || status.to_string())?;
+        check(waiting.matches("cannot be made").count() == 3, || status.to_string())?;
         let healthy = condition(&json!({"status": status}), "Healthy");
         check(healthy["reason"] == json!("ProbeBroken") && healthy["status"] == json!("Unknown"), || healthy.to_string())
     });
