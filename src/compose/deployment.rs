@@ -275,6 +275,16 @@ secrets: {key: {file: ./key}}
     }
 
     #[test]
+    fn what_a_service_says_for_evenkeel_alone_is_kept() {
+        let probes = "{probes: {liveness: {httpGet: {port: 80, path: /$$live}}}}";
+        let text = format!("services:\n  web:\n    image: a\n    x-evenkeel: {probes}\n    x-other: {{a: b}}\n");
+        let Made { manifest, .. } = made(&text).unwrap();
+        let own = &manifest["spec"]["services"]["web"][OWN];
+        assert_eq!(own["probes"]["liveness"]["httpGet"]["path"], "/$live");
+        admit(Kind::Deployment, manifest, None, false).unwrap();
+    }
+
+    #[test]
     fn manifests_and_compose_files_are_told_apart() {
         assert!(is_compose("name: a\nservices:\n  web: {}\n"));
         assert!(is_compose("include: [a.yaml]\n"));
