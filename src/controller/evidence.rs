@@ -44,7 +44,8 @@ impl Evidence {
             replica: replica.clone(),
             failed_at: *at,
             container: run.container.clone(),
-            since: run.started_at,
+            started_at: run.started_at,
+            failed_before: run.failed_before,
             secrets: Secrets::of_env(env),
         });
     }

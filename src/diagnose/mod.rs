@@ -44,8 +44,11 @@ const READ: usize = 256 * 1024;
 const KEPT: usize = 40;
 const LONGEST: usize = 300;
 
-/// What a run wrote may be stamped a little later than its end.
-const SLACK: SignedDuration = SignedDuration::from_millis(200);
+/// What a run wrote may be stamped a little later than its end; the next one has not begun by then.
+const SLACK: SignedDuration = SignedDuration::from_millis(20);
+
+/// Docker says that a run began when it has been told so: by then a short one has written all it had to say.
+const HEAD_START: SignedDuration = SignedDuration::from_secs(3);
 
 /// The worker.
 pub struct Logs {
@@ -88,7 +91,9 @@ impl Logs {
 
 /// The last lines that were written until the failure.
 async fn read(engine: &dyn Inside, wish: &LogWish) -> Vec<String> {
-    let query = LogQuery { tail: Some(ASKED), since: wish.since, timestamps: true, ..LogQuery::default() };
+    let began = wish.started_at.map(|at| at.saturating_sub(HEAD_START).unwrap_or(at));
+    let before = wish.failed_before.map(|at| at.saturating_add(SLACK).unwrap_or(at));
+    let query = LogQuery { tail: Some(ASKED), since: began.max(before), timestamps: true, ..LogQuery::default() };
     let mut stream = match engine.logs(&wish.container, &query).await {
         Ok(stream) => stream,
         Err(failure) => {

@@ -144,7 +144,8 @@ async fn a_log_is_read_and_one_that_cannot_be_read_is_answered_too() {
         replica: ReplicaId::new("app", 1),
         failed_at: clock.now(),
         container: container.into(),
-        since: None,
+        started_at: None,
+        failed_before: None,
         secrets: Secrets::default(),
     };
     wishes.send(wish(&id)).unwrap();

@@ -34,6 +34,7 @@ const REFUSALS: [(FailureCause, Words); 7] = [
             "range of cpus is from",
             "invalid cpu",
             "no log driver named",
+            "looking up logging plugin",
             "unknown log opt",
         ],
     ),

@@ -8,6 +8,8 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use tracing::instrument::WithSubscriber;
+use tracing::subscriber::NoSubscriber;
 
 use super::fold::{Answer, Outcome};
 use super::{Ask, age, http};
@@ -100,6 +102,7 @@ impl Asker {
 #[async_trait]
 impl Ask for Asker {
     async fn ask(&self, target: &ProbeTarget, check: &Check) -> Answer {
+        // A span for each call of each probe would bury all others.
         let (outcome, output) = match check {
             Check::HttpGet(get) => match http::get(target.address.as_deref(), get).await {
                 Ok(reply) if reply.is_good() => (Outcome::Good, String::new()),
@@ -113,8 +116,10 @@ impl Ask for Asker {
                 },
                 Err(failure) => failure.into_outcome(),
             },
-            Check::Exec { command } => self.run(target, command).await,
-            Check::FreshFile { path, freshness } => self.file(target, path, *freshness).await,
+            Check::Exec { command } => self.run(target, command).with_subscriber(NoSubscriber::default()).await,
+            Check::FreshFile { path, freshness } => {
+                self.file(target, path, *freshness).with_subscriber(NoSubscriber::default()).await
+            }
             Check::FreshPage { get, freshness } => self.page(target, get, *freshness).await,
         };
         Answer { outcome, output: target.secrets.excerpt(&output, OUTPUT) }

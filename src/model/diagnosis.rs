@@ -67,6 +67,9 @@ pub struct FailedRun {
     /// When the run began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<jiff::Timestamp>,
+    /// When it had failed before, if it had: what was written until then is not of this run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_before: Option<jiff::Timestamp>,
     /// It was ended through Docker, without a stop.
     pub killed: bool,
     /// Docker's own error text.
@@ -87,8 +90,10 @@ pub struct LogWish {
     pub failed_at: jiff::Timestamp,
     /// Full id of the container.
     pub container: String,
-    /// From here on: when the run began.
-    pub since: Option<jiff::Timestamp>,
+    /// When the run began.
+    pub started_at: Option<jiff::Timestamp>,
+    /// When it had failed before, if it had: what was written until then is not of this run.
+    pub failed_before: Option<jiff::Timestamp>,
     /// What must not be told of it.
     pub secrets: super::Secrets,
 }

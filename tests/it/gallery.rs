@@ -229,6 +229,10 @@ fn every_failure_is_told_by_its_cause_and_nothing_else_is_touched() {
 
     for Case { name, services, spec, .. } in &cases {
         let mut deployment = sandbox.deployment(name, services.clone());
+        // Docker has about thirty networks to give away.
+        for app in deployment["spec"]["services"].as_object_mut().unwrap().values_mut().filter(|app| app["networks"].is_null()) {
+            app["network_mode"] = json!("bridge");
+        }
         deployment["spec"]["recovery"] =
             json!({"maxAttempts": 1, "backoff": {"initial": "1s", "max": "8s"}, "stableWindow": "10m"});
         json_patch::merge(&mut deployment["spec"], spec);

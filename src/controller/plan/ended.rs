@@ -177,6 +177,7 @@ fn failed(
             run: FailedRun {
                 container: container.id.clone(),
                 started_at: container.started_at,
+                failed_before: record.failure.as_ref().map(|failure| failure.at),
                 killed: planner.snapshot.ends.get(&container.id).is_some_and(|end| end.verdict == Verdict::Killed),
                 error: Secrets::of_env(&service.template.env).excerpt(&container.error, ERROR),
                 never_well: false,

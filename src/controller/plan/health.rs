@@ -178,6 +178,7 @@ fn restart(
             run: FailedRun {
                 container: container.id.clone(),
                 started_at: container.started_at,
+                failed_before: record.failure.as_ref().map(|failure| failure.at),
                 never_well: record.well_in.is_none_or(|well| Some(well) != container.started_at),
                 ..FailedRun::default()
             },
