@@ -1,8 +1,8 @@
 //! What the command line says about a Deployment, as subresources that are posted to; and plans.
 //!
 //! `POST .../deployments/NAME/COMMAND` with [`Command`] as body (an empty one is all of it). `stop` and `suspend` answer
-//! the Holds that were laid, `start` and `resume` those that were lifted, `release` its Hold, `restart`, `retry` and
-//! `pull` the Deployment. `GET .../deployments/NAME/plan` and `POST .../plan` (an object as body, not stored) answer a plan as JSON,
+//! the Holds that were laid, `start` and `resume` those that were lifted, `release` its Hold, `restart`, `retry`,
+//! `pull` and `adopt` the Deployment. `GET .../deployments/NAME/plan` and `POST .../plan` (an object as body, not stored) answer a plan as JSON,
 //! or as text to those who accept `text/plain` first. `GET .../progress` answers how far pulls and stops are.
 
 use axum::http::{Method, StatusCode, header};
@@ -36,6 +36,8 @@ struct Command {
     no_cache: bool,
     /// Pull base images though they are there (`rebuild`).
     pull: bool,
+    /// Make what differs anew (`adopt`).
+    recreate: bool,
 }
 
 /// A command or the plan of a stored Deployment.
@@ -69,6 +71,7 @@ pub async fn run(call: Call, resource: &'static Resource, key: &Key, name: &str)
         "retry" => registry.retry(key, &scope).await.map(one),
         "pull" => registry.pull(key, &scope).await.map(one),
         "rebuild" => registry.rebuild(key, &scope, command.no_cache, command.pull).await.map(one),
+        "adopt" => registry.adopt(key, &scope, command.recreate, by).await.map(one),
         "release" if narrow => {
             return Err(ApiError::bad_request("a Deployment is released as a whole, without services or replicas"));
         }
@@ -95,7 +98,7 @@ fn read_command(call: &Call) -> Result<Command> {
     }
     serde_json::from_value(Value::Object(call.object()?)).map_err(|error| {
         ApiError::bad_request(format!(
-            "cannot read the command: {error}; it may have services, replicas, reason, until, noCache and pull"
+            "cannot read the command: {error}; it may have services, replicas, reason, until, noCache, pull and recreate"
         ))
     })
 }

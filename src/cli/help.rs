@@ -77,6 +77,19 @@ Examples:
   evenkeel apply -f web.yaml --dry-run     checked by the operator too, nothing changed
   evenkeel plan -f web.yaml                what it would do to containers";
 
+/// Of `adopt`.
+pub const ADOPT: &str = "\
+Examples:
+  evenkeel adopt                           Compose projects on the engine, and whose they are
+  evenkeel adopt shop --dry-run            what would be taken over, and what differs from its files
+  evenkeel adopt shop                      take it over as it is: nothing is restarted
+  evenkeel adopt shop --recreate           and make anew what differs
+  evenkeel adopt shop -f /srv/shop/compose.yaml
+  evenkeel adopt --all
+
+`docker compose ps`, `logs` and `exec` go on working. `evenkeel release shop` gives the containers back to Docker, with the
+restart policies that they had.";
+
 /// Of `compose` and `compose config`.
 pub const COMPOSE: &str = "\
 Examples:

@@ -2,6 +2,7 @@
 //!
 //! One file per command or family of commands. Each turns its arguments into requests, and the answers into text.
 
+mod adopt;
 mod apply;
 mod client;
 mod completion;
@@ -77,6 +78,7 @@ pub enum Command {
 #[expect(missing_docs, reason = "a doc comment here would replace the help text of the arguments")]
 pub enum ClientCommand {
     Apply(apply::ApplyArgs),
+    Adopt(adopt::AdoptArgs),
     Status(status::StatusArgs),
     Get(get::GetArgs),
     Describe(describe::DescribeArgs),
@@ -111,6 +113,7 @@ pub enum ClientCommand {
 pub async fn execute(command: ClientCommand) -> u8 {
     let done = match command {
         ClientCommand::Apply(args) => apply::apply(args).await,
+        ClientCommand::Adopt(args) => adopt::adopt(args).await,
         ClientCommand::Status(args) => status::status(args).await,
         ClientCommand::Get(args) => get::get(args).await,
         ClientCommand::Describe(args) => describe::describe(args).await,
