@@ -2,8 +2,9 @@
 //!
 //! `POST .../deployments/NAME/COMMAND` with [`Command`] as body (an empty one is all of it). `stop` and `suspend` answer
 //! the Holds that were laid, `start` and `resume` those that were lifted, `release` its Hold, `restart`, `retry`,
-//! `pull` and `adopt` the Deployment. `GET .../deployments/NAME/plan` and `POST .../plan` (an object as body, not stored) answer a plan as JSON,
-//! or as text to those who accept `text/plain` first. `GET .../progress` answers how far pulls and stops are.
+//! `pull` and `adopt` the Deployment. `GET .../deployments/NAME/plan` (with `?delete=true`: that of its deletion) and `POST
+//! .../plan` (an object as body, not stored) answer a plan as JSON, or as text to those who accept `text/plain` first. `GET
+//! .../progress` answers how far pulls and stops are.
 
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -120,9 +121,19 @@ async fn plan(call: &Call, resource: &'static Resource, key: &Key) -> Result<Res
     if call.method != Method::GET {
         return Err(ApiError::method_not_allowed(resource, "a plan is read"));
     }
-    get(&call.state, &Place { resource, kind: Kind::Deployment, key: key.clone(), part: Part::Main })?;
-    let planned = call.state.planner.plan(key).await;
+    let stored = get(&call.state, &Place { resource, kind: Kind::Deployment, key: key.clone(), part: Part::Main })?;
+    let planned = match call.params.text("delete") {
+        Some("true") => call.state.planner.plan_object(deleted(&stored, call.state.clock.now())).await,
+        _ => call.state.planner.plan(key).await,
+    };
     show(call, planned)
+}
+
+/// The object as it is once its deletion was asked for.
+fn deleted(stored: &Value, now: Timestamp) -> Value {
+    let mut object = stored.clone();
+    object["metadata"]["deletionTimestamp"] = now.to_string().into();
+    object
 }
 
 /// The plan of an object that is not stored: it is admitted like a write, then planned instead of written.

@@ -157,6 +157,8 @@ pub const DIFF: &str = "\
 Examples:
   evenkeel diff -f web.yaml                what applying the file would change in the stored object
   evenkeel plan -f web.yaml                what it would do to containers, and why
+  evenkeel diff --source shop --revision next
+                                           what another branch of a source would change
   evenkeel diff web                        in what the containers differ from what is declared
   evenkeel diff -f manifests/ || test $? -eq 1";
 
@@ -237,8 +239,19 @@ pub const PLAN: &str = "\
 Examples:
   evenkeel plan web                        what the operator does next, or what it waits for
   evenkeel plan -f web.yaml                what applying the file would do
+  evenkeel plan --source shop --revision next
+                                           what another branch, or a commit, of a source would do
+  evenkeel plan --source shop -f .         what this checkout would do, and what is gone in it
+  evenkeel plan --git https://git.example/shop.git#main:hosts
   evenkeel plan web -o json
   evenkeel plan -f web.yaml --detailed-exitcode || test $? -eq 4";
+
+/// Of `why`.
+pub const WHY: &str = "\
+Examples:
+  evenkeel why web                         from the commit to the last action and its trace
+  evenkeel why web app-2                   of one replica
+  evenkeel why web -o json";
 
 /// Of `stop`.
 pub const STOP: &str = "\

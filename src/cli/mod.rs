@@ -4,6 +4,7 @@
 
 mod adopt;
 mod apply;
+mod changes;
 mod client;
 mod completion;
 mod compose;
@@ -24,6 +25,7 @@ mod manifests;
 mod output;
 mod plan;
 mod progress;
+mod proposal;
 mod pull;
 mod rebuild;
 mod reconcile;
@@ -35,6 +37,7 @@ mod validate;
 mod version;
 mod wait;
 mod watch;
+mod why;
 
 pub mod doctor;
 pub mod kubeconfig;
@@ -88,6 +91,7 @@ pub enum ClientCommand {
     Exec(exec::ExecArgs),
     Plan(plan::PlanArgs),
     Diff(diff::DiffArgs),
+    Why(why::WhyArgs),
     Validate(validate::ValidateArgs),
     Export(export::ExportArgs),
     Stop(intent::StopArgs),
@@ -123,6 +127,7 @@ pub async fn execute(command: ClientCommand) -> u8 {
         ClientCommand::Exec(args) => return exec::exec(args).await.unwrap_or_else(|failure| failure.report()),
         ClientCommand::Plan(args) => return plan::plan(args).await.unwrap_or_else(|failure| failure.report()),
         ClientCommand::Diff(args) => return diff::diff(args).await,
+        ClientCommand::Why(args) => why::why(args).await,
         ClientCommand::Validate(args) => return validate::validate(&args).unwrap_or_else(|failure| failure.report()),
         ClientCommand::Export(args) => export::export(args).await,
         ClientCommand::Stop(args) => intent::stop(args).await,

@@ -7,6 +7,7 @@
 
 mod support;
 
+mod adopt;
 mod builds;
 mod cli;
 mod commands;

@@ -1,0 +1,183 @@
+//! What Compose made before, taken over or left alone.
+
+use super::golden;
+use super::scene::{Scene, ago, container, noon, service};
+use crate::model::*;
+
+/// A service whose declaration has this hash of Compose's.
+fn app() -> DesiredService {
+    let mut app = DesiredService { declared_restart: DockerRestart::Always, restart: RestartRule::Always, ..service("app") };
+    app.template.labels.insert(labels::COMPOSE_CONFIG_HASH.into(), "declared".into());
+    app
+}
+
+/// Labels that Compose gives what it makes of the project.
+fn compose(more: &[(&str, &str)]) -> std::collections::BTreeMap<String, String> {
+    let project = [(labels::COMPOSE_PROJECT, "web"), (labels::COMPOSE_VERSION, "2.40.3")];
+    project.iter().chain(more).map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect()
+}
+
+/// Compose's container of a replica, with this hash of its declaration.
+fn theirs(replica: &str, hash: &str) -> Container {
+    let id: ReplicaId = replica.parse().unwrap();
+    let number = id.number.to_string();
+    let labels = compose(&[
+        (labels::COMPOSE_SERVICE, id.service.as_str()),
+        (labels::COMPOSE_NUMBER, number.as_str()),
+        (labels::COMPOSE_ONEOFF, "False"),
+        (labels::COMPOSE_CONFIG_HASH, hash),
+    ]);
+    Container { labels, restart_policy: DockerRestart::Always, ..container(replica) }
+}
+
+/// A project of Compose's with its network, and this container.
+fn scene(found: Container) -> Scene {
+    Scene::declares([app()]).with(found).change(|s| {
+        let network = compose(&[(labels::COMPOSE_NETWORK, "default")]);
+        let made = Network { labels: network, ..s.snapshot.networks["net1"].clone() };
+        s.snapshot.networks.insert("net1".into(), made);
+        let wanted = s.desired.networks.get_mut("default").unwrap();
+        wanted.labels = compose(&[(labels::COMPOSE_NETWORK, "default"), (labels::COMPOSE_CONFIG_HASH, "net")]);
+    })
+}
+
+fn compared(scene: Scene, differs: &[&str]) -> Scene {
+    scene.change(|s| {
+        let id = s.snapshot.containers.keys().next().unwrap().clone();
+        let differs = differs.iter().map(|line| (*line).to_owned()).collect();
+        s.likeness.insert(id, Likeness { spec_hash: "app-v1".into(), differs });
+    })
+}
+
+fn asked(scene: Scene, recreate: bool) -> Scene {
+    scene.change(|s| {
+        for service in s.desired.services.values_mut() {
+            service.adopt = Some(AdoptRequest { at: ago(1), recreate });
+        }
+    })
+}
+
+#[test]
+fn what_compose_made_is_taken_over_as_it_is_or_left_alone_with_the_difference_named() {
+    let ended = |code: i64, policy: DockerRestart| Container {
+        state: ContainerState::Exited,
+        exit_code: code,
+        finished_at: Some(ago(60)),
+        restart_policy: policy,
+        ..theirs("app-1", "declared")
+    };
+    let other = || theirs("app-1", "other");
+    golden!(
+        "adopting",
+        [
+            ("of the same hash", scene(theirs("app-1", "declared"))),
+            ("of another hash, not compared yet", scene(other())),
+            ("of another hash, and the same", compared(scene(other()), &[])),
+            ("it differs", compared(scene(other()), &["image is app:0, declared is app:1"])),
+            ("it differs, and is wanted", asked(compared(scene(other()), &["image is app:0, declared is app:1"]), false)),
+            (
+                "it differs, and was made after it was asked for",
+                asked(
+                    compared(scene(Container { created_at: Some(noon()), ..other() }), &["image is app:0, declared is app:1"]),
+                    false
+                )
+            ),
+            ("somebody stopped it", scene(ended(143, DockerRestart::Always))),
+            (
+                "a job that is done",
+                scene(ended(0, DockerRestart::No)).change(|s| {
+                    s.desired.services.get_mut("app").unwrap().job = true;
+                })
+            ),
+            ("suspended", scene(theirs("app-1", "declared")).hold("", HoldState::Suspended, "backup")),
+            (
+                "the operator only observes",
+                scene(theirs("app-1", "declared")).change(|s| s.desired.recovery.bound = RecoveryMode::Observe)
+            ),
+            (
+                "another operator's",
+                scene(Container {
+                    labels: compose(&[
+                        (labels::INSTANCE, "other"),
+                        (labels::COMPOSE_SERVICE, "app"),
+                        (labels::COMPOSE_NUMBER, "1"),
+                        (labels::COMPOSE_CONFIG_HASH, "declared"),
+                    ]),
+                    ..theirs("app-1", "declared")
+                })
+            ),
+            (
+                "made by docker compose run",
+                scene(Container {
+                    name: "web-app-run-1".into(),
+                    labels: compose(&[
+                        (labels::COMPOSE_SERVICE, "app"),
+                        (labels::COMPOSE_NUMBER, "1"),
+                        (labels::COMPOSE_ONEOFF, "True"),
+                        (labels::COMPOSE_CONFIG_HASH, "declared"),
+                    ]),
+                    ..theirs("app-1", "declared")
+                })
+            ),
+            (
+                "its network is of another definition",
+                scene(theirs("app-1", "declared")).change(|s| {
+                    let labels = compose(&[(labels::COMPOSE_NETWORK, "default"), (labels::COMPOSE_CONFIG_HASH, "other")]);
+                    let network = Network { labels, ..s.snapshot.networks["net1"].clone() };
+                    s.snapshot.networks.insert("net1".into(), network);
+                })
+            ),
+        ]
+    );
+}
+
+/// What the record of a plan's adoptions comes to.
+fn remembered(scene: Scene) -> Scene {
+    let notes = scene.plan().notes;
+    scene.change(|s| {
+        for note in &notes {
+            drop(crate::controller::record::notes::keep(note, &mut s.history, &mut s.memory));
+        }
+        let ids: Vec<String> = s.snapshot.containers.keys().cloned().collect();
+        for id in ids {
+            let found = s.snapshot.containers.get(&id).unwrap().as_ref().clone();
+            s.snapshot.containers.insert(id, std::sync::Arc::new(Container { restart_policy: DockerRestart::No, ..found }));
+        }
+    })
+}
+
+#[test]
+fn what_was_taken_over_is_kept_given_back_and_replaced_when_it_must_be() {
+    let same = || remembered(scene(theirs("app-1", "declared")));
+    let differing = || remembered(asked(compared(scene(theirs("app-1", "other")), &["command is another one"]), false));
+    golden!(
+        "adopted",
+        [
+            ("nothing changed", same()),
+            ("released", same().hold("", HoldState::Suspended, REASON_RELEASED)),
+            ("deleted", same().change(|s| s.desired.deletion = Some(Deletion::default()))),
+            (
+                "deleted, and somebody else's container is on its network",
+                same()
+                    .with(Container { id: "f".repeat(64), name: "guest".into(), labels: [].into(), ..container("app-1") })
+                    .change(|s| {
+                        s.desired.deletion = Some(Deletion::default());
+                        let id = s.snapshot.containers.keys().find(|id| !id.starts_with('f')).unwrap().clone();
+                        s.snapshot.containers.remove(&id);
+                    })
+            ),
+            (
+                "its specification changed",
+                same().change(|s| s.desired.services.get_mut("app").unwrap().spec_hash = "app-v2".into())
+            ),
+            (
+                "its network's definition changed",
+                same().change(|s| s.desired.networks.get_mut("default").unwrap().hash = "net-v2".into())
+            ),
+            ("it differs and is wanted as it is", differing()),
+            ("it differs and is to be made anew", asked(differing(), true)),
+            ("nothing differs and what does was to be made anew", asked(same(), true)),
+            ("it was removed", same().change(|s| s.snapshot.containers = Containers::default())),
+        ]
+    );
+}
