@@ -177,7 +177,7 @@ fn left_alone(project: &Project, adoptions: &[Value]) {
 
 /// The project has a Deployment: it is told to take over what there is, though it differs.
 async fn declared(api: &Api, args: &AdoptArgs, project: &Project, owner: &str) -> Result<(Key, Value), Failure> {
-    let key: Key = owner.parse().unwrap_or_else(|never| match never {});
+    let Ok(key) = owner.parse::<Key>();
     if !args.filenames.is_empty() {
         let message =
             format!("project {} is declared by deployment {owner} already; change it there instead of -f", project.name);

@@ -68,7 +68,7 @@ impl ProposalArgs {
             (Some(address), _) => Some(from(&Key::new(namespace, "git"), &of_address(address), None).await?),
             (None, Some((key, source))) => {
                 let folder = operators_folder(api, key).await?;
-                Some(from(key, &self.at_revision(&source.spec)?, Some(folder.as_ref())).await?)
+                Some(from(key, &self.at_revision(&source.spec)?, Some(folder.as_path())).await?)
             }
             (None, None) => None,
         };

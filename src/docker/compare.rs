@@ -148,7 +148,10 @@ fn process(differs: &mut Differs, spec: &ContainerSpec, config: &Value, image: &
     differs.hold("domainname", &config["Domainname"], &json!(spec.domainname));
     differs.hold("tty", &config["Tty"], &json!(spec.tty));
     differs.hold("stdin_open", &config["OpenStdin"], &json!(spec.stdin_open));
-    differs.hold("stop_grace_period", &config["StopTimeout"], &json!(spec.stop_timeout));
+    // Older Compose says it with the stop only, and so does evenkeel.
+    if !is_nothing(&config["StopTimeout"]) {
+        differs.hold("stop_grace_period", &config["StopTimeout"], &json!(spec.stop_timeout));
+    }
     let own = spec.healthcheck.as_ref().map(|check| json!(convert::healthcheck(check)));
     let mut declared = own.unwrap_or_else(|| image["Healthcheck"].clone());
     // A check of one's own takes its command from the image, where it has none.

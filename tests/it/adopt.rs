@@ -163,6 +163,89 @@ fn a_project_of_docker_compose_is_taken_over_without_a_restart_and_given_back() 
 }
 
 #[test]
+fn a_project_of_the_first_docker_compose_is_compared_field_by_field() {
+    let sandbox = Sandbox::new();
+    if Command::new("docker-compose").arg("version").output().is_err() {
+        eprintln!("SKIPPED: there is no docker-compose on this machine");
+        return;
+    }
+    let (project, image) = (sandbox.project("old"), sandbox.image());
+    let folder = sandbox.dir().join("srv/old");
+    fs::create_dir_all(&folder).unwrap();
+    let app = json!({"restart": "always", "volumes": ["data:/data", "/scratch", "./conf:/conf:ro"], "ports": ["127.0.0.1::8080"],
+        "environment": {"A": "1"}, "labels": {"team": "sea"}, "mem_limit": "64m", "cap_add": ["NET_ADMIN"], "tmpfs": "/run",
+        "healthcheck": {"test": ["CMD", "true"], "interval": "1s"}});
+    let file =
+        json!({"version": "2.4", "services": {"app": service::with(service::sleeper(&image), app)}, "volumes": {"data": {}}});
+    fs::write(folder.join("docker-compose.yml"), serde_yaml::to_string(&file).unwrap()).unwrap();
+    let compose = |args: &[&str]| {
+        let mut command = Command::new("docker-compose");
+        command.current_dir(&folder).args(["--project-name", &project]).args(args).env("DOCKER_HOST", sandbox.docker().host());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "docker-compose {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    compose(&["up", "--detach"]);
+    let runs = || sandbox.docker().runs(&project);
+    let before = runs();
+    let name = before.keys().next().unwrap().clone();
+    let operator = Operator::start_on(&sandbox);
+    seen(&operator);
+    let dry = operator.evenkeel(&["adopt", &project, "--dry-run"]);
+    assert!(dry.contains("adopt container") && !dry.contains("another one") && !dry.contains("declared is"), "{dry}");
+    operator.evenkeel(&["adopt", &project]);
+    operator.wait_ready(&project);
+    assert_eq!(runs(), before);
+    assert_eq!(sandbox.docker().inspect(&name)["HostConfig"]["RestartPolicy"]["Name"], json!("no"));
+    sandbox.docker().crash(&name);
+    eventually(secs(10), "it is healed", || sandbox.docker().running(&name));
+    operator.evenkeel(&["release", &project]);
+    assert_eq!(sandbox.docker().inspect(&name)["HostConfig"]["RestartPolicy"]["Name"], json!("always"));
+}
+
+#[test]
+fn what_does_not_run_stays_so_and_what_is_not_declared_is_left_alone() {
+    let sandbox = Sandbox::new();
+    let Some(project) = Project::new(&sandbox, "shop") else { return };
+    let image = sandbox.image();
+    let with = |service: Value, keys: Value| service::with(service, keys);
+    let mut services = json!({
+        "db": with(service::sleeper(&image), json!({"restart": "always"})),
+        "migrate": with(service::exits(&image, 0), json!({"restart": "no"})),
+        "web": with(service::sleeper(&image), json!({"depends_on": {"migrate": {"condition": "service_completed_successfully"}}})),
+        "extra": service::sleeper(&image),
+        "tool": with(service::sleeper(&image), json!({"profiles": ["ops"]})),
+        "debug": with(service::sleeper(&image), json!({"profiles": ["debug"]})),
+    });
+    project.write(&json!({"services": services}));
+    project.run(&["--profile", "ops", "up", "--detach"]);
+    project.run(&["stop", "db"]);
+    services.as_object_mut().unwrap().remove("extra");
+    project.write(&json!({"services": services}));
+    let before = project.runs();
+    let operator = Operator::of(&sandbox).resync("1s").start();
+    seen(&operator);
+    let name = project.full_name();
+    let adopted = operator.cli(&["adopt", &name]);
+    let told = String::from_utf8_lossy(&adopted.stderr).into_owned();
+    assert!(adopted.status.success() && told.contains("extra-1") && told.contains("left alone"), "{told}");
+    await_held(&operator, &name, &["db-1"]);
+    holds_for(secs(5), "nothing is started or stopped", || same(project.runs(), before.clone()));
+    assert_eq!(project.policies()[&project.container("extra")], "no");
+    assert!(!sandbox.docker().names(&name).contains(&project.container("debug")), "a profile that was not active stays so");
+    operator.evenkeel(&["start", &name]);
+    operator.wait_ready(&name);
+    assert_eq!(project.runs()[&project.container("migrate")], before[&project.container("migrate")], "a job is not run again");
+
+    let other = Operator::of(&sandbox).name("other").start();
+    seen(&other);
+    sandbox.docker().run(&["rm", "--force", &project.container("web")]);
+    operator.wait_ready(&name);
+    let refused = other.cli(&["adopt", &name]);
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && why.contains("belongs to the evenkeel instance"), "{why}");
+}
+
+#[test]
 fn a_source_takes_over_a_running_project_and_leaves_alone_what_is_not_as_declared() {
     let sandbox = Sandbox::new();
     let Some(project) = Project::new(&sandbox, "shop") else { return };

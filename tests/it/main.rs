@@ -33,6 +33,7 @@ mod layering;
 mod logs;
 mod order;
 mod outside;
+mod proposals;
 mod pulls;
 mod sources;
 mod supervised;

@@ -96,7 +96,9 @@ pub(crate) fn slots<'a>(desired: &Desired, snapshot: &'a Snapshot, history: &His
         }
         match container.replica() {
             Some(replica) if is_declared(desired, &replica) => candidates.entry(replica).or_default().push(container),
-            _ if ours => slots.undeclared.push(container),
+            replica if ours || replica.is_some_and(|replica| memory.adopted(&replica, &container.id).is_some()) => {
+                slots.undeclared.push(container);
+            }
             _ => {}
         }
     }

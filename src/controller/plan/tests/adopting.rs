@@ -181,3 +181,81 @@ fn what_was_taken_over_is_kept_given_back_and_replaced_when_it_must_be() {
         ]
     );
 }
+
+/// Containers that an action of a plan works on.
+fn touched(plan: &Plan) -> Vec<String> {
+    let target = |action: &Action| match &action.op {
+        Op::Start(target) | Op::RemoveContainer(target) | Op::Stop { target, .. } | Op::Rename { target, .. } => target.clone(),
+        Op::Connect { target, .. } | Op::Disconnect { target, .. } | Op::SetRestartPolicy { target, .. } => target.clone(),
+        _ => Target::Made { action: 0, name: String::new() },
+    };
+    let existing = |target: Target| match target {
+        Target::Existing { id, .. } => Some(id),
+        Target::Made { .. } => None,
+    };
+    plan.actions.iter().map(target).filter_map(existing).collect()
+}
+
+proptest::proptest! {
+    /// Whatever lies about on the engine: a plan works only on what bears our labels, what is on record, or what it takes over in the
+    /// same breath; and it takes over nothing that is another's, another project's, of `docker compose run`, or different unasked.
+    #[test]
+    fn nothing_is_touched_that_is_not_ours(
+        found in proptest::collection::vec((0_u32..4, 0_u8..5, proptest::bool::ANY, 0_u8..3, 0_u8..4), 0..6),
+        asked_for in proptest::bool::ANY,
+        recreate in proptest::bool::ANY,
+        deleted in proptest::bool::ANY,
+        suspended in proptest::bool::ANY,
+    ) {
+        let mut scene = scene(Container { labels: [].into(), name: "guest".into(), ..container("guest-1") });
+        scene.desired.services.get_mut("app").unwrap().replicas = 2;
+        let mut takeable = std::collections::BTreeSet::new();
+        for (index, (number, owner, same_hash, compared, state)) in found.into_iter().enumerate() {
+            let hash = if same_hash { "declared" } else { "other" };
+            let mut container = theirs(&format!("app-{number}"), hash);
+            container.id = format!("{index:064}");
+            container.name = format!("web-app-{number}-{index}");
+            container.created_at = Some(ago(100 - i64::try_from(index).unwrap()));
+            container.state = [ContainerState::Running, ContainerState::Exited, ContainerState::Created, ContainerState::Paused]
+                [usize::from(state)];
+            match owner {
+                1 => drop(container.labels.insert(labels::INSTANCE.into(), "other".into())),
+                2 => drop(container.labels.insert(labels::COMPOSE_ONEOFF.into(), "True".into())),
+                3 => drop(container.labels.insert(labels::COMPOSE_PROJECT.into(), "elsewhere".into())),
+                _ => {}
+            }
+            if compared > 0 {
+                let differs = if compared == 1 { vec![] } else { vec!["command is another one".to_owned()] };
+                scene.likeness.insert(container.id.clone(), Likeness { spec_hash: "app-v1".into(), differs });
+            }
+            let fits = same_hash || compared == 1 || (compared == 2 && asked_for);
+            if matches!(owner, 0 | 4) && (1..=2).contains(&number) && fits {
+                takeable.insert(container.id.clone());
+            }
+            scene = scene.with(container);
+        }
+        if asked_for {
+            scene = asked(scene, recreate);
+        }
+        if suspended {
+            scene = scene.hold("", HoldState::Suspended, "backup");
+        }
+        scene.desired.deletion = deleted.then(Deletion::default);
+        let plan = scene.plan();
+        let adopted: std::collections::BTreeSet<String> = plan.notes.iter().filter_map(|note| match note {
+            Note::Adopted { record, .. } => Some(record.container_id.clone()),
+            _ => None,
+        }).collect();
+        proptest::prop_assert!(adopted.is_subset(&takeable), "took over {adopted:?}, of {takeable:?}");
+        proptest::prop_assert!(!(suspended || deleted) || adopted.is_empty());
+        for id in touched(&plan) {
+            proptest::prop_assert!(adopted.contains(&id), "{plan}");
+        }
+        // And what was taken over stays so: planned again, nothing is taken over, stopped or removed that was not asked for.
+        let again = remembered(scene).plan();
+        proptest::prop_assert!(again.notes.iter().all(|note| !matches!(note, Note::Adopted { .. })), "{again}");
+        for id in touched(&again) {
+            proptest::prop_assert!(adopted.contains(&id), "{again}");
+        }
+    }
+}
