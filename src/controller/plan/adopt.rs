@@ -51,7 +51,7 @@ fn claim(planner: &Planner<'_>, service: &DesiredService, container: &Container)
     if planner.snapshot.unread.contains(&container.id) {
         return Err(WaitReason::Comparing { container: container.name.clone() });
     }
-    if planner.desired.recovery.bound < RecoveryMode::Auto {
+    if is_withheld(planner) {
         return Err(WaitReason::Withheld);
     }
     if same_hash(service, container) {
@@ -63,6 +63,11 @@ fn claim(planner: &Planner<'_>, service: &DesiredService, container: &Container)
         return Ok(likeness.differs.clone());
     }
     Err(WaitReason::NotAdopted { message: refusal(planner, container, &likeness.differs) })
+}
+
+/// The operator itself may do nothing: then nothing is taken over either.
+fn is_withheld(planner: &Planner<'_>) -> bool {
+    planner.desired.recovery.bound < RecoveryMode::Auto
 }
 
 fn refusal(planner: &Planner<'_>, container: &Container, differs: &[String]) -> String {
@@ -162,6 +167,7 @@ pub(super) fn network(planner: &mut Planner<'_>, slots: &Slots<'_>, spec: &Netwo
     let nothing_ours = slots.all().next().is_none() && !planner.settled.is_empty();
     match why {
         Some(why) if !asked => Some(not_adopted(planner, "network", &found.name, &why)),
+        _ if is_withheld(planner) => Some(WaitReason::Withheld),
         _ if nothing_ours => Some(not_adopted(planner, "network", &found.name, "containers of that project are on it")),
         _ => {
             let record = AdoptedNetwork { id: found.id.clone(), spec_hash: spec.hash.clone() };
@@ -187,6 +193,9 @@ pub(super) fn volume(planner: &mut Planner<'_>, spec: &VolumeSpec, found: &Volum
     if driver != found.driver && !asked {
         let why = format!("its driver is {}, declared is {driver}", found.driver);
         return Some(not_adopted(planner, "volume", &spec.name, &why));
+    }
+    if is_withheld(planner) {
+        return Some(WaitReason::Withheld);
     }
     planner.note(Note::AdoptedVolume { name: spec.name.clone(), at: planner.now });
     None
