@@ -96,7 +96,7 @@ pub(crate) fn slots<'a>(desired: &Desired, snapshot: &'a Snapshot, history: &His
         }
         match container.replica() {
             Some(replica) if is_declared(desired, &replica) => candidates.entry(replica).or_default().push(container),
-            replica if ours || replica.is_some_and(|replica| memory.adopted(&replica, &container.id).is_some()) => {
+            replica if ours || replica.as_ref().is_some_and(|it| memory.adopted(it, &container.id).is_some()) => {
                 slots.undeclared.push(container);
             }
             _ => {}
