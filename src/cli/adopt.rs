@@ -150,6 +150,11 @@ async fn one(api: &Api, args: &AdoptArgs, project: &Project) -> Result<(), Failu
     if args.dry_run {
         return print(&format!("{}\n", plan["text"].as_str().unwrap_or_default().trim_end()));
     }
+    let actions = plan["actions"].as_array().into_iter().flatten().filter_map(|action| action["action"].as_str());
+    let anew: Vec<&str> = actions.filter(|_| args.recreate && adoptions.is_empty()).collect();
+    if !anew.is_empty() {
+        return print(&format!("project {}: what differs is being made anew: {}\n", project.name, anew.join(", ")));
+    }
     if adoptions.is_empty() {
         let waiting = plan["waiting"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let why = waiting.map(|line| format!("\n  {line}")).collect::<String>();
