@@ -280,11 +280,13 @@ fn named_by_labels(asked: &mut Asked, project: &Project) -> Result<(), Failure> 
     if project.config_files.is_empty() {
         return Err(anyhow!("the containers of project {name} do not name their Compose file; give it with -f FILE").into());
     }
-    for file in &project.config_files {
+    // Older versions of Compose write them as they were given.
+    let folder = Path::new(project.working_dir.as_deref().unwrap_or_default());
+    asked.files = project.config_files.iter().map(|file| folder.join(file).display().to_string()).collect();
+    for file in &asked.files {
         let readable = std::fs::metadata(file);
         readable.with_context(|| format!("cannot read the Compose file {file} of project {name}; give it with -f FILE"))?;
     }
-    asked.files.clone_from(&project.config_files);
     asked.folder.clone_from(&project.working_dir);
     asked.here = project.working_dir.clone().unwrap_or_else(|| asked.here.clone());
     Ok(())
