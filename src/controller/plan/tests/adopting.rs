@@ -136,7 +136,15 @@ fn remembered(scene: Scene) -> Scene {
     let notes = scene.plan().notes;
     scene.change(|s| {
         for note in &notes {
-            drop(crate::controller::record::notes::keep(note, &mut s.history, &mut s.memory));
+            match note.clone() {
+                Note::Adopted { replica, record, .. } => drop(s.memory.adopted.insert(replica.to_string(), record)),
+                Note::AdoptedNetwork { name, record } => drop(s.memory.adopted_shared.networks.insert(name, record)),
+                Note::AdoptedVolume { name, at } => drop(s.memory.adopted_shared.volumes.insert(name, at)),
+                Note::Completed { replica, spec_hash, at, exit_code } => {
+                    s.memory.completions.insert(replica.to_string(), Completion { spec_hash, at, exit_code });
+                }
+                _ => {}
+            }
         }
         let ids: Vec<String> = s.snapshot.containers.keys().cloned().collect();
         for id in ids {
