@@ -230,7 +230,7 @@ fn what_does_not_run_stays_so_and_what_is_not_declared_is_left_alone() {
     assert!(adopted.status.success() && told.contains("extra-1") && told.contains("left alone"), "{told}");
     await_held(&operator, &name, &["db-1"]);
     holds_for(secs(5), "nothing is started or stopped", || same(project.runs(), before.clone()));
-    assert_eq!(project.policies()[&project.container("extra")], "no");
+    assert_eq!(project.policies()[&project.container("extra")], "", "what is left alone keeps its policy");
     assert!(!sandbox.docker().names(&name).contains(&project.container("debug")), "a profile that was not active stays so");
     operator.evenkeel(&["start", &name]);
     operator.wait_ready(&name);
