@@ -196,16 +196,20 @@ struct Previews(Arc<Controller>);
 #[async_trait]
 impl Planner for Previews {
     async fn plan(&self, key: &Key) -> Result<PlanText, String> {
-        self.0.preview(key).and_then(text)
+        self.0.preview(key).await.and_then(text)
     }
 
     fn progress(&self, key: &Key) -> Value {
         serde_json::json!({ "jobs": self.0.progress(key) })
     }
 
+    fn projects(&self) -> Result<Value, String> {
+        serde_json::to_value(self.0.projects()?).map_err(|error| error.to_string())
+    }
+
     async fn plan_object(&self, deployment: Value) -> Result<PlanText, String> {
         let object = serde_json::from_value(deployment).map_err(|error| error.to_string())?;
-        self.0.preview_object(&object).and_then(text)
+        self.0.preview_object(&object).await.and_then(text)
     }
 }
 

@@ -55,7 +55,9 @@ pub async fn resources(_: Caller) -> Json<Value> {
     let plan = json!({"name": "plan", "singularName": "plan", "namespaced": false, "kind": "Plan", "verbs": ["create"]});
     let host = json!({"name": "host", "singularName": "host", "namespaced": false, "kind": "Host", "verbs": ["get"]});
     let doctor = json!({"name": "doctor", "singularName": "doctor", "namespaced": false, "kind": "Diagnosis", "verbs": ["get"]});
-    Json(resource_list(crd::GROUP, crd::API_VERSION, &[plan, host, doctor]))
+    let projects =
+        json!({"name": "projects", "singularName": "project", "namespaced": false, "kind": "Project", "verbs": ["get"]});
+    Json(resource_list(crd::GROUP, crd::API_VERSION, &[plan, host, doctor, projects]))
 }
 
 fn resource_list(group: &str, group_version: &str, others: &[Value]) -> Value {

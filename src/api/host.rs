@@ -1,4 +1,5 @@
-//! The operator and its engine: `GET .../host` says how they are, `GET .../doctor` what is wrong and how to mend it.
+//! The operator and its engine: `GET .../host` says how they are, `GET .../doctor` what is wrong and how to mend it,
+//! `GET .../projects` which Compose projects are there.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -64,6 +65,12 @@ pub async fn host(_: Caller, State(state): State<ApiState>) -> Json<Value> {
         "kind": "Host", "apiVersion": crd::API_VERSION,
         "operator": operator, "engine": engine, "engineError": unreachable,
     }))
+}
+
+/// `/apis/evenkeel.dev/v1alpha1/projects`.
+pub async fn projects(_: Caller, State(state): State<ApiState>) -> Result<Json<Value>> {
+    let items = state.planner.projects().map_err(ApiError::unavailable)?;
+    Ok(Json(json!({"kind": "ProjectList", "apiVersion": crd::API_VERSION, "items": items})))
 }
 
 /// `/apis/evenkeel.dev/v1alpha1/doctor`.

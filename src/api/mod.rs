@@ -78,6 +78,8 @@ pub trait Planner: Send + Sync + 'static {
     async fn plan(&self, key: &Key) -> Result<PlanText, String>;
     /// How far the pulls and stops of a Deployment that are under way are, as JSON.
     fn progress(&self, key: &Key) -> Value;
+    /// The Compose projects on the engine and whose they are, as JSON.
+    fn projects(&self) -> Result<Value, String>;
     /// What would be done if this admitted Deployment were stored.
     async fn plan_object(&self, deployment: Value) -> Result<PlanText, String>;
 }
@@ -150,6 +152,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/apis/evenkeel.dev/v1alpha1", get(discovery::resources))
         .route("/apis/evenkeel.dev/v1alpha1/host", get(host::host))
         .route("/apis/evenkeel.dev/v1alpha1/doctor", get(host::examine))
+        .route("/apis/evenkeel.dev/v1alpha1/projects", get(host::projects))
         .route("/openapi/v3", get(openapi::index))
         .route("/openapi/v3/api/v1", get(openapi::core))
         .route("/openapi/v3/apis/evenkeel.dev/v1alpha1", get(openapi::group))

@@ -11,7 +11,9 @@
 //! | `jobs` | what takes long goes on beside the turn | writes |
 //! | `status` | what to tell people | pure |
 //! | `inputs` | what is known of the files that images are built from | |
+//! | `likeness` | how containers that Compose made compare with what is declared | reads |
 //! | `record` | history, memory, Events | store |
+//! | `projects` | the Compose projects on the engine, and whose they are | |
 //! | `registries` | pulls under way and refusals, over all Deployments | store |
 //! | `boot` | one summary after a restart of daemon or host | store |
 
@@ -19,6 +21,7 @@ mod act;
 mod boot;
 mod inputs;
 mod jobs;
+mod likeness;
 mod reconcile;
 mod record;
 mod registries;
@@ -27,6 +30,7 @@ mod triggers;
 pub mod intent;
 pub mod plan;
 pub mod preview;
+pub mod projects;
 pub mod status;
 pub mod world;
 
@@ -50,6 +54,7 @@ use crate::store::Store;
 use boot::Boot;
 use inputs::Inputs;
 use jobs::Jobs;
+use likeness::Likenesses;
 use registries::Registries;
 use world::World;
 
@@ -84,6 +89,7 @@ pub struct Controller {
     options: Options,
     jobs: Jobs,
     inputs: Inputs,
+    likenesses: Likenesses,
     registries: Registries,
     boot: Boot,
     /// What must not be lost of Deployments and is not on disk yet, since that is full.
@@ -117,6 +123,7 @@ impl Controller {
             registry,
             jobs,
             inputs: Inputs::new(inputs),
+            likenesses: Likenesses::default(),
             clock,
             options,
             owed: Mutex::default(),

@@ -89,11 +89,12 @@ impl Controller {
             Err(why) => return self.finish(key, invalid(&loaded.object, &why, self.clock.now())).await,
         };
         self.inputs.want(&desired);
-        let observed = match self.observe(&desired) {
+        let mut observed = match self.observe(&desired) {
             Ok(observed) => observed,
             Err(_) if !self.world.was_tried() => return Ok(Requeue::requeue(FIRST_LOOK)),
             Err(why) => return self.finish(key, blind(&loaded.object, &why, self.clock.now())).await,
         };
+        observed.likeness = self.likeness(&desired, &observed.snapshot, &loaded.history, &loaded.memory);
         self.remove_ended_holds(&desired).await?;
         let mut outcomes = record::finished_jobs(self, &desired, &mut loaded.history, &mut loaded.memory).await;
         let plan = {
@@ -168,6 +169,7 @@ impl Controller {
                 jobs: self.jobs.of(&desired.key),
                 inputs: self.inputs.of(desired),
                 registries: self.registries.view(),
+                likeness: Default::default(),
             }),
             View::Blind { why, .. } => Err(why),
         }

@@ -18,7 +18,7 @@ use super::credentials::{Access, Keyring};
 use super::error::{Attempt, Call};
 use super::pull::Story;
 use super::wire::{self, Wire};
-use super::{Alive, ContainerLine, Engine, EngineInfo, Events, Result, alive, build, convert, events, limits, read};
+use super::{Alive, ContainerLine, Engine, EngineInfo, Events, Result, alive, build, compare, convert, events, limits, read};
 use crate::model::{
     BuildSpec, Container, ContainerSpec, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind, Image, Network,
     NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec, familiar_reference, registry_of,
@@ -204,6 +204,28 @@ impl Engine for Client {
             Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
             Err(failure) => Err(failure),
         }
+    }
+
+    async fn compare_container(
+        &self,
+        id: &str,
+        spec: &ContainerSpec,
+        networks: &BTreeMap<String, String>,
+    ) -> Result<Option<Vec<String>>> {
+        let look = async |what: String, path: String| {
+            let span = span!("docker.compare_container", id = %id);
+            match self.look::<serde_json::Value>(what, span, &path).await {
+                Ok(reply) => Ok(Some(reply)),
+                Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
+                Err(failure) => Err(failure),
+            }
+        };
+        let what = format!("inspect container {}", short(id));
+        let Some(container) = look(what, format!("/containers/{id}/json")).await? else { return Ok(None) };
+        let image = container["Image"].as_str().unwrap_or_default();
+        // An image that was removed by force is compared as one that brings nothing.
+        let image = look(format!("inspect image {image}"), format!("/images/{image}/json")).await?.unwrap_or_default();
+        Ok(Some(compare::differences(spec, networks, &container, &image)))
     }
 
     async fn list_networks(&self) -> Result<Vec<Network>> {

@@ -103,7 +103,7 @@ fn config(spec: &ContainerSpec) -> models::ContainerCreateBody {
 }
 
 /// What is the host's, but for mounts and networks.
-fn host_config(spec: &ContainerSpec) -> Result<models::HostConfig, Refusal> {
+pub(super) fn host_config(spec: &ContainerSpec) -> Result<models::HostConfig, Refusal> {
     let limits = &spec.resources;
     Ok(models::HostConfig {
         nano_cpus: limits.nano_cpus,
@@ -210,7 +210,7 @@ fn port_bindings(spec: &ContainerSpec) -> Option<models::PortMap> {
     (!bindings.is_empty()).then_some(bindings)
 }
 
-fn healthcheck(check: &HealthcheckSpec) -> models::HealthConfig {
+pub(super) fn healthcheck(check: &HealthcheckSpec) -> models::HealthConfig {
     let nanos = |time: Option<Duration>| time.map(|time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX));
     models::HealthConfig {
         test: filled(check.test.clone()),

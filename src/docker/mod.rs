@@ -6,6 +6,7 @@
 mod alive;
 mod build;
 mod client;
+mod compare;
 mod connect;
 mod convert;
 mod credentials;
@@ -105,6 +106,14 @@ pub trait Engine: Send + Sync + 'static {
     async fn list_containers(&self) -> Result<Vec<ContainerLine>>;
     /// One container; `None` if it is gone.
     async fn inspect_container(&self, id: &str) -> Result<Option<Container>>;
+    /// In what a container differs from what it would be made from, a line each, without values that may be secrets; `None` if it is gone.
+    /// `networks` gives the real name of each network key of the spec.
+    async fn compare_container(
+        &self,
+        id: &str,
+        spec: &ContainerSpec,
+        networks: &BTreeMap<String, String>,
+    ) -> Result<Option<Vec<String>>>;
     /// All networks.
     async fn list_networks(&self) -> Result<Vec<Network>>;
     /// All volumes.

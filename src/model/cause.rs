@@ -56,6 +56,8 @@ pub enum Cause {
     NetworkChanged,
     /// Docker's own restart policy is set on it.
     PolicyDrift,
+    /// It is taken over from Compose.
+    Adopted,
     /// `evenkeel release`.
     Released,
     /// Its name is not the declared one.
@@ -98,7 +100,12 @@ impl Cause {
             Self::Missing | Self::Created | Self::SpecChanged | Self::NotDeclared | Self::Deleted | Self::Held { .. } => false,
             Self::DeclaredStopped | Self::HoldEnded | Self::RestartRequested | Self::Unfinished | Self::PolicyDrift => false,
             Self::PullAlways { made } => made.is_recovery(),
-            Self::Released | Self::StartRequested | Self::PullDue | Self::PullRequested | Self::ImageChanged { .. } => false,
+            Self::Adopted
+            | Self::Released
+            | Self::StartRequested
+            | Self::PullDue
+            | Self::PullRequested
+            | Self::ImageChanged { .. } => false,
             Self::InputChanged | Self::RebuildRequested | Self::RecreateRequested => false,
         }
     }

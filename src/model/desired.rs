@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BuildSpec, ContainerSpec, DockerRestart, Key, NetworkSpec, RebuildRequest, ReplicaId, VolumeSpec};
+use super::{AdoptRequest, BuildSpec, ContainerSpec, DockerRestart, Key, NetworkSpec, RebuildRequest, ReplicaId, VolumeSpec};
 
 /// What should be, of one Deployment.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,6 +97,8 @@ pub struct DesiredService {
     pub start_asked_at: Option<Timestamp>,
     /// A pull was asked for then (annotation).
     pub pulled_at: Option<Timestamp>,
+    /// What Compose made of it was asked to be taken over (annotation).
+    pub adopt: Option<AdoptRequest>,
     /// A build of its image was asked for (annotation).
     pub rebuild: Option<RebuildRequest>,
 }
@@ -235,6 +237,13 @@ pub const REASON_STOPPED: &str = "Stopped";
 pub const REASON_SUSPENDED: &str = "Suspended";
 /// Reason of a Hold made by `evenkeel release`: Docker's own restart policies carry on.
 pub const REASON_RELEASED: &str = "Released";
+
+impl DesiredService {
+    /// Whether an exit 0 of its own accord is the end of its work.
+    pub fn ends(&self) -> bool {
+        !matches!(self.restart, RestartRule::Always)
+    }
+}
 
 impl Desired {
     /// The Hold in force for a replica at `now`: the most specific scope wins, then the newest.

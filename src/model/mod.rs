@@ -1,5 +1,6 @@
 //! What modules hand each other. Plain data: no I/O, no library of the outside world.
 
+mod adopt;
 mod build;
 mod cause;
 mod containers;
@@ -18,6 +19,7 @@ mod shared;
 mod template;
 mod waiting;
 
+pub use adopt::*;
 pub use build::*;
 pub use cause::*;
 pub use containers::*;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::image::{familiar_reference, same_digest};
-use super::{BuildInput, Containers, Key, RegistryView, ReplicaId, Shared, Subject, labels};
+use super::{BuildInput, Containers, Key, Likeness, RegistryView, ReplicaId, Shared, Subject, labels};
 
 /// The engine as the cache knows it at one moment: everything on it, ours or not. Large parts are shared between moments.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +55,8 @@ pub struct Observed {
     pub inputs: BTreeMap<String, BuildInput>,
     /// What is known of registries, by `host[:port]`; nothing is known of those that are absent.
     pub registries: BTreeMap<String, RegistryView>,
+    /// How containers that Compose made in our places compare with what is declared, by full id; those absent are not compared yet.
+    pub likeness: BTreeMap<String, Likeness>,
 }
 
 /// Identifies a run of host and daemon; a change means everything may have been stopped by it.

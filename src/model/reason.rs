@@ -24,6 +24,8 @@ pub enum Reason {
     InvalidSpec,
     NotOwned,
     NameHeld,
+    Adopted,
+    NotAdopted,
     PortHeld,
     NetworkMissing,
     VolumeMissing,

@@ -44,6 +44,7 @@ fn one(scope: &Scope, name: &str, service: &Service, job: bool, problems: &mut P
         recreated_at: policy::requested(scope.deployment, annotations::RECREATED_AT, name),
         retried_at: policy::requested(scope.deployment, annotations::RETRIED_AT, name),
         start_asked_at: policy::requested(scope.deployment, annotations::STARTED_AT, name),
+        adopt: policy::adopt(scope.deployment, name),
         pulled_at: policy::requested(scope.deployment, annotations::PULLED_AT, name),
         rebuild: policy::rebuild(scope.deployment, name),
     }

@@ -7,6 +7,7 @@
 //! | `folder` | puts in force what files declare |
 //! | `git` | repositories |
 //! | `compose`, `beside` | Compose files as manifests; what those of a commit name beside themselves |
+//! | `propose` | what a Source would put in force, for plans |
 //! | `files`, `watch`, `substitute`, `merge` | reading a folder, noticing changes, variables, how a manifest is laid over what is stored |
 //! | `inputs` | digests of what images are built from |
 
@@ -20,6 +21,7 @@ mod keeper;
 mod keepers;
 pub mod made;
 pub mod merge;
+pub mod propose;
 mod substitute;
 mod watch;
 

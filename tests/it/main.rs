@@ -7,6 +7,7 @@
 
 mod support;
 
+mod adopt;
 mod builds;
 mod cli;
 mod commands;
@@ -32,6 +33,7 @@ mod layering;
 mod logs;
 mod order;
 mod outside;
+mod proposals;
 mod pulls;
 mod sources;
 mod supervised;

@@ -43,6 +43,11 @@ impl<'a> Repository<'a> {
 
     /// Pushes these manifests; the revision.
     pub fn push(&self, files: &[(&str, &Value)]) -> String {
+        self.push_to("main", files)
+    }
+
+    /// The same to a branch that is checked out.
+    pub fn push_to(&self, branch: &str, files: &[(&str, &Value)]) -> String {
         for (name, manifest) in files {
             let path = self.work().join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -50,8 +55,13 @@ impl<'a> Repository<'a> {
         }
         git(&self.work(), &["add", "--all"]);
         git(&self.work(), &["commit", "--quiet", "--message", "change"]);
-        git(&self.work(), &["push", "--quiet", "origin", "main"]);
-        format!("main@sha1:{}", git(&self.work(), &["rev-parse", "HEAD"]))
+        git(&self.work(), &["push", "--quiet", "origin", branch]);
+        format!("{branch}@sha1:{}", git(&self.work(), &["rev-parse", "HEAD"]))
+    }
+
+    /// Begins a branch.
+    pub fn branch(&self, name: &str) {
+        git(&self.work(), &["checkout", "--quiet", "-b", name]);
     }
 }
 

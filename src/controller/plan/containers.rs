@@ -11,12 +11,15 @@ use crate::model::{
 use super::holds::{Standing, existing, keep_stopped, leave_alone, standing};
 use super::identity::{Slot, container_name, owns};
 use super::recovery::Next;
-use super::{Planner, Slots, ended, images, order, recovery, replace, running, spec, volumes};
+use super::{Planner, Slots, adopt, ended, images, order, recovery, replace, running, spec, volumes};
 
 /// Plans for all declared replicas of a service.
 pub(super) fn service(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredService) {
     for number in 1..=service.replicas {
         let replica = ReplicaId::new(&service.name, number);
+        if planner.settled.contains(&replica) {
+            continue;
+        }
         let slot = slots.get(&replica);
         let standing = standing(planner, &replica);
         let to_be_stopped = matches!(standing, Standing::Stopped { .. }) && slot.current.is_some_and(Container::is_up);
@@ -54,7 +57,7 @@ fn undecided(planner: &mut Planner<'_>, replica: &ReplicaId, slot: Slot<'_>) -> 
 
 fn keep_running(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredService, replica: &ReplicaId, slot: Slot<'_>) {
     if let Some(container) = slot.current {
-        remember(planner, service, replica, container);
+        remember(planner, replica, container);
     }
     let up = slot.current.is_some_and(Container::is_up);
     if let Some(done) = completion(planner, service, replica).filter(|_| !up) {
@@ -101,20 +104,11 @@ fn finished(done: &Completion) -> WaitReason {
     }
 }
 
-/// Keeps what cannot be found again once the container is gone: its anonymous volumes, and that it was taken over.
-fn remember(planner: &mut Planner<'_>, service: &DesiredService, replica: &ReplicaId, container: &Container) {
+/// Keeps what cannot be found again once the container is gone: its anonymous volumes.
+fn remember(planner: &mut Planner<'_>, replica: &ReplicaId, container: &Container) {
     let names = spec::anonymous_volumes(container);
     if !names.is_empty() && planner.memory.volumes.get(&replica.to_string()) != Some(&names) {
         planner.note(Note::Volumes { replica: replica.clone(), names });
-    }
-    let adopted = planner.memory.adopted.get(&replica.to_string());
-    if !owns(planner.desired, &container.labels) && adopted.is_none_or(|adopted| adopted.container_id != container.id) {
-        planner.note(Note::Adopted {
-            replica: replica.clone(),
-            container_id: container.id.clone(),
-            spec_hash: service.spec_hash.clone(),
-            restart: container.restart_policy.clone(),
-        });
     }
 }
 
@@ -122,7 +116,8 @@ fn remember(planner: &mut Planner<'_>, service: &DesiredService, replica: &Repli
 pub(super) fn take_policy_off(planner: &mut Planner<'_>, replica: &ReplicaId, container: &Container) {
     if container.restart_policy != DockerRestart::No {
         let op = Op::SetRestartPolicy { target: existing(container), policy: DockerRestart::No };
-        planner.act(op, Subject::Replica(replica.clone()), Cause::PolicyDrift, vec![]);
+        let cause = adopt::policy_cause(planner, replica, container);
+        planner.act(op, Subject::Replica(replica.clone()), cause, vec![]);
     }
 }
 

@@ -52,6 +52,7 @@ pub(super) async fn before_acting(
     if *history != old_history {
         put_history(controller, desired, history).await;
     }
+    notes::look_at_adopted(controller, plan).await;
     notes::clean_up(controller, desired, plan).await
 }
 

@@ -177,6 +177,15 @@ impl Engine for Wire {
         self.through(self.engine.inspect_container(id)).await
     }
 
+    async fn compare_container(
+        &self,
+        id: &str,
+        spec: &ContainerSpec,
+        networks: &BTreeMap<String, String>,
+    ) -> Result<Option<Vec<String>>> {
+        self.through(self.engine.compare_container(id, spec, networks)).await
+    }
+
     async fn list_networks(&self) -> Result<Vec<Network>> {
         self.through(self.engine.list_networks()).await
     }

@@ -92,6 +92,24 @@ impl Engine for FakeEngine {
         self.look(Verb::InspectContainer, id, found).await
     }
 
+    async fn compare_container(
+        &self,
+        id: &str,
+        spec: &ContainerSpec,
+        _networks: &BTreeMap<String, String>,
+    ) -> Result<Option<Vec<String>>> {
+        let (wanted, spec) = (id.to_owned(), spec.clone());
+        let compare = move |machine: &mut Machine| {
+            let unit = machine.containers.get(&machine.find(&wanted).ok()?)?;
+            let lines = [
+                (unit.spec.image != spec.image).then(|| format!("image is {}, declared is {}", unit.spec.image, spec.image)),
+                (unit.spec.command != spec.command).then(|| "command is another one".to_owned()),
+            ];
+            Some(lines.into_iter().flatten().collect())
+        };
+        self.look(Verb::InspectContainer, id, compare).await
+    }
+
     async fn list_networks(&self) -> Result<Vec<Network>> {
         self.look(Verb::ListNetworks, "", |machine| machine.networks.values().cloned().collect()).await
     }

@@ -30,7 +30,7 @@ use tokio::time::Instant;
 
 pub use self::diff::{is_deleting, key_of};
 pub use self::memory::Place;
-pub use self::read::Namespace;
+pub use self::read::{Cache, Namespace, read};
 pub use self::results::Results;
 
 use crate::crd::{ApplyMode, list_errors};
@@ -40,7 +40,7 @@ use crate::sources::files::Scan;
 use crate::store::{Kind, Listing, Object, Part, StoreError};
 use diff::{Circumstances, Diff, Origin, Step, diff, in_force, kept_by_another, owner, second_source};
 use memory::Memory;
-use read::{Cache, Declared, Reading, read};
+use read::{Declared, Reading};
 use tell::Told;
 
 /// How often a write that failed is tried again.

@@ -23,7 +23,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span, warn};
 
-use self::origin::{Fetched, Origin};
+use self::origin::Fetched;
+pub use self::origin::Origin;
 use self::report::{Report, Verdict};
 use super::folder::{Applier, Namespace, Policy, RETRY, is_deleting};
 use super::git::Failure;

@@ -1,6 +1,7 @@
 //! Plans as golden text: each scene is a picture of the engine, and the plan that follows from it.
 //! `INSTA_UPDATE=always cargo test` rewrites the files beside this one; read the difference before you commit it.
 
+mod adopting;
 mod bring_up;
 mod building;
 mod pulling;

@@ -29,6 +29,7 @@ pub struct Scene {
     pub jobs: Vec<Job>,
     pub inputs: BTreeMap<String, BuildInput>,
     pub registries: BTreeMap<String, RegistryView>,
+    pub likeness: BTreeMap<String, Likeness>,
     pub history: History,
     pub memory: Memory,
 }
@@ -62,6 +63,7 @@ pub fn service(name: &str) -> DesiredService {
         start_asked_at: None,
         rebuild: None,
         pulled_at: None,
+        adopt: None,
     }
 }
 
@@ -149,6 +151,7 @@ impl Scene {
             jobs: vec![],
             inputs: BTreeMap::new(),
             registries: BTreeMap::new(),
+            likeness: BTreeMap::new(),
             history: History::default(),
             memory: Memory::default(),
         }
@@ -203,6 +206,7 @@ impl Scene {
             jobs: self.jobs.clone(),
             inputs: self.inputs.clone(),
             registries: self.registries.clone(),
+            likeness: self.likeness.clone(),
         };
         plan(&self.desired, &observed, &self.history, &self.memory, noon())
     }

@@ -251,6 +251,14 @@ impl Engine for Daemon {
             _ => Ok(seen),
         }
     }
+    async fn compare_container(
+        &self,
+        _id: &str,
+        _spec: &ContainerSpec,
+        _networks: &BTreeMap<String, String>,
+    ) -> Result<Option<Vec<String>>> {
+        Ok(None)
+    }
     async fn list_networks(&self) -> Result<Vec<Network>> {
         self.called("list networks")?;
         Ok(self.lock().networks.clone())
