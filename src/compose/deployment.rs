@@ -7,7 +7,7 @@ use serde_json::{Map as Object, Value as Json, json};
 use super::{Loaded, normalise_name};
 use crate::crd::{API_VERSION, FieldError, Location};
 
-/// The key of a Compose file's top level that carries what Compose has no word for.
+/// The key of a Compose file's top level, and of its services, that carries what Compose has no word for.
 const OWN: &str = "x-evenkeel";
 
 /// What [`OWN`] may say of the object, and of its specification.
@@ -132,6 +132,9 @@ impl Maker<'_> {
             if get(service, field).is_some_and(is_empty_map) {
                 take(service, field);
             }
+        }
+        if let Some(own) = self.loaded.yaml["services"][name].get(OWN) {
+            service[OWN] = own.clone();
         }
         self.optional(service);
         self.configs(name, service);

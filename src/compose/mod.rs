@@ -53,7 +53,7 @@ use shape::{View, Writer};
 use sink::{Sink, Stop};
 
 pub use deployment::{Made, deployment, folder_name, is_compose, object_name, own_profiles};
-pub use files::{Disk, Files, Given, Kind, Noted};
+pub use files::{Disk, Files, Given, Kind, Noted, open_regular};
 pub use project::{Asked, Found, NAMES, OVERRIDES, find, normalise_name};
 
 /// What is loaded.

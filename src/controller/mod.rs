@@ -10,13 +10,15 @@
 //! | `act` | does it: the only place that acts | writes |
 //! | `jobs` | what takes long goes on beside the turn | writes |
 //! | `status` | what to tell people | pure |
-//! | `inputs` | what is known of the files that images are built from | |
+//! | `follow` | which mounted files count | pure |
+//! | `inputs` | what is known of them, and of what images are built from | |
 //! | `record` | history, memory, Events | store |
 //! | `registries` | pulls under way and refusals, over all Deployments | store |
 //! | `boot` | one summary after a restart of daemon or host | store |
 
 mod act;
 mod boot;
+mod follow;
 mod inputs;
 mod jobs;
 mod reconcile;
@@ -71,6 +73,8 @@ pub struct Options {
     pub resync: Duration,
     /// The watched folder, for the label that tells Compose where a project's file is.
     pub manifests: Option<std::path::PathBuf>,
+    /// Where Sources keep the files of repositories, in a folder for each.
+    pub sources: std::path::PathBuf,
 }
 
 /// What every turn needs. One per operator.

@@ -21,7 +21,7 @@ use super::wire::{self, Wire};
 use super::{Alive, ContainerLine, Engine, EngineInfo, Events, Result, alive, build, convert, events, limits, read};
 use crate::model::{
     BuildSpec, Container, ContainerSpec, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind, Image, Network,
-    NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec, familiar_reference, registry_of,
+    NetworkAttachment, NetworkSpec, Progress, ReloadSignal, Volume, VolumeSpec, familiar_reference, registry_of,
 };
 
 /// bollard's own timeout is in whole seconds and knows no pulls: it is put out of the way of ours.
@@ -249,6 +249,13 @@ impl Engine for Client {
         let seconds = i32::try_from(grace_seconds).unwrap_or(i32::MAX);
         let options = query::StopContainerOptions { t: Some(seconds), signal: None };
         gone_is_done(self.call(attempt, limits::stop(grace_seconds), span, self.docker.stop_container(id, Some(options))).await)
+    }
+
+    async fn signal_container(&self, id: &str, signal: ReloadSignal) -> Result<()> {
+        let attempt = Attempt::new(Call::Other, format!("send {signal} to container {}", short(id)));
+        let span = span!("docker.signal_container", id = %id, signal = %signal);
+        let options = query::KillContainerOptions { signal: signal.name().to_owned() };
+        self.call(attempt, limits::CHANGE, span, self.docker.kill_container(id, Some(options))).await
     }
 
     async fn remove_container(&self, id: &str, force: bool) -> Result<()> {

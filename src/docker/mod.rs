@@ -31,7 +31,7 @@ use tokio::sync::watch;
 
 use crate::model::{
     BuildSpec, Container, ContainerSpec, ContainerState, DockerRestart, EngineEvent, EngineFailure, EngineRun, EventCursor,
-    Image, Network, NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec,
+    Image, Network, NetworkAttachment, NetworkSpec, Progress, ReloadSignal, Volume, VolumeSpec,
 };
 
 pub use build::{DigestCache, InputError};
@@ -118,6 +118,8 @@ pub trait Engine: Send + Sync + 'static {
     async fn start_container(&self, id: &str) -> Result<()>;
     /// Stops it gracefully and returns when it has stopped. One that is stopped or gone is no error.
     async fn stop_container(&self, id: &str, grace_seconds: u64) -> Result<()>;
+    /// Sends its main process a signal.
+    async fn signal_container(&self, id: &str, signal: ReloadSignal) -> Result<()>;
     /// Removes it (`force`: also when running), without its anonymous volumes. One that is gone is no error.
     async fn remove_container(&self, id: &str, force: bool) -> Result<()>;
     /// Gives it another name.

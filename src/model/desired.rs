@@ -6,7 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BuildSpec, ContainerSpec, DockerRestart, Key, NetworkSpec, RebuildRequest, ReplicaId, VolumeSpec};
+use super::{
+    BuildSpec, ContainerSpec, DockerRestart, FollowedFile, Key, NetworkSpec, OnChange, RebuildRequest, ReplicaId, VolumeSpec,
+};
 
 /// What should be, of one Deployment.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,6 +89,10 @@ pub struct DesiredService {
     pub pull: PullRule,
     /// How its image is built; `None`: it is pulled.
     pub build: Option<BuildSpec>,
+    /// What follows when a file that its containers have mounted changes; `None`: it does not say.
+    pub on_change: Option<OnChange>,
+    /// Mounted files whose changes count: filled in by the controller, which knows where the manifest came from.
+    pub followed: Vec<FollowedFile>,
     /// Containers started before this are restarted (annotation).
     pub restarted_at: Option<Timestamp>,
     /// Containers made before this are made anew (annotation).

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BuildRecord, DockerRestart, FailureKind, ImageRecord, ReplicaId};
+use super::{BuildRecord, DockerRestart, FailureKind, FileMarks, ImageRecord, ReplicaId};
 
 /// How many last actions are kept.
 pub const LAST_ACTIONS: usize = 10;
@@ -35,6 +35,9 @@ pub struct Memory {
     pub volumes: BTreeMap<String, BTreeMap<String, String>>,
     /// Containers that evenkeel did not make and looks after, by `service-number`.
     pub adopted: BTreeMap<String, Adopted>,
+    /// Contents of mounted files that containers have, by `service-number`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, FileMarks>,
     /// What evenkeel's own pulls brought, by reference as declared.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<String, ImageRecord>,

@@ -26,6 +26,7 @@ pub(super) fn template(scope: &Scope, name: &str, service: &Service, problems: &
         pull_policy: _,
         restart: _,
         scale: _,
+        evenkeel: _,
         // Made into labels.
         labels: _,
         // Read above and in `resources`.

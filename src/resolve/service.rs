@@ -40,6 +40,8 @@ fn one(scope: &Scope, name: &str, service: &Service, job: bool, problems: &mut P
         stop_grace: service.stop_grace_period.map_or(STOP_GRACE, |span| span.0),
         pull: pull(service),
         build,
+        on_change: service.evenkeel.as_ref().and_then(|own| own.on_change),
+        followed: Vec::new(),
         restarted_at: policy::requested(scope.deployment, annotations::RESTARTED_AT, name),
         recreated_at: policy::requested(scope.deployment, annotations::RECREATED_AT, name),
         retried_at: policy::requested(scope.deployment, annotations::RETRIED_AT, name),

@@ -20,6 +20,7 @@ mod keeper;
 mod keepers;
 pub mod made;
 pub mod merge;
+mod mounted;
 mod substitute;
 mod watch;
 

@@ -102,6 +102,11 @@ impl Controller {
                 self.world.refresh_volumes().await?;
             }
             Op::CreateContainer { spec, networks } => return self.create(spec, networks, made).await.map(Some),
+            Op::Signal { target, signal, .. } => {
+                let id = made.target(target)?;
+                self.world.mark_signal(&id, *signal);
+                self.engine.signal_container(&id, *signal).await?;
+            }
             Op::RemoveContainer(target) => {
                 let id = made.target(target)?;
                 self.engine.remove_container(&id, false).await?;

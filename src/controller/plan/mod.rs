@@ -8,6 +8,7 @@ mod builds;
 mod cleanup;
 mod containers;
 mod ended;
+mod files;
 mod holds;
 mod identity;
 mod images;
@@ -22,13 +23,15 @@ mod volumes;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::service as sample_service;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 
 use crate::model::{
-    Action, BuildInput, Cause, Desired, DesiredService, FailureKind, History, Job, JobKind, Memory, NetworkRef, Note, Observed,
+    Action, BuildInput, Cause, Desired, DesiredService, FailureKind, FileStates, History, Job, JobKind, Memory, NetworkRef, Note, Observed,
     Obstacle, Op, Plan, Reason, RecoveryMode, RegistryView, ReplicaId, Snapshot, Subject, WaitReason, Waiting,
 };
 
@@ -71,6 +74,7 @@ struct Planner<'a> {
     snapshot: &'a Snapshot,
     jobs: &'a [Job],
     inputs: &'a BTreeMap<String, BuildInput>,
+    files: Option<&'a FileStates>,
     registries: &'a BTreeMap<String, RegistryView>,
     history: &'a History,
     memory: &'a Memory,
@@ -95,6 +99,7 @@ impl<'a> Planner<'a> {
             snapshot: &observed.snapshot,
             jobs: &observed.jobs,
             inputs: &observed.inputs,
+            files: observed.files.as_ref(),
             registries: &observed.registries,
             history,
             memory,

@@ -12,7 +12,7 @@ use crate::docker::fake::FakeEngine;
 use crate::docker::{Alive, ContainerLine, Engine, EngineInfo, Events, Result};
 use crate::model::{
     BuildSpec, Container, ContainerSpec, DockerRestart, EngineRun, EventCursor, HoldView, Image, Key, Network, NetworkAttachment,
-    NetworkSpec, Progress, ReplicaId, Volume, VolumeSpec, labels,
+    NetworkSpec, Progress, ReloadSignal, ReplicaId, Volume, VolumeSpec, labels,
 };
 use crate::registry::Registry;
 use crate::store::Kind;
@@ -202,6 +202,11 @@ impl Engine for Wire {
     async fn stop_container(&self, id: &str, grace_seconds: u64) -> Result<()> {
         self.owned_container("stop", id);
         self.through(self.engine.stop_container(id, grace_seconds)).await
+    }
+
+    async fn signal_container(&self, id: &str, signal: ReloadSignal) -> Result<()> {
+        self.owned_container("signal", id);
+        self.through(self.engine.signal_container(id, signal)).await
     }
 
     async fn remove_container(&self, id: &str, force: bool) -> Result<()> {

@@ -218,6 +218,7 @@ pub const SERVICE: &[Key] = &[
     ),
     key("volumes_from", TEXTS, "All mounts of another service or container: `service[:ro]`, `container:<name>[:ro]`."),
     key("working_dir", Form::Text, "Working directory. Default: the image's."),
+    key("x-evenkeel", Form::Map(POLICY), "What Compose has no word for."),
     refused("configs", "bind a file of the host with volumes"),
     refused("cpu_count", "it is for Windows; use cpus"),
     refused("cpu_percent", "it is for Windows; use cpus"),

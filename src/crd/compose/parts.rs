@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::service::is_empty;
 use super::{Bytes, Cpus, FileMode, Span};
-use crate::model::DependencyCondition;
+use crate::model::{DependencyCondition, OnChange};
 
 /// One published port. A range in the short form has become one of these for each port.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -360,4 +360,11 @@ impl Serialize for Ulimit {
             }
         }
     }
+}
+
+/// `x-evenkeel` of a service: what Compose has no word for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServicePolicy {
+    /// What follows when a mounted file changes; absent: it does not say.
+    pub on_change: Option<OnChange>,
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     BlkioConfig, Build, Bytes, Cpus, Dependency, Deploy, DeviceMapping, DeviceRequest, FileMount, Healthcheck, Hosts, Logging,
-    Mount, Port, PullPolicy, ServiceNetwork, Span, Ulimit,
+    Mount, Port, PullPolicy, ServiceNetwork, ServicePolicy, Span, Ulimit,
 };
 
 /// Serialises a field unless it is what Go's `omitempty` leaves out.
@@ -241,6 +241,9 @@ pub struct Service {
     /// Working directory.
     #[serde(skip_serializing_if = "is_empty")]
     pub working_dir: Option<String>,
+    /// What Compose has no word for: in no hash, since no container shows it.
+    #[serde(skip)]
+    pub evenkeel: Option<ServicePolicy>,
 }
 
 impl Service {

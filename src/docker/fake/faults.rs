@@ -29,6 +29,7 @@ pub enum Verb {
     CreateContainer,
     StartContainer,
     StopContainer,
+    SignalContainer,
     RemoveContainer,
     RenameContainer,
     SetRestartPolicy,

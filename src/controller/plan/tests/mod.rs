@@ -10,6 +10,7 @@ mod scene;
 mod standing;
 
 use scene::Scene;
+pub(crate) use scene::service;
 
 /// All scenes of a topic as one text.
 fn book(scenes: &[(&str, Scene)]) -> String {

@@ -28,6 +28,7 @@ pub struct Scene {
     pub snapshot: Snapshot,
     pub jobs: Vec<Job>,
     pub inputs: BTreeMap<String, BuildInput>,
+    pub files: Option<FileStates>,
     pub registries: BTreeMap<String, RegistryView>,
     pub history: History,
     pub memory: Memory,
@@ -56,6 +57,8 @@ pub fn service(name: &str) -> DesiredService {
         stop_grace: Duration::from_secs(10),
         pull: PullRule::Missing,
         build: None,
+        on_change: None,
+        followed: vec![],
         restarted_at: None,
         recreated_at: None,
         retried_at: None,
@@ -148,6 +151,7 @@ impl Scene {
             snapshot: Snapshot { images: images.into(), networks: [("net1".to_owned(), made)].into(), ..Snapshot::default() },
             jobs: vec![],
             inputs: BTreeMap::new(),
+            files: Some(FileStates::new()),
             registries: BTreeMap::new(),
             history: History::default(),
             memory: Memory::default(),
@@ -202,6 +206,7 @@ impl Scene {
             snapshot: Arc::new(self.snapshot.clone()),
             jobs: self.jobs.clone(),
             inputs: self.inputs.clone(),
+            files: self.files.clone(),
             registries: self.registries.clone(),
         };
         plan(&self.desired, &observed, &self.history, &self.memory, noon())

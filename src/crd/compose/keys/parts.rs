@@ -147,6 +147,25 @@ pub const MOUNTED_VOLUME: &[Key] = &[
 pub const TMPFS: &[Key] =
     &[key("mode", Form::Mode, "Permissions of its root."), key("size", Form::Size, "Largest size. Default: no limit.")];
 
+/// `x-evenkeel` of a service.
+pub const POLICY: &[Key] =
+    &[key("onChange", Form::Map(ON_CHANGE), "What follows when a file of the host that its containers have mounted changes.")];
+
+/// Within `x-evenkeel.onChange`.
+pub const ON_CHANGE: &[Key] = &[
+    key(
+        "action",
+        Form::Words(&["Recreate", "Restart", "Signal", "Ignore"]),
+        "`Recreate`: make the containers anew, one replica at a time. `Restart`: stop and start them. `Signal`: send their main \
+         process a signal. `Ignore`: do nothing. Required.",
+    ),
+    key(
+        "signal",
+        Form::Words(&["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH"]),
+        "The signal of action `Signal`. Default SIGHUP.",
+    ),
+];
+
 /// One of `ports` in its long form.
 pub const PORT: &[Key] = &[
     key("app_protocol", Form::Text, "What is spoken on it; for people."),

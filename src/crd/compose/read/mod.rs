@@ -3,6 +3,7 @@
 mod build;
 mod deploy;
 mod mounts;
+mod policy;
 mod ports;
 mod resources;
 mod scalars;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::super::{BlkioConfig, Dependency, Healthcheck, Hosts, Logging, Service, ServiceNetwork, Ulimit};
 use super::deploy::deploy;
 use super::scalars::*;
-use super::{build, mounts, ports, refuse};
+use super::{build, mounts, policy, ports, refuse};
 use crate::crd::compose::{PullPolicy, keys};
 use crate::crd::decode::{Node, field_path, unsupported};
 use crate::model::DependencyCondition;
@@ -91,6 +91,7 @@ pub(super) fn service(node: &Node) -> Option<Service> {
         volumes: fields.or_default("volumes", mounts::mounts),
         volumes_from: fields.or_default("volumes_from", texts),
         working_dir: fields.read("working_dir", word),
+        evenkeel: fields.read("x-evenkeel", policy::policy),
     };
     fields.finish();
     if service.pull_policy == Some(PullPolicy::Build) && node.value.get("build").is_none_or(Value::is_null) {
