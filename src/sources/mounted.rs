@@ -155,7 +155,9 @@ impl Stamp {
 fn digest(path: &Path, stamps: &[(PathBuf, Stamp)]) -> io::Result<String> {
     let mut sum = Sha256::new();
     for (name, stamp) in stamps {
-        let (name, file) = (name.as_os_str().as_bytes(), path.join(name));
+        // Joined to nothing, a path would end with a slash.
+        let file = if name.as_os_str().is_empty() { path.to_owned() } else { path.join(name) };
+        let name = name.as_os_str().as_bytes();
         sum.update((name.len() as u64).to_le_bytes());
         sum.update(name);
         sum.update(stamp.mode.to_le_bytes());
