@@ -260,6 +260,7 @@ impl Load<'_> {
             home: self.request.environment.get("HOME").filter(|home| !home.is_empty()).cloned(),
             interpolate,
             texts: RefCell::new(self.request.texts.clone()),
+            included: RefCell::default(),
             sink: self.sink,
         }
     }
