@@ -6,9 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
-use crate::model::{
-    BuildInput, BuildSpec, Desired, FileStates, FileWish, FollowedFile, InputNews, InputWish, Key, News, Wish,
-};
+use crate::model::{BuildInput, BuildSpec, Desired, FileStates, FileWish, FollowedFile, InputNews, InputWish, Key, News, Wish};
 
 /// The two ends of the channels to who looks after the files.
 pub struct InputChannels {

@@ -13,6 +13,7 @@ mod daemon;
 mod error;
 mod events;
 pub mod fake;
+mod files;
 mod inside;
 mod limits;
 mod mounts;

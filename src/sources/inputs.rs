@@ -2,8 +2,8 @@
 //! when they change.
 //!
 //! # Flow
-//! The controller says which builds and mounted files there are ([`Wish`]); what is found is told as [`News`]. Each build, and the
-//! files of each Deployment, are followed by a task of their own: it computes the digest, off everybody's turn, watches the folders that count and looks again when
+//! The controller says which builds and mounted files there are ([`Wish`]); what is found is told as [`News`]. Each build, and
+//! all mounted files together, are followed by a task of their own: it computes the digest, off everybody's turn, watches the folders that count and looks again when
 //! something in them changes, and at every resync in case that could not be seen.
 //!
 //! # Guarantees
@@ -73,7 +73,8 @@ impl Inputs {
     /// Follows what is wished until `shutdown`.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let mut followed: HashMap<(Key, String), (BuildSpec, AbortOnDropHandle<()>)> = HashMap::new();
-        let mut mounted: HashMap<Key, AbortOnDropHandle<()>> = HashMap::new();
+        let (files, wished_files) = mpsc::unbounded_channel();
+        let _files = AbortOnDropHandle::new(tokio::spawn(self.told.clone().follow_files(wished_files)));
         loop {
             let wish = tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -82,12 +83,8 @@ impl Inputs {
             // Without a controller there is nobody to look for.
             let InputWish { key, builds } = match wish {
                 Some(Wish::Builds(wish)) => wish,
-                Some(Wish::Files(FileWish { key, files })) => {
-                    mounted.remove(&key);
-                    if !files.is_empty() {
-                        let task = tokio::spawn(self.told.clone().follow_files(key.clone(), files));
-                        mounted.insert(key, AbortOnDropHandle::new(task));
-                    }
+                Some(Wish::Files(wish)) => {
+                    let _ = files.send(wish);
                     continue;
                 }
                 None => return,
@@ -137,39 +134,62 @@ impl Told {
         }
     }
 
-    /// Looks after the mounted files of one Deployment.
-    async fn follow_files(self, key: Key, files: BTreeSet<FollowedFile>) {
-        let (mut mounted, mut last) = (Mounted::default(), None);
+    /// Looks after the mounted files of all Deployments: with one watch, of which the kernel has few.
+    async fn follow_files(self, mut wishes: mpsc::UnboundedReceiver<FileWish>) {
+        let mut wished: HashMap<Key, BTreeSet<FollowedFile>> = HashMap::new();
+        let mut known: HashMap<Key, (Mounted, FileStates)> = HashMap::new();
         let mut watched: Option<Watched> = None;
         loop {
-            let (states, used) = self.look_at_files(&files, mounted).await;
-            mounted = used;
-            if last.as_ref() != Some(&states) {
-                debug!(deployment = %key, files = states.len(), "mounted files were looked at");
-                let news = FileNews { key: key.clone(), files: files.clone(), states: states.clone() };
-                if self.news.send(News::Files(news)).is_err() {
-                    return;
-                }
-                last = Some(states);
-            }
-            let folders = mounted.folders();
-            if watched.as_ref().is_none_or(|watched| watched.folders != folders) {
+            known = self.look_at_files(&wished, known).await;
+            let folders: BTreeSet<(PathBuf, u64)> = known.values().flat_map(|(mounted, _)| mounted.folders()).collect();
+            let folders: Vec<_> = folders.into_iter().collect();
+            if watched.as_ref().map_or(!folders.is_empty(), |watched| watched.folders != folders) {
+                // What changed before it was watched is found by the look that follows.
                 watched = Some(Watched { watch: watch(Path::new("/"), &folders).await, folders });
                 continue;
             }
             let watch = watched.as_ref().and_then(|watched| watched.watch.as_ref());
-            tokio::select! {
-                () = changed(watch) => {}
-                () = sleep(self.resync) => {}
+            let wish = tokio::select! {
+                wish = wishes.recv() => wish,
+                () = changed(watch) => continue,
+                () = sleep(self.resync), if !wished.is_empty() => continue,
+            };
+            let Some(wish) = wish else { return };
+            let mut next = Some(wish);
+            while let Some(FileWish { key, files }) = next {
+                known.remove(&key);
+                match files.is_empty() {
+                    true => wished.remove(&key),
+                    false => wished.insert(key, files),
+                };
+                next = wishes.try_recv().ok();
             }
         }
     }
 
-    async fn look_at_files(&self, files: &BTreeSet<FollowedFile>, mut mounted: Mounted) -> (FileStates, Mounted) {
+    /// Looks at all files that are wished, and tells what is new.
+    async fn look_at_files(
+        &self,
+        wished: &HashMap<Key, BTreeSet<FollowedFile>>,
+        mut known: HashMap<Key, (Mounted, FileStates)>,
+    ) -> HashMap<Key, (Mounted, FileStates)> {
         // Never closed.
         let _turn = self.turns.acquire().await;
-        let (files, now) = (files.clone(), self.clock.now());
-        let work = tokio::task::spawn_blocking(move || (mounted.look(&files, now), mounted));
+        let (wished, now, told) = (wished.clone(), self.clock.now(), self.news.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            for (key, files) in wished {
+                let (mut mounted, before) =
+                    known.remove(&key).map_or_else(Default::default, |(mounted, before)| (mounted, Some(before)));
+                let states = mounted.look(&files, now);
+                if before.as_ref() != Some(&states) {
+                    debug!(deployment = %key, files = states.len(), "mounted files were looked at");
+                    // Without a controller there is nobody to tell.
+                    let _ = told.send(News::Files(FileNews { key: key.clone(), files, states: states.clone() }));
+                }
+                known.insert(key, (mounted, states));
+            }
+            known
+        });
         work.await.unwrap_or_default()
     }
 

@@ -118,7 +118,8 @@ impl Mounted {
     /// The regular files below a folder, links not followed, in the order of their names.
     fn walk(&mut self, root: &Path, below: &Path, stamps: &mut Vec<(PathBuf, Stamp)>) -> io::Result<()> {
         self.watch(&root.join(below));
-        let mut names: Vec<_> = std::fs::read_dir(root.join(below))?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
+        let mut names: Vec<_> =
+            std::fs::read_dir(root.join(below))?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
         names.sort();
         for name in names {
             let here = below.join(name);

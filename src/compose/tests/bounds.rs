@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
+
 use crate::compose::{Disk, Files, Given, Loaded, Refused, Request, load};
 
 fn loaded(files: &dyn Files, folder: &str) -> Result<Loaded, Refused> {
@@ -47,6 +49,49 @@ fn pipes_and_devices_are_refused_and_not_waited_for() {
             let errors = loaded(&Disk, &root).expect_err(&text).errors;
             let error = errors.first().map(ToString::to_string).unwrap_or_default();
             assert!(error.contains(why) && error.contains("compose.yaml:1:"), "{text}: {error}");
+        }
+    }
+}
+
+/// What is put into a file at random: what YAML, variables and Compose take for more than text.
+const ODD: [&str; 16] =
+    ["${", "}", "$", "&a ", "*a", "<<: ", "!reset ", "!override ", "\t", "\0", "\u{feff}", "- ", ": ", "? ", "\"", "---\n"];
+
+/// A recorded case with some of its files damaged: parts taken out, written twice, or with something odd in them.
+fn damaged() -> impl Strategy<Value = BTreeMap<String, String>> {
+    let cases: Vec<BTreeMap<String, String>> = super::golden::cases().into_iter().map(|(_, case)| case.files).collect();
+    let damage = (any::<prop::sample::Index>(), 0_usize..40, 0_u8..3, prop::sample::select(ODD.to_vec()));
+    let damages = prop::collection::vec((any::<prop::sample::Index>(), damage), 1..4);
+    (prop::sample::select(cases), damages).prop_map(|(mut files, damages)| {
+        let names: Vec<String> = files.keys().cloned().collect();
+        for (which, (at, length, kind, odd)) in damages {
+            let Some(text) = files.get_mut(which.get(&names)) else { continue };
+            let mut chars: Vec<char> = text.chars().collect();
+            let from = at.index(chars.len() + 1);
+            let to = (from + length).min(chars.len());
+            match kind {
+                0 => drop(chars.drain(from..to)),
+                1 => {
+                    let part = chars[from..to].to_vec();
+                    drop(chars.splice(from..from, part));
+                }
+                _ => drop(chars.splice(from..from, odd.chars())),
+            }
+            *text = chars.into_iter().collect();
+        }
+        files
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(3000) })]
+
+    #[test]
+    fn damaged_files_are_loaded_or_refused_with_a_place(files in damaged()) {
+        let files = files.into_iter().map(|(name, text)| (format!("/srv/{name}"), text)).collect();
+        if let Err(refused) = loaded(&Given(files), "/srv") {
+            prop_assert!(!refused.errors.is_empty());
+            prop_assert!(refused.errors.iter().all(|error| error.location.is_some()), "{:?}", refused.errors);
         }
     }
 }

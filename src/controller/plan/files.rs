@@ -52,12 +52,7 @@ pub(super) fn half_way(planner: &Planner<'_>, service: &DesiredService, slot: Sl
 }
 
 /// Plans the stop of a container that is to be started again for its files. Returns whether it does.
-pub(super) fn restarts(
-    planner: &mut Planner<'_>,
-    service: &DesiredService,
-    replica: &ReplicaId,
-    container: &Container,
-) -> bool {
+pub(super) fn restarts(planner: &mut Planner<'_>, service: &DesiredService, replica: &ReplicaId, container: &Container) -> bool {
     if service.on_change != Some(OnChange::Restart) {
         return false;
     }

@@ -303,9 +303,10 @@ async fn tell_done(controller: &Controller, desired: &Desired, outcome: &Outcome
         (Op::CreateContainer { .. } | Op::CreateNetwork(_) | Op::CreateVolume(_), _) => Reason::Created,
         (Op::Start(_), Cause::Recovery { .. }) => Reason::RecoveryStarted,
         (Op::Start(_), Cause::RestartRequested) => Reason::Restarted,
-        (Op::Start(_), Cause::SpecChanged | Cause::ImageChanged { .. } | Cause::RecreateRequested | Cause::FilesChanged { .. }) => {
-            Reason::Replaced
-        },
+        (
+            Op::Start(_),
+            Cause::SpecChanged | Cause::ImageChanged { .. } | Cause::RecreateRequested | Cause::FilesChanged { .. },
+        ) => Reason::Replaced,
         (Op::Start(_), _) => Reason::Started,
         (Op::Stop { .. }, _) => Reason::Stopped,
         (Op::RemoveContainer(_) | Op::RemoveNetwork { .. } | Op::RemoveVolume { .. }, _) => Reason::Removed,

@@ -288,14 +288,15 @@ pub struct ServiceNetwork {
     pub priority: i64,
 }
 
-/// A secret mounted as a file.
+/// A secret or a config as a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct FileMount {
-    /// Key of the secret.
+    /// Its key.
     pub source: String,
-    /// Path in the container; a bare name lies in /run/secrets.
+    /// Path in the container; a bare name lies in /run/secrets, that of a config in /.
+    #[serde(skip_serializing_if = "is_empty")]
     pub target: String,
-    /// Owner; Compose cannot apply it to a file of the host either.
+    /// Owner; of no effect on a file of the host.
     #[serde(skip_serializing_if = "is_empty")]
     pub uid: Option<String>,
     /// Group; as `uid`.

@@ -54,6 +54,12 @@ pub struct Service {
     /// Microseconds a period.
     #[serde(skip_serializing_if = "is_empty")]
     pub cpu_quota: Option<i64>,
+    /// Microseconds.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub cpu_rt_period: Option<i64>,
+    /// Microseconds a period.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub cpu_rt_runtime: Option<i64>,
     /// CPUs.
     #[serde(skip_serializing_if = "is_empty")]
     pub cpus: Option<Cpus>,
@@ -65,6 +71,9 @@ pub struct Service {
     pub cpu_shares: Option<i64>,
     /// `None`: the image's; `Some([])`: none.
     pub command: Option<Vec<String>>,
+    /// Configs as files.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub configs: Vec<FileMount>,
     /// Overrides `<project>-<service>-<n>`.
     #[serde(skip_serializing_if = "is_empty")]
     pub container_name: Option<String>,
@@ -74,6 +83,9 @@ pub struct Service {
     /// Replicas and resources.
     #[serde(skip_serializing_if = "is_empty")]
     pub deploy: Option<Deploy>,
+    /// Rules of the devices cgroup.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub device_cgroup_rules: Vec<String>,
     /// Devices of the host.
     #[serde(skip_serializing_if = "is_empty")]
     pub devices: Vec<DeviceMapping>,

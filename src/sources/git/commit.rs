@@ -257,7 +257,8 @@ async fn asked_by(scan: &Scan, mains: Vec<String>) -> Result<Vec<(String, BTreeS
         };
         mains.into_iter().map(asked).collect()
     };
-    let failed = |error| Failure::new(Trouble::Other, format!("reading the Compose files of the commit was interrupted: {error}"));
+    let failed =
+        |error| Failure::new(Trouble::Other, format!("reading the Compose files of the commit was interrupted: {error}"));
     tokio::task::spawn_blocking(read).await.map_err(failed)
 }
 

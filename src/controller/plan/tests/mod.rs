@@ -3,6 +3,7 @@
 
 mod bring_up;
 mod building;
+mod mounted;
 mod pulling;
 mod recovery;
 mod replacing;
