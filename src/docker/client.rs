@@ -18,10 +18,12 @@ use super::credentials::{Access, Keyring};
 use super::error::{Attempt, Call};
 use super::pull::Story;
 use super::wire::{self, Wire};
-use super::{Alive, ContainerLine, Engine, EngineInfo, Events, Result, alive, build, convert, events, files, limits, read};
+use super::{
+    Alive, ContainerLine, Engine, EngineInfo, Events, Result, alive, build, convert, events, files, hooks, limits, read,
+};
 use crate::model::{
-    BuildSpec, Container, ContainerSpec, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind, Image, Network,
-    NetworkAttachment, NetworkSpec, Progress, ReloadSignal, Volume, VolumeSpec, familiar_reference, registry_of,
+    BuildSpec, Container, ContainerSpec, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind, HookSpec, Image,
+    Network, NetworkAttachment, NetworkSpec, Progress, ReloadSignal, Volume, VolumeSpec, familiar_reference, registry_of,
 };
 
 /// bollard's own timeout is in whole seconds and knows no pulls: it is put out of the way of ours.
@@ -265,6 +267,11 @@ impl Engine for Client {
         let seconds = i32::try_from(grace_seconds).unwrap_or(i32::MAX);
         let options = query::StopContainerOptions { t: Some(seconds), signal: None };
         gone_is_done(self.call(attempt, limits::stop(grace_seconds), span, self.docker.stop_container(id, Some(options))).await)
+    }
+
+    async fn run_hook(&self, id: &str, hook: &HookSpec, limit: Duration) -> Result<()> {
+        let span = span!("docker.run_hook", id = %id, command = hook.command.first().map(String::as_str));
+        hooks::run(self, id, hook, limit, span).await
     }
 
     async fn signal_container(&self, id: &str, signal: ReloadSignal) -> Result<()> {

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BuildSpec, ContainerSpec, DockerRestart, FollowedFile, Key, NetworkSpec, OnChange, RebuildRequest, ReplicaId, VolumeSpec,
+    BuildSpec, ContainerSpec, DockerRestart, FollowedFile, HookSpec, Key, NetworkSpec, OnChange, RebuildRequest, ReplicaId,
+    VolumeSpec,
 };
 
 /// What should be, of one Deployment.
@@ -89,6 +90,10 @@ pub struct DesiredService {
     pub pull: PullRule,
     /// How its image is built; `None`: it is pulled.
     pub build: Option<BuildSpec>,
+    /// Commands that are run in a container right after each start.
+    pub post_start: Vec<HookSpec>,
+    /// Commands that are run in it before it is stopped.
+    pub pre_stop: Vec<HookSpec>,
     /// What follows when a file that its containers have mounted changes; `None`: it does not say.
     pub on_change: Option<OnChange>,
     /// Mounted files whose changes count: filled in by the controller, which knows where the manifest came from.

@@ -419,3 +419,18 @@ impl fmt::Debug for FileSource {
         }
     }
 }
+
+/// A command that is run in a container.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HookSpec {
+    /// Its words.
+    pub command: Vec<String>,
+    /// Who runs it; `None`: the container's own user.
+    pub user: Option<String>,
+    /// With all capabilities.
+    pub privileged: bool,
+    /// Where; `None`: the container's own folder.
+    pub working_dir: Option<String>,
+    /// Further variables, `KEY=value`.
+    pub env: Vec<String>,
+}

@@ -27,6 +27,8 @@ pub(super) fn template(scope: &Scope, name: &str, service: &Service, problems: &
         restart: _,
         scale: _,
         evenkeel: _,
+        post_start: _,
+        pre_stop: _,
         // Made into labels.
         labels: _,
         // Read above and in `resources`.
@@ -167,7 +169,7 @@ pub(super) fn template(scope: &Scope, name: &str, service: &Service, problems: &
 }
 
 /// `KEY=value`; a key without a value takes away what the image sets.
-fn variable((key, value): (String, Option<String>)) -> String {
+pub(super) fn variable((key, value): (String, Option<String>)) -> String {
     match value {
         Some(value) => format!("{key}={value}"),
         None => key,

@@ -210,3 +210,30 @@ fn configs_and_secrets_that_are_no_files_are_written_into_the_container_and_show
     eventually(secs(40), "it has the new text", || shows(&sandbox, "app", "/named", "another"));
     assert_ne!(run(&sandbox, "app").0, before.0);
 }
+
+#[test]
+fn hooks_are_run_after_each_start_and_before_each_stop() {
+    let sandbox = Sandbox::new();
+    let volume = sandbox.dir().join("shared");
+    fs::create_dir_all(&volume).unwrap();
+    let hook = |line: &str| json!({"command": ["sh", "-c", line], "environment": {"WHO": "hook"}, "working_dir": "/tmp"});
+    let more = json!({
+        "volumes": [format!("{}:/shared", volume.display())],
+        "post_start": [hook("echo $WHO started in $PWD >> /shared/told"), hook("echo sorry; exit 3")],
+        "pre_stop": [hook("echo $WHO stopping >> /shared/told")],
+    });
+    let app = service::with(service::sleeper(&sandbox.image()), more);
+    sandbox.write_manifest("web.yaml", &sandbox.deployment("web", json!({"app": app})));
+    let operator = Operator::start_on(&sandbox);
+    let told = || fs::read_to_string(volume.join("told")).unwrap_or_default();
+    eventually(secs(20), "the first is run", || same(told(), "hook started in /tmp\n".to_owned()));
+    let failed = || check(operator.evenkeel(&["events"]).contains("exit code 3: sorry"), || operator.evenkeel(&["events"]));
+    eventually(secs(20), "the failure is told", failed);
+    let container = sandbox.container("web", "app", 1);
+    assert!(sandbox.docker().running(&container).is_ok(), "it runs on");
+    operator.evenkeel(&["stop", "web"]);
+    eventually(secs(20), "it is stopped", || check(sandbox.docker().running(&container).is_err(), || "runs".into()));
+    assert_eq!(told(), "hook started in /tmp\nhook stopping\n");
+    operator.evenkeel(&["start", "web"]);
+    eventually(secs(20), "it is run again", || same(told().matches("started").count(), 2));
+}

@@ -175,6 +175,12 @@ pub const SERVICE: &[Key] = &[
         Form::List(&Form::Any(&[Form::Whole, Form::Text, Form::Map(PORT)])),
         "Ports published on the host: `[[ip:]host:]container[/protocol]`, ranges included.",
     ),
+    key("post_start", Form::List(&Form::Map(HOOK)), "Commands run in a container right after each start by evenkeel."),
+    key(
+        "pre_stop",
+        Form::List(&Form::Map(HOOK)),
+        "Commands run in a container before evenkeel stops it, within its grace period.",
+    ),
     key("privileged", Form::Flag, "All capabilities and devices of the host."),
     key("profiles", TEXTS, "Run only when spec.profiles names one of these. Default: always."),
     key(
@@ -232,8 +238,6 @@ pub const SERVICE: &[Key] = &[
     refused("isolation", "it is for Windows"),
     refused("label_file", "write the labels in labels"),
     refused("models", ""),
-    refused("post_start", ""),
-    refused("pre_stop", ""),
     refused("provider", ""),
     refused("pull_refresh_after", "use pull_policy daily, weekly or every_<duration>"),
     refused("use_api_socket", "bind the engine's socket with volumes"),

@@ -363,6 +363,26 @@ impl Serialize for Ulimit {
     }
 }
 
+/// One of `post_start` and `pre_stop`: a command that is run in a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Hook {
+    /// Its words.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub command: Vec<String>,
+    /// Who runs it; absent: the container's own user.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub user: Option<String>,
+    /// With all capabilities.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub privileged: bool,
+    /// Where; absent: in the container's own folder.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub working_dir: Option<String>,
+    /// Further variables.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub environment: BTreeMap<String, Option<String>>,
+}
+
 /// `x-evenkeel` of a service: what Compose has no word for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServicePolicy {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    BlkioConfig, Build, Bytes, Cpus, Dependency, Deploy, DeviceMapping, DeviceRequest, FileMount, Healthcheck, Hosts, Logging,
-    Mount, Port, PullPolicy, ServiceNetwork, ServicePolicy, Span, Ulimit,
+    BlkioConfig, Build, Bytes, Cpus, Dependency, Deploy, DeviceMapping, DeviceRequest, FileMount, Healthcheck, Hook, Hosts,
+    Logging, Mount, Port, PullPolicy, ServiceNetwork, ServicePolicy, Span, Ulimit,
 };
 
 /// Serialises a field unless it is what Go's `omitempty` leaves out.
@@ -253,6 +253,12 @@ pub struct Service {
     /// Working directory.
     #[serde(skip_serializing_if = "is_empty")]
     pub working_dir: Option<String>,
+    /// Commands that are run in a container right after each start.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub post_start: Vec<Hook>,
+    /// Commands that are run in a container before it is stopped.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub pre_stop: Vec<Hook>,
     /// What Compose has no word for: in no hash, since no container shows it.
     #[serde(skip)]
     pub evenkeel: Option<ServicePolicy>,

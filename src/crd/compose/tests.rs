@@ -144,7 +144,7 @@ proptest! {
     #[test]
     fn no_network_volume_or_secret_makes_the_reader_panic(value in any_json()) {
         let part = BTreeMap::from([("a".to_owned(), value)]);
-        let spec = DeploymentSpec { services: part.clone(), networks: part.clone(), volumes: part.clone(), secrets: part, ..Default::default() };
+        let spec = DeploymentSpec { services: part.clone(), networks: part.clone(), volumes: part.clone(), secrets: part.clone(), configs: part, ..Default::default() };
         drop(Project::read("proj", &spec));
     }
 }

@@ -30,6 +30,7 @@ pub enum Verb {
     StartContainer,
     StopContainer,
     SignalContainer,
+    RunHook,
     RemoveContainer,
     RenameContainer,
     SetRestartPolicy,

@@ -57,6 +57,8 @@ pub fn service(name: &str) -> DesiredService {
         stop_grace: Duration::from_secs(10),
         pull: PullRule::Missing,
         build: None,
+        post_start: vec![],
+        pre_stop: vec![],
         on_change: None,
         followed: vec![],
         restarted_at: None,

@@ -111,6 +111,15 @@ pub const HEALTHCHECK: &[Key] = &[
     key("timeout", Form::Span, "Time one probe may take. Default: the engine's 30s."),
 ];
 
+/// One of `post_start` and `pre_stop`.
+pub const HOOK: &[Key] = &[
+    key("command", super::TEXT_OR_TEXTS, "The command, as of a service. Required."),
+    key("environment", Form::Mapping, "Further variables."),
+    key("privileged", Form::Flag, "Run it with all capabilities."),
+    key("user", Form::Text, "User or uid. Default: the container's."),
+    key("working_dir", Form::Text, "Working directory. Default: the container's."),
+];
+
 /// Within `logging`.
 pub const LOGGING: &[Key] =
     &[key("driver", Form::Text, "Log driver. Default: the engine's."), key("options", Form::Options, "Its options.")];

@@ -2,7 +2,7 @@
 
 use super::super::{Ipam, IpamPool, Network, Secret, Volume};
 use super::refuse;
-use super::scalars::{each, flag, mapping, options, word};
+use super::scalars::{each, flag, mapping, options, text, word};
 use crate::crd::compose::keys;
 use crate::crd::decode::{Fields, Node};
 

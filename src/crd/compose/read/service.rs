@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::super::{BlkioConfig, Dependency, Healthcheck, Hosts, Logging, Service, ServiceNetwork, Ulimit};
+use super::super::{BlkioConfig, Dependency, Healthcheck, Hook, Hosts, Logging, Service, ServiceNetwork, Ulimit};
 use super::deploy::deploy;
 use super::scalars::*;
 use super::{build, mounts, policy, ports, refuse};
@@ -95,6 +95,8 @@ pub(super) fn service(node: &Node) -> Option<Service> {
         volumes: fields.or_default("volumes", mounts::mounts),
         volumes_from: fields.or_default("volumes_from", texts),
         working_dir: fields.read("working_dir", word),
+        post_start: fields.or_default("post_start", hooks),
+        pre_stop: fields.or_default("pre_stop", hooks),
         evenkeel: fields.read("x-evenkeel", policy::policy),
     };
     fields.finish();
@@ -231,6 +233,22 @@ fn healthcheck_test(node: &Node) -> Option<Vec<String>> {
         None | Some("CMD" | "CMD-SHELL" | "NONE") => Some(test),
         Some(_) => node.fail("a list must start with CMD, CMD-SHELL or NONE"),
     }
+}
+
+fn hooks(node: &Node) -> Option<Vec<Hook>> {
+    each(node, |node| {
+        let mut fields = node.fields()?;
+        let command = fields.required("command", command);
+        let hook = Hook {
+            command: command.unwrap_or_default(),
+            user: fields.read("user", word),
+            privileged: fields.or_default("privileged", flag),
+            working_dir: fields.read("working_dir", word),
+            environment: fields.or_default("environment", environment),
+        };
+        fields.finish();
+        if hook.command.is_empty() { node.fail("needs a command that has words") } else { Some(hook) }
+    })
 }
 
 fn logging(node: &Node) -> Option<Logging> {

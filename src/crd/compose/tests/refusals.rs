@@ -17,7 +17,6 @@ fn valid_keys_that_are_not_supported_are_refused_by_name() {
         ("env_file: .env", ".env_file", "env_file is not supported yet by evenkeel"),
         ("extends: {service: x}", ".extends", "not supported yet"),
         ("develop: {watch: []}", ".develop", "not supported yet"),
-        ("configs: [a]", ".configs", "not supported yet"),
         ("deploy: {placement: {constraints: [a]}}", ".deploy.placement", "placement is not supported yet"),
         ("deploy: {mode: global}", ".deploy.mode", "deploy.mode global is not supported yet"),
         ("deploy: {restart_policy: {delay: 5s}}", ".deploy.restart_policy.delay", "spec.recovery.backoff"),
