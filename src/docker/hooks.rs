@@ -33,7 +33,8 @@ struct Ended {
 /// # Errors
 /// It cannot be run, ends with another exit code than 0, or takes longer.
 pub(super) async fn run(client: &Client, id: &str, hook: &HookSpec, limit: Duration, span: Span) -> Result<()> {
-    let words = hook.command.join(" ");
+    // Only its name: what follows may hold what is not for logs.
+    let words = hook.command.first().map_or("", String::as_str);
     let attempt = Attempt::new(Call::Other, format!("run the hook {words:?} in container {}", id.get(..12).unwrap_or(id)));
     let create = json!({
         "AttachStdout": true, "AttachStderr": true, "Cmd": hook.command, "Env": hook.env, "Privileged": hook.privileged,
