@@ -48,6 +48,10 @@ fn resources(checked: &Checked, name: &str, service: &Service) {
     }
     for secret in service.build.iter().flat_map(|build| &build.secrets) {
         undeclared("build", "secrets", "secret", &secret.source);
+        if project.secrets.get(&secret.source).is_some_and(|declared| declared.file.is_empty()) {
+            let message = format!("the secret {:?} for a build is not supported yet by evenkeel: give a file", secret.source);
+            sink.error(&places.key(name, "build"), message);
+        }
     }
 }
 

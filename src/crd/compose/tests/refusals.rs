@@ -112,11 +112,8 @@ fn wrong_resources_are_named() {
         ),
         ("volumes: {a: {external: true, driver: x}}", "spec.volumes.a: it is external: only its name may be given beside that"),
         ("volumes: {a: []}", "spec.volumes.a: must be a map, found a list"),
-        (
-            "secrets: {a: {environment: B}}",
-            "spec.secrets.a.environment: environment is not supported yet by evenkeel: give a file",
-        ),
-        ("secrets: {a: {}}", "spec.secrets.a: file is required: an absolute path on the host"),
+        ("secrets: {a: {environment: B, file: /b}}", "spec.secrets.a: has more than one source: give one of file or environment"),
+        ("secrets: {a: {}}", "spec.secrets.a: needs file or environment: file is an absolute path on the host"),
         (
             "secrets: {a: {file: ./b}}",
             "spec.secrets.a.file: \"./b\" is a relative path: a Deployment has no folder to start from; write an absolute path",
