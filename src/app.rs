@@ -64,6 +64,7 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
             bound: settings.mode,
             resync: settings.resync,
             manifests: settings.manifests.clone(),
+            sources: settings.data_dir.join("sources"),
         },
         InputChannels { wishes, news },
     );

@@ -12,6 +12,8 @@
 //! | `status` | what to tell people | pure |
 //! | `inputs` | what is known of the files that images are built from | |
 //! | `likeness` | how containers that Compose made compare with what is declared | reads |
+//! | `follow` | which mounted files count | pure |
+//! | `inputs` | what is known of them, and of what images are built from | |
 //! | `record` | history, memory, Events | store |
 //! | `projects` | the Compose projects on the engine, and whose they are | |
 //! | `registries` | pulls under way and refusals, over all Deployments | store |
@@ -19,6 +21,7 @@
 
 mod act;
 mod boot;
+mod follow;
 mod inputs;
 mod jobs;
 mod likeness;
@@ -77,6 +80,8 @@ pub struct Options {
     pub resync: Duration,
     /// The watched folder, for the label that tells Compose where a project's file is.
     pub manifests: Option<std::path::PathBuf>,
+    /// Where Sources keep the files of repositories, in a folder for each.
+    pub sources: std::path::PathBuf,
 }
 
 /// What every turn needs. One per operator.

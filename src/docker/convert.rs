@@ -110,6 +110,8 @@ pub(super) fn host_config(spec: &ContainerSpec) -> Result<models::HostConfig, Re
         cpu_shares: limits.cpu_shares,
         cpu_quota: limits.cpu_quota,
         cpu_period: limits.cpu_period,
+        cpu_realtime_period: limits.cpu_rt_period,
+        cpu_realtime_runtime: limits.cpu_rt_runtime,
         cpuset_cpus: limits.cpuset.clone(),
         memory: limits.memory,
         memory_reservation: limits.memory_reservation,
@@ -122,6 +124,7 @@ pub(super) fn host_config(spec: &ContainerSpec) -> Result<models::HostConfig, Re
         cgroup_parent: spec.cgroup_parent.clone(),
         cgroupns_mode: spec.cgroupns.as_ref().map(|word| word.parse()).transpose()?,
         devices: filled(spec.devices.iter().map(device).collect()),
+        device_cgroup_rules: filled(spec.device_cgroup_rules.clone()),
         device_requests: filled(spec.device_requests.iter().map(device_request).collect()),
         ulimits: filled(spec.ulimits.iter().map(ulimit).collect()),
         log_config: spec

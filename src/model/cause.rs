@@ -66,6 +66,11 @@ pub enum Cause {
     TagMissing,
     /// What an image is built from changed.
     InputChanged,
+    /// A file that it has mounted changed.
+    FilesChanged {
+        /// Their paths, the first of which is shown.
+        paths: Vec<String>,
+    },
     /// `evenkeel rebuild`.
     RebuildRequested,
     /// `pull_policy: always`, and a container is about to be made.
@@ -106,7 +111,7 @@ impl Cause {
             | Self::PullDue
             | Self::PullRequested
             | Self::ImageChanged { .. } => false,
-            Self::InputChanged | Self::RebuildRequested | Self::RecreateRequested => false,
+            Self::InputChanged | Self::RebuildRequested | Self::RecreateRequested | Self::FilesChanged { .. } => false,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AdoptRequest, BuildSpec, ContainerSpec, DockerRestart, Key, NetworkSpec, RebuildRequest, ReplicaId, VolumeSpec};
+use super::{AdoptRequest, BuildSpec, ContainerSpec, DockerRestart, FollowedFile, HookSpec, Key, NetworkSpec, OnChange, RebuildRequest, ReplicaId, VolumeSpec};
 
 /// What should be, of one Deployment.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,6 +87,14 @@ pub struct DesiredService {
     pub pull: PullRule,
     /// How its image is built; `None`: it is pulled.
     pub build: Option<BuildSpec>,
+    /// Commands that are run in a container right after each start.
+    pub post_start: Vec<HookSpec>,
+    /// Commands that are run in it before it is stopped.
+    pub pre_stop: Vec<HookSpec>,
+    /// What follows when a file that its containers have mounted changes; `None`: it does not say.
+    pub on_change: Option<OnChange>,
+    /// Mounted files whose changes count: filled in by the controller, which knows where the manifest came from.
+    pub followed: Vec<FollowedFile>,
     /// Containers started before this are restarted (annotation).
     pub restarted_at: Option<Timestamp>,
     /// Containers made before this are made anew (annotation).

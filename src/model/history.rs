@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Adopted, AdoptedShared, BuildRecord, FailureKind, ImageRecord, ReplicaId};
+use super::{Adopted, AdoptedShared, BuildRecord, DockerRestart, FailureKind, FileMarks, ImageRecord, ReplicaId};
 
 /// How many last actions are kept.
 pub const LAST_ACTIONS: usize = 10;
@@ -38,6 +38,9 @@ pub struct Memory {
     /// Networks and volumes that evenkeel did not make and uses as its own.
     #[serde(skip_serializing_if = "AdoptedShared::is_empty")]
     pub adopted_shared: AdoptedShared,
+    /// Contents of mounted files that containers have, by `service-number`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, FileMarks>,
     /// What evenkeel's own pulls brought, by reference as declared.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<String, ImageRecord>,

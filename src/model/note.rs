@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Adopted, AdoptedNetwork, ReplicaId};
+use super::{Adopted, AdoptedNetwork, DockerRestart, FileMarks, ReplicaId};
 
 /// Something the record must keep.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,6 +95,13 @@ pub enum Note {
         image: String,
         /// Why there is no newer one.
         failure: String,
+    },
+    /// Contents of mounted files that a replica's container has.
+    Files {
+        /// Which.
+        replica: ReplicaId,
+        /// By path.
+        marks: FileMarks,
     },
     /// All that a deletion must remove is gone: the finalizer can go.
     Cleaned,

@@ -22,6 +22,7 @@ mod keepers;
 pub mod made;
 pub mod merge;
 pub mod propose;
+mod mounted;
 mod substitute;
 mod watch;
 

@@ -13,6 +13,7 @@ mod cli;
 mod commands;
 mod compose;
 mod compose_config;
+mod content;
 mod converge;
 mod daemon_boot;
 mod daemon_engine;

@@ -11,7 +11,7 @@ use crate::model::{
 use super::holds::{Standing, existing, keep_stopped, leave_alone, standing};
 use super::identity::{Slot, container_name, owns};
 use super::recovery::Next;
-use super::{Planner, Slots, adopt, ended, images, order, recovery, replace, running, spec, volumes};
+use super::{Planner, Slots, adopt, ended, files, images, order, recovery, replace, running, spec, volumes};
 
 /// Plans for all declared replicas of a service.
 pub(super) fn service(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredService) {
@@ -58,6 +58,7 @@ fn undecided(planner: &mut Planner<'_>, replica: &ReplicaId, slot: Slot<'_>) -> 
 fn keep_running(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredService, replica: &ReplicaId, slot: Slot<'_>) {
     if let Some(container) = slot.current {
         remember(planner, replica, container);
+        files::remember(planner, service, replica, container);
     }
     let up = slot.current.is_some_and(Container::is_up);
     if let Some(done) = completion(planner, service, replica).filter(|_| !up) {
@@ -77,7 +78,10 @@ fn keep_running(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredS
             planner.wait_replica(replica, WaitReason::Restarting, None);
         }
         state => {
-            let due = replace::due(planner, slots, service, container);
+            let due = replace::due(planner, slots, service, container).or_else(|| files::half_way(planner, service, slot));
+            if due.is_none() {
+                drop_successor(planner, replica, slot);
+            }
             if due.is_some_and(|cause| replace::step(planner, slots, service, replica, slot, cause)) {
                 return;
             }
@@ -87,6 +91,13 @@ fn keep_running(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredS
                 _ => ended::decide(planner, slots, service, replica, container),
             }
         }
+    }
+}
+
+/// What it was made for is not wanted any more: a file that changed is as it was before.
+fn drop_successor(planner: &mut Planner<'_>, replica: &ReplicaId, slot: Slot<'_>) {
+    if let Some(successor) = slot.successor {
+        planner.act(Op::RemoveContainer(existing(successor)), Subject::Replica(replica.clone()), Cause::NotDeclared, vec![]);
     }
 }
 
@@ -123,6 +134,7 @@ pub(super) fn take_policy_off(planner: &mut Planner<'_>, replica: &ReplicaId, co
 
 /// There is no container: make and start one.
 fn make(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredService, replica: &ReplicaId) {
+    files::expect(planner, service, replica);
     let record = recovery::record(planner, service, replica);
     let fresh = if record.was_running { Cause::Vanished } else { Cause::Missing };
     let Some(cause) = after_failure(planner, service, replica, &record, !record.was_running, fresh) else { return };

@@ -9,6 +9,7 @@ mod builds;
 mod cleanup;
 mod containers;
 mod ended;
+mod files;
 mod holds;
 mod identity;
 mod images;
@@ -23,13 +24,15 @@ mod volumes;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::service as sample_service;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 
 use crate::model::{
-    Action, BuildInput, Cause, Desired, DesiredService, FailureKind, History, Job, JobKind, Likeness, Memory, NetworkRef, Note,
+    Action, BuildInput, Cause, Desired, DesiredService, FailureKind, FileStates, History, Job, JobKind, Likeness, Memory, NetworkRef, Note,
     Observed, Obstacle, Op, Plan, Reason, RecoveryMode, RegistryView, ReplicaId, Snapshot, Subject, WaitReason, Waiting,
 };
 
@@ -74,6 +77,7 @@ struct Planner<'a> {
     snapshot: &'a Snapshot,
     jobs: &'a [Job],
     inputs: &'a BTreeMap<String, BuildInput>,
+    files: Option<&'a FileStates>,
     registries: &'a BTreeMap<String, RegistryView>,
     likeness: &'a BTreeMap<String, Likeness>,
     history: &'a History,
@@ -101,6 +105,7 @@ impl<'a> Planner<'a> {
             snapshot: &observed.snapshot,
             jobs: &observed.jobs,
             inputs: &observed.inputs,
+            files: observed.files.as_ref(),
             registries: &observed.registries,
             likeness: &observed.likeness,
             history,

@@ -9,7 +9,7 @@ use crate::model::{
 
 use super::holds::{Standing, existing, standing, stop};
 use super::identity::{Slot, container_name, owns};
-use super::{Planner, Slots, adopt, containers, images, spec};
+use super::{Planner, Slots, adopt, containers, files, images, spec};
 
 /// Why a container must be replaced, if it must.
 pub(super) fn due(planner: &Planner<'_>, slots: &Slots<'_>, service: &DesiredService, container: &Container) -> Option<Cause> {
@@ -29,7 +29,7 @@ pub(super) fn due(planner: &Planner<'_>, slots: &Slots<'_>, service: &DesiredSer
         return Some(Cause::RecreateRequested);
     }
     let stale = spec::stale_parent(slots, service, container).map(|service| Cause::DependencyRestarted { service });
-    stale.or_else(|| images::outdated(planner, service, container))
+    stale.or_else(|| images::outdated(planner, service, container)).or_else(|| files::outdated(planner, service, container))
 }
 
 /// Plans the next steps of a replacement. Returns whether it goes ahead; if not, the old container is still the one to look after.

@@ -75,6 +75,7 @@ impl fmt::Display for Op {
                     StopReason::Replace => f.write_str(" to replace it"),
                 }
             }
+            Self::Signal { target, signal, .. } => write!(f, "send {signal} to container {target}"),
             Self::RemoveContainer(target) => write!(f, "remove container {target}"),
             Self::Rename { target, to } => write!(f, "rename container {target} to {to}"),
             Self::Connect { target, name, .. } => write!(f, "connect container {target} to network {name}"),
@@ -131,6 +132,10 @@ impl fmt::Display for Cause {
             Self::Renamed => f.write_str("its name is not the declared one"),
             Self::TagMissing => f.write_str("the image lost its tag"),
             Self::InputChanged => f.write_str("what it is built from changed"),
+            Self::FilesChanged { paths } => match paths.as_slice() {
+                [first, _, ..] => write!(f, "{first} and {} more of its mounted files changed", paths.len() - 1),
+                paths => write!(f, "its mounted file {} changed", paths.first().map_or("", String::as_str)),
+            },
             Self::RebuildRequested => f.write_str("a build was asked for"),
             Self::PullAlways { made } => write!(f, "pull_policy is always and a container is to be made: {made}"),
             Self::PullDue => f.write_str("pull_policy asks for a look at the registry"),

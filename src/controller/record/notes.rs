@@ -108,6 +108,13 @@ pub(in crate::controller) fn keep(note: &Note, history: &mut History, memory: &m
             );
             Some((Reason::ImagePullBackOff, Severity::Warning, message))
         }
+        Note::Files { replica, marks } => {
+            match marks.is_empty() {
+                true => memory.files.remove(&replica.to_string()),
+                false => memory.files.insert(replica.to_string(), marks.clone()),
+            };
+            None
+        }
         Note::Cleaned => None,
     }
 }

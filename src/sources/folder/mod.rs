@@ -133,7 +133,7 @@ impl Applier {
         }
         self.cache.set_namespace(policy.namespace.clone());
         self.origin.revision.clone_from(&content.revision);
-        let reading = read(&content.scan, &mut self.cache);
+        let reading = self.read(&content.scan).await?;
         let Listing { items: stored, revision } = self.registry.store().list(Kind::Deployment, None)?;
         let now = Instant::now();
         let mut circumstances = self.circumstances(content, policy, now)?;
@@ -167,6 +167,15 @@ impl Applier {
         };
         let settles = (content.whole && next.is_none()).then(|| (digest, policy.clone(), revision));
         Ok(Prepared { results, steps, reading, next, settles })
+    }
+
+    /// Reads what the files declare, beside the runtime's own work: a large project takes a while, and its env files may lie on a
+    /// slow disk.
+    async fn read(&mut self, scan: &Scan) -> anyhow::Result<Reading> {
+        let (scan, mut cache) = (scan.clone(), std::mem::take(&mut self.cache));
+        let (reading, cache) = tokio::task::spawn_blocking(move || (read(&scan, &mut cache), cache)).await?;
+        self.cache = cache;
+        Ok(reading)
     }
 
     /// Writes what differs. Returns what came of it, and when to look again at the latest if that is soon.

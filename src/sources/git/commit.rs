@@ -125,21 +125,26 @@ impl Blobs {
             return Ok(scan);
         }
         let tree = list(place, commit).await?;
-        let mut beside = Beside::default();
-        loop {
-            let asked: BTreeSet<String> = mains.iter().flat_map(|main| compose::read_folder(&scan, main).asked).collect();
-            let mut fresh = Vec::new();
-            for path in asked.into_iter().filter(|path| !beside.0.contains_key(path)) {
-                if let Some(found) = self.at(place, &tree, root, &path).await? {
-                    fresh.push((path, found));
+        let mut beside = Beside::of(root);
+        scan.beside = Some(Arc::new(beside.clone()));
+        let (mut open, mut looked) = (mains, BTreeSet::new());
+        while !open.is_empty() {
+            let asked = asked_by(&scan, open).await?;
+            let mut fresh = BTreeSet::new();
+            for path in asked.iter().flat_map(|(_, paths)| paths) {
+                if looked.insert(path.clone())
+                    && let Some(found) = self.at(place, &tree, root, path).await?
+                {
+                    beside.found.insert(path.clone(), found);
+                    fresh.insert(path.clone());
                 }
             }
-            if fresh.is_empty() {
-                return Ok(scan);
-            }
-            beside.0.extend(fresh);
             scan.beside = Some(Arc::new(beside.clone()));
+            // A project that asked for nothing new has been read with all there is for it.
+            let more = |paths: &BTreeSet<String>| paths.iter().any(|path| fresh.contains(path));
+            open = asked.into_iter().filter(|(_, paths)| more(paths)).map(|(main, _)| main).collect();
         }
+        Ok(scan)
     }
 
     /// What of a commit lies at an absolute path of the working folder.
@@ -240,6 +245,21 @@ impl Blobs {
         self.texts.extend(texts);
         Ok(())
     }
+}
+
+/// What each of these projects asks for. They are read beside the runtime's own work: a large one takes a while.
+async fn asked_by(scan: &Scan, mains: Vec<String>) -> Result<Vec<(String, BTreeSet<String>)>, Failure> {
+    let scan = scan.clone();
+    let read = move || {
+        let asked = |main: String| {
+            let asked = compose::read_folder(&scan, &main).asked;
+            (main, asked)
+        };
+        mains.into_iter().map(asked).collect()
+    };
+    let failed =
+        |error| Failure::new(Trouble::Other, format!("reading the Compose files of the commit was interrupted: {error}"));
+    tokio::task::spawn_blocking(read).await.map_err(failed)
 }
 
 /// Reads blobs, in this order.

@@ -4,6 +4,7 @@
 mod adopting;
 mod bring_up;
 mod building;
+mod mounted;
 mod pulling;
 mod recovery;
 mod replacing;
@@ -11,6 +12,7 @@ mod scene;
 mod standing;
 
 use scene::Scene;
+pub(crate) use scene::service;
 
 /// All scenes of a topic as one text.
 fn book(scenes: &[(&str, Scene)]) -> String {

@@ -13,7 +13,8 @@ use crate::clock::{Clock, TokioClock};
 use crate::docker::{Alive, ContainerLine, Engine, EngineInfo, Events, Result};
 use crate::model::{
     BuildSpec, Container, ContainerSpec, ContainerState, DockerRestart, EngineEvent, EngineFailure, EngineRun, EventCursor,
-    EventKind, FailureKind, Image, Network, NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec, labels,
+    EventKind, FailureKind, HookSpec, Image, Network, NetworkAttachment, NetworkSpec, Progress, ReloadSignal, Volume, VolumeSpec,
+    labels,
 };
 
 const BUFFER: usize = 256;
@@ -276,6 +277,12 @@ impl Engine for Daemon {
         unimplemented!()
     }
     async fn stop_container(&self, _: &str, _: u64) -> Result<()> {
+        unimplemented!()
+    }
+    async fn run_hook(&self, _: &str, _: &HookSpec, _: Duration) -> Result<()> {
+        unimplemented!()
+    }
+    async fn signal_container(&self, _: &str, _: ReloadSignal) -> Result<()> {
         unimplemented!()
     }
     async fn remove_container(&self, _: &str, _: bool) -> Result<()> {
