@@ -47,7 +47,7 @@ async fn measure() {
     });
     let options = WriteOptions::default();
     registry.replace(Kind::Source, &key, source, Part::Main, true, &options).await.unwrap();
-    let surroundings = Surroundings { registry: registry.clone(), clock, dir: folder.path().join("sources") };
+    let surroundings = Surroundings::new(registry.clone(), clock, folder.path().join("sources"));
     let mut keeper = Keeper::new(key, surroundings);
 
     report("first sync", &[timed(&mut keeper).await]);

@@ -69,6 +69,7 @@ pub enum Reason {
     NothingDeclared,
     FetchFailed,
     GitMissing,
+    GitTooOld,
     AuthenticationFailed,
     HostKeyRejected,
     RemoteUnreachable,

@@ -8,6 +8,7 @@
 //! | `git` | repositories |
 //! | `compose`, `beside` | Compose files as manifests; what those of a commit name beside themselves |
 //! | `files`, `watch`, `substitute`, `merge` | reading a folder, noticing changes, variables, how a manifest is laid over what is stored |
+//! | `turn` | whose turn it is in a folder of ours |
 //! | `inputs` | digests of what images are built from |
 
 mod beside;
@@ -21,6 +22,7 @@ mod keepers;
 pub mod made;
 pub mod merge;
 mod substitute;
+mod turn;
 mod watch;
 
 pub use keeper::{Keeper, Surroundings};

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 use super::failure::{Failure, Trouble};
+use super::version;
 
 /// Longest that a local command may take.
 pub const LOCAL: Duration = Duration::from_secs(60);
@@ -158,6 +159,7 @@ impl<'a> Run<'a> {
     }
 
     async fn run(self) -> Result<Done, Failure> {
+        version::ensure(OsStr::new("git"), &self.attempt).await?;
         let mut child = self.command().spawn().map_err(|error| self.not_run(&error))?;
         let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -213,14 +215,7 @@ impl<'a> Run<'a> {
     }
 
     fn not_run(&self, error: &std::io::Error) -> Failure {
-        match error.kind() {
-            std::io::ErrorKind::NotFound => Failure::new(
-                Trouble::NoGit,
-                format!("{}: there is no git program on this host: install git (Debian: apt-get install git)", self.attempt),
-            ),
-            std::io::ErrorKind::StorageFull => Failure::new(Trouble::DiskFull, format!("{}: {error}", self.attempt)),
-            _ => Failure::new(Trouble::Other, format!("{}: git cannot be run: {error}", self.attempt)),
-        }
+        version::not_run(&self.attempt, error)
     }
 }
 
