@@ -108,6 +108,8 @@ pub struct ApiState {
     sessions: Arc<Semaphore>,
     /// Containers that may be measured at a time.
     measuring: Arc<Semaphore>,
+    /// Messages of webhooks that were refused.
+    refusals: Arc<hooks::Refusals>,
 }
 
 impl ApiState {
@@ -132,6 +134,7 @@ impl ApiState {
             open: TaskTracker::new(),
             sessions,
             measuring,
+            refusals: Arc::default(),
         }
     }
 }
