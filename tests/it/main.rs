@@ -23,6 +23,7 @@ mod documents;
 mod engine;
 mod exec;
 mod faults;
+mod followed;
 mod harness;
 mod heal;
 mod input;
