@@ -44,8 +44,9 @@ const CONFIG: [(&str, &str); 20] = [
     ("fetch.writeCommitGraph", "false"),
     ("filter.lfs.smudge", ""),
     ("filter.lfs.required", "false"),
+    // We tidy up ourselves, not after each fetch, and wait for it.
     ("gc.autoDetach", "false"),
-    ("maintenance.autoDetach", "false"),
+    ("maintenance.auto", "false"),
     ("http.lowSpeedLimit", "1"),
     ("http.lowSpeedTime", "60"),
     ("protocol.version", "2"),

@@ -1,6 +1,7 @@
 //! A bare repository of our own per Source: what is followed is fetched into it, and read out of it.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::access::Access;
 use super::checkout::Checkout;
@@ -18,6 +19,9 @@ const HEAD: &str = "refs/evenkeel/head";
 /// What is fetched where a commit is named: it must be in one of these.
 const HEADS: &str = "refs/evenkeel/heads";
 
+/// After so many fetches it is looked whether the repository wants to be tidied up.
+const TIDY_EACH: u32 = 64;
+
 /// Settings of every git that serves us.
 const SETTINGS: &str = "[safe]\n\tdirectory = *\n";
 
@@ -26,6 +30,8 @@ pub struct Repository {
     dir: PathBuf,
     blobs: Blobs,
     checkout: Checkout,
+    /// So many were made by this process.
+    fetches: AtomicU32,
     /// The commit that was found whole last.
     whole: Option<Commit>,
     /// The one that was in force when an operator last ran.
@@ -50,11 +56,18 @@ struct Wanted {
     id: String,
 }
 
+impl Wanted {
+    /// What it names is a commit, not a tag of one.
+    fn is_branch(&self) -> bool {
+        self.remote == "HEAD" || self.remote.starts_with("refs/heads/")
+    }
+}
+
 impl Repository {
     /// The one in this folder, which is made when it is needed.
     pub fn new(dir: PathBuf) -> Self {
         let checkout = Checkout::of(dir.parent().unwrap_or(&dir));
-        Self { dir, blobs: Blobs::default(), checkout, whole: None, before: None }
+        Self { dir, blobs: Blobs::default(), checkout, fetches: AtomicU32::new(0), whole: None, before: None }
     }
 
     /// The same, which follows on what was in force before this operator was started.
@@ -184,11 +197,18 @@ impl Repository {
         if let Some(known) = self.whole.as_ref().filter(|known| known.id == wanted.id && known.name == wanted.name) {
             return Ok(known.clone());
         }
-        if let Some(id) = self.resolved(HEAD).await.filter(|id| *id == wanted.id) {
+        if self.written(HEAD).is_none_or(|id| id == wanted.id)
+            && let Some(id) = self.resolved(HEAD).await.filter(|id| *id == wanted.id)
+        {
             return Ok(commit(id));
         }
         self.fetch_into(source, access, turn, &format!("+{}:{HEAD}", wanted.remote)).await?;
-        match self.resolved(HEAD).await {
+        let fetched = self.written(HEAD).filter(|id| wanted.is_branch() && *id == wanted.id);
+        let fetched = match fetched {
+            Some(id) => Some(id),
+            None => self.resolved(HEAD).await,
+        };
+        match fetched {
             Some(id) => Ok(commit(id)),
             None => {
                 let message = format!("{} of {} is no commit (look at spec.git.ref)", wanted.remote, source.url);
@@ -246,7 +266,12 @@ impl Repository {
             refspec,
         ];
         let run = self.git(format!("cannot fetch {}", source.url), &args).limit(FETCH);
-        access.given_to(run).output().await.map(drop)
+        access.given_to(run).output().await?;
+        if self.fetches.fetch_add(1, Ordering::Relaxed) % TIDY_EACH == 0 {
+            // What it cannot tidy up now it can the next time.
+            let _ = self.git("cannot tidy up", &["gc", "--auto", "--quiet"]).done().await;
+        }
+        Ok(())
     }
 
     /// Asks the server what is followed.
@@ -279,6 +304,12 @@ impl Repository {
                 refs.wanted("HEAD", branch, url)
             }
         }
+    }
+
+    /// What is written in a reference, which costs no process; none: git has to be asked.
+    fn written(&self, reference: &str) -> Option<String> {
+        let text = std::fs::read_to_string(self.dir.join(reference)).ok()?;
+        Some(text.trim_end().to_owned()).filter(|id| !id.starts_with("ref:"))
     }
 
     /// The commit that a name stands for here.
