@@ -67,7 +67,9 @@ pub async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes> {
 pub async fn pass(headers: &HeaderMap, body: Body, mut each: impl FnMut(&[u8])) -> Result<()> {
     let pass = |mut body: Limited<Body>| async move {
         while let Some(part) = body.frame().await {
-            part?.data_ref().map(|bytes| each(bytes)).unwrap_or_default();
+            if let Some(bytes) = part?.data_ref() {
+                each(bytes);
+            }
         }
         Ok(())
     };

@@ -48,7 +48,7 @@ impl Access {
             }
             (None, None) => None,
         };
-        if let Some(file) = &auth.key_file {
+        for file in [&auth.key_file, &auth.known_hosts_file, &auth.ca_file].into_iter().flatten() {
             bytes(file).await.map_err(|why| unreadable(file, &why))?;
         }
         let file = |path: &Path| format!("'{}'", path.display());
@@ -140,6 +140,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [key, hosts] = ["a key", "known hosts"].map(|name| folder.path().join(name));
         std::fs::write(&key, "").unwrap();
+        std::fs::write(&hosts, "").unwrap();
         let auth =
             crate::crd::GitAuth { key_file: Some(key.clone()), known_hosts_file: Some(hosts.clone()), ..Default::default() };
         let source = GitSource { url: "git@git.example:team/a.git".into(), auth: Some(auth), ..GitSource::default() };

@@ -84,6 +84,8 @@ pub struct Keeper {
     origin: Option<Origin>,
     /// Failures in a row.
     failures: u32,
+    /// What people heard of at the last look.
+    told: Vec<(Reason, String)>,
     signals: Arc<Signals>,
 }
 
@@ -91,7 +93,7 @@ impl Keeper {
     /// Keeps the Source of this name, when it is run.
     pub fn new(key: Key, surroundings: Surroundings) -> Self {
         let applier = Applier::new(&key, surroundings.registry.clone());
-        Self { key, surroundings, applier, origin: None, failures: 0, signals: Arc::default() }
+        Self { key, surroundings, applier, origin: None, failures: 0, told: Vec::new(), signals: Arc::default() }
     }
 
     /// The same, which can be called.
@@ -183,7 +185,9 @@ impl Keeper {
         turn: &Turn,
         report: &mut Report,
     ) -> anyhow::Result<Duration> {
-        for (reason, message) in fetched.told.iter() {
+        // A commit that is not taken is found again at each look.
+        let told = std::mem::replace(&mut self.told, fetched.told);
+        for (reason, message) in self.told.iter().filter(|fresh| !told.contains(fresh)) {
             self.tell(*reason, Severity::Warning, message.clone()).await;
         }
         let mut notices = fetched.notices;

@@ -213,6 +213,25 @@ async fn a_deleted_source_leaves_orphans_or_prunes_and_is_gone() {
 }
 
 #[tokio::test]
+async fn a_rewritten_commit_that_is_withheld_is_told_once() {
+    let (rig, mut keeper) = pruning().await;
+    let mut spec = rig.main();
+    (spec["path"], spec["apply"]) = (json!("shop"), json!("Commit"));
+    rig.put("shop", spec).await;
+    keeper.sync().await;
+    rig.upstream.write("shop/web.yaml", "kind: Nonsense\n");
+    rig.upstream.git(&["add", "--all"]);
+    rig.upstream.git(&["commit", "--quiet", "--amend", "--message", "rewritten"]);
+    for _ in 0..3 {
+        keeper.sync().await;
+        assert_eq!(rig.ready("shop"), "False CommitWithheld Stalled");
+    }
+    let all = rig.registry.store().list(Kind::Event, None).unwrap().items;
+    let told: Vec<_> = all.iter().filter(|event| event["reason"] == "HistoryRewritten").collect();
+    assert!(told.len() == 1 && told[0]["count"] == 1, "{told:?}");
+}
+
+#[tokio::test]
 async fn a_history_that_was_rewritten_while_nobody_looked_is_told_too() {
     let (rig, keeper) = pruning().await;
     drop(keeper);

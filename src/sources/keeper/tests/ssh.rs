@@ -141,5 +141,8 @@ async fn a_server_with_another_key_than_the_known_one_or_with_none_known_is_not_
         assert_eq!(rig.ready("shop"), "False HostKeyRejected Stalled", "{}", rig.message("shop"));
         assert!(rig.message("shop").contains("knownHostsFile"), "{}", rig.message("shop"));
     }
+    rig.put("shop", server.source(&rig, "user", &server.path("missing"))).await;
+    keeper.sync().await;
+    assert_eq!(rig.ready("shop"), "False SecretUnreadable Stalled", "{}", rig.message("shop"));
     assert_eq!(rig.image("web").as_deref(), Some("a"));
 }
