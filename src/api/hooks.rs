@@ -74,7 +74,7 @@ async fn check(webhook: &Webhook, headers: &HeaderMap, body: Body) -> Result<std
         return Ok(Err("it is not signed with the secret".to_owned()));
     }
     body::pass(headers, body, |part| check.update(part)).await?;
-    Ok(if check.is_right() { Ok(()) } else { Err("it is not signed with the secret".to_owned()) })
+    Ok(if check.verify() { Ok(()) } else { Err("it is not signed with the secret".to_owned()) })
 }
 
 /// The secret, read anew each time.
@@ -117,7 +117,7 @@ impl Proof {
 
 /// A proof that is being checked.
 enum Check {
-    Signature(Vec<u8>, hmac::Context),
+    Signature(Vec<u8>, Box<hmac::Context>),
     Secret(bool),
 }
 
@@ -125,7 +125,8 @@ impl Check {
     fn new(proof: Proof, secret: &str) -> Self {
         match proof {
             Proof::Signature(tag) => {
-                Self::Signature(tag, hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes())))
+                let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+                Self::Signature(tag, Box::new(hmac::Context::with_key(&key)))
             }
             // As digests, both are of one length.
             Proof::Secret(given) => Self::Secret(Sha256::digest(given).ct_eq(&Sha256::digest(secret)).into()),
@@ -143,7 +144,7 @@ impl Check {
         }
     }
 
-    fn is_right(self) -> bool {
+    fn verify(self) -> bool {
         match self {
             Self::Signature(tag, context) => context.sign().as_ref().ct_eq(&tag).into(),
             Self::Secret(right) => right,
@@ -198,7 +199,7 @@ mod tests {
         Proof::read(kind, &headers).is_some_and(|proof| {
             let mut check = Check::new(proof, "It's a Secret to Everybody");
             body.chunks(5).for_each(|part| check.update(part));
-            !check.is_hopeless() && check.is_right()
+            !check.is_hopeless() && check.verify()
         })
     }
 

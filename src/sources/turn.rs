@@ -21,6 +21,9 @@ pub struct Turn {
     over: CancellationToken,
 }
 
+/// Holds a folder for as long as something goes on for it.
+pub struct Held(#[expect(dead_code, reason = "that it lives is all it is for")] Arc<OwnedMutexGuard<()>>);
+
 /// Tells work on a thread whether anybody still waits for it.
 pub struct Over(CancellationToken);
 
@@ -55,6 +58,11 @@ impl Turn {
             work(&over)
         });
         done.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    }
+
+    /// For work that is not ended with the turn: the next one begins when it is over.
+    pub fn hold(&self) -> Held {
+        Held(Arc::clone(&self.held))
     }
 
     /// Removes a folder with all that is in it; that it is not there is fine.

@@ -38,6 +38,7 @@ use crate::crd::{ApplyMode, list_errors};
 use crate::model::{Key, annotations};
 use crate::registry::{Registry, RegistryError};
 use crate::sources::files::Scan;
+use crate::sources::turn::Turn;
 use crate::store::{Kind, Listing};
 use diff::{Circumstances, Diff, Known, Origin, Step, diff, gone};
 use memory::Memory;
@@ -176,17 +177,17 @@ impl Applier {
         Ok(Prepared { results, steps, reading, next, settles })
     }
 
-    /// Writes what differs. Returns what came of it, and when to look again at the latest if that is soon.
+    /// Writes what differs, within a turn in the Source's folder. Returns what came of it, and when to look again at the latest if that is soon.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn apply(&mut self, prepared: Prepared) -> anyhow::Result<(Results, Option<Duration>)> {
+    pub async fn apply(&mut self, prepared: Prepared, turn: &Turn) -> anyhow::Result<(Results, Option<Duration>)> {
         let Prepared { mut results, steps, reading, next, settles } = prepared;
         if !results.withheld {
             let (writes, others): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(|step| matches!(step, Step::Write(_)));
             let writes = writes.iter().filter_map(|step| reading.declared.get_key_value(step.key()));
             let writes = writes.map(|(key, declared)| (key.clone(), Arc::clone(declared))).collect();
-            self.write_all(writes, &reading, &mut results).await?;
+            self.write_all(writes, &reading, &mut results, turn).await?;
             for step in others {
                 self.take(step, &reading, &mut results).await?;
             }
@@ -229,7 +230,7 @@ impl Applier {
         for step in steps {
             let refused = match step {
                 Step::Write(key) => match reading.declared.get(key) {
-                    Some(declared) => self.refusal(self.replace(key, declared, true).await, declared)?,
+                    Some(declared) => self.refusal(self.replace(key, declared, None).await, declared)?,
                     None => None,
                 },
                 Step::Refuse(key, why) => reading.declared.get(key).map(|declared| self.placed(declared, why)),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
+use tracing::Instrument;
 
 use super::Applier;
 use super::diff::{in_force, is_deleting, kept_by_another, key_of, owner, second_source};
@@ -12,7 +13,8 @@ use super::memory::Memory;
 use super::read::{Declared, Reading};
 use super::results::Results;
 use crate::model::{Key, annotations};
-use crate::registry::{DeleteOptions, RegistryError, WriteOptions, project};
+use crate::registry::{DeleteOptions, RegistryError, WriteOptions, Written, project};
+use crate::sources::turn::Turn;
 use crate::store::{Kind, Object, Part, StoreError};
 
 /// How often a write is tried when somebody else writes the same object.
@@ -28,6 +30,7 @@ impl Applier {
         all: Vec<(Key, Arc<Declared>)>,
         reading: &Reading,
         results: &mut Results,
+        turn: &Turn,
     ) -> anyhow::Result<()> {
         // Of those that share a project the first by name claims it, whoever is quicker.
         let mut projects = BTreeSet::new();
@@ -36,7 +39,7 @@ impl Applier {
         for (batch, at_a_time) in [(first, AT_A_TIME), (others, 1)] {
             let me = &*self;
             let write = |(key, declared): (Key, Arc<Declared>)| async move {
-                let done = me.replace(&key, &declared, false).await;
+                let done = me.replace(&key, &declared, Some(turn)).await;
                 (key, declared, done)
             };
             let done: Vec<_> = stream::iter(batch.into_iter().map(write)).buffered(at_a_time).collect().await;
@@ -68,8 +71,8 @@ impl Applier {
         Ok(self.annotate(key, annotations::SOURCE_ERROR, &refused).await.map(drop)?)
     }
 
-    /// Whether anything had to be changed.
-    pub(super) async fn replace(&self, key: &Key, declared: &Declared, dry_run: bool) -> Result<bool, RegistryError> {
+    /// Whether anything had to be changed. Without a turn nothing is, and it is only found out whether it might be.
+    pub(super) async fn replace(&self, key: &Key, declared: &Declared, turn: Option<&Turn>) -> Result<bool, RegistryError> {
         for _ in 0..TRIES {
             let stored = self.registry.store().get(Kind::Deployment, key)?;
             // Another Source may have made it since it was compared.
@@ -80,12 +83,8 @@ impl Applier {
             if stored.as_deref() == Some(&object) {
                 return Ok(false);
             }
-            let options = WriteOptions { expected: version(stored.as_ref()), dry_run, ..options() };
-            let done = match &stored {
-                Some(_) => self.registry.replace(Kind::Deployment, key, object, Part::Main, false, &options).await,
-                None => self.registry.create(Kind::Deployment, named(object, key), &options).await,
-            };
-            match done {
+            let options = WriteOptions { expected: version(stored.as_ref()), dry_run: turn.is_none(), ..options() };
+            match self.put(key, object, stored.is_some(), options, turn).await {
                 // Somebody wrote in between: what he wrote is not to be lost.
                 Err(error) if is_overtaken(&error) => {}
                 Err(error) => return Err(error),
@@ -93,6 +92,29 @@ impl Applier {
             }
         }
         Err(RegistryError::Refused("others keep changing it; it is tried again at the next look".to_owned()))
+    }
+
+    /// A write that has begun is made even if nobody waits for it any more: it is part of the turn until then.
+    async fn put(
+        &self,
+        key: &Key,
+        object: Value,
+        is_there: bool,
+        options: WriteOptions,
+        turn: Option<&Turn>,
+    ) -> Result<Written, RegistryError> {
+        let (registry, key, held) = (self.registry.clone(), key.clone(), turn.map(Turn::hold));
+        let write = async move {
+            let _held = held;
+            match is_there {
+                true => registry.replace(Kind::Deployment, &key, object, Part::Main, false, &options).await,
+                false => registry.create(Kind::Deployment, named(object, &key), &options).await,
+            }
+        };
+        match tokio::spawn(write.in_current_span()).await {
+            Ok(written) => written,
+            Err(failure) => Err(RegistryError::Refused(format!("it could not be written: {failure}"))),
+        }
     }
 
     /// Deletes a Deployment whose manifest is gone. Returns whether it was this Source's to delete.

@@ -267,7 +267,7 @@ impl Repository {
         ];
         let run = self.git(format!("cannot fetch {}", source.url), &args).limit(FETCH);
         access.given_to(run).output().await?;
-        if self.fetches.fetch_add(1, Ordering::Relaxed) % TIDY_EACH == 0 {
+        if self.fetches.fetch_add(1, Ordering::Relaxed).is_multiple_of(TIDY_EACH) {
             // What it cannot tidy up now it can the next time.
             let _ = self.git("cannot tidy up", &["gc", "--auto", "--quiet"]).done().await;
         }

@@ -202,7 +202,7 @@ impl Keeper {
                 Err(failure) => return self.failed(spec, &failure, report).await,
             }
         }
-        let (results, soon) = self.applier.apply(prepared).await?;
+        let (results, soon) = self.applier.apply(prepared, turn).await?;
         report.attempted(&revision, notices);
         let empty = fetched.content.whole && fetched.content.scan.files.is_empty();
         let verdict = Verdict::of(&results, &revision, empty);

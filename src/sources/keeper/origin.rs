@@ -39,7 +39,7 @@ pub struct Origin {
 enum Kind {
     Folder(PathBuf),
     Worktree(Worktree, bool),
-    Git(Repository),
+    Git(Box<Repository>),
 }
 
 impl Origin {
@@ -48,7 +48,7 @@ impl Origin {
         let kind = match (&spec.folder, &spec.worktree) {
             (Some(source), _) => Kind::Folder(source.path.clone()),
             (None, Some(source)) => Kind::Worktree(Worktree::new(source.path.clone()), source.dirty),
-            (None, None) => Kind::Git(Repository::new(folder.join("git")).after(before)),
+            (None, None) => Kind::Git(Box::new(Repository::new(folder.join("git")).after(before))),
         };
         Self { spec: place_of(spec), kind, folder, fetched: None }
     }
