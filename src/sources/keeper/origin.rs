@@ -38,7 +38,7 @@ pub struct Origin {
 
 enum Kind {
     Folder(PathBuf),
-    Worktree(Worktree, bool),
+    Worktree(Box<Worktree>, bool),
     Git(Box<Repository>),
 }
 
@@ -47,7 +47,7 @@ impl Origin {
     pub fn of(spec: &SourceSpec, folder: PathBuf, before: Option<Commit>) -> Self {
         let kind = match (&spec.folder, &spec.worktree) {
             (Some(source), _) => Kind::Folder(source.path.clone()),
-            (None, Some(source)) => Kind::Worktree(Worktree::new(source.path.clone()), source.dirty),
+            (None, Some(source)) => Kind::Worktree(Box::new(Worktree::new(source.path.clone())), source.dirty),
             (None, None) => Kind::Git(Box::new(Repository::new(folder.join("git")).after(before))),
         };
         Self { spec: place_of(spec), kind, folder, fetched: None }
