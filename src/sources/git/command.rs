@@ -160,8 +160,9 @@ impl<'a> Run<'a> {
     }
 
     async fn run(self) -> Result<Done, Failure> {
-        version::ensure(OsStr::new("git"), &self.attempt).await?;
-        let mut child = self.command().spawn().map_err(|error| self.not_run(&error))?;
+        let program = version::program();
+        version::ensure(&program, &self.attempt).await?;
+        let mut child = self.command(&program).spawn().map_err(|error| self.not_run(&error))?;
         let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let write = async {
@@ -182,8 +183,8 @@ impl<'a> Run<'a> {
         Ok(Done { success: status.success(), printed, said: masked(said, self.secrets) })
     }
 
-    fn command(&self) -> Command {
-        let mut command = Command::new("git");
+    fn command(&self, program: &OsStr) -> Command {
+        let mut command = Command::new(program);
         command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true).current_dir("/");
         let kept = ["PATH", "TMPDIR", "http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "ALL_PROXY"];

@@ -1,6 +1,8 @@
 //! Whether the git program is one that can be used: asked once, and again only after it could not.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -15,6 +17,15 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 /// It was found good: what replaces it later is newer.
 static GOOD: OnceCell<()> = OnceCell::const_new();
+
+/// The git program by its full path. By its name alone, with a PATH that is given to it, it could only be started by copying this
+/// process first, which takes milliseconds where it holds a lot.
+pub fn program() -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let runs = |path: &PathBuf| path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
+    let found = std::env::split_paths(&path).map(|folder| folder.join("git")).find(runs);
+    found.map_or_else(|| "git".into(), PathBuf::into_os_string)
+}
 
 /// Makes sure of it, before it is run for anything else.
 ///
@@ -53,9 +64,13 @@ pub fn not_run(attempt: &str, error: &std::io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
+
+    #[test]
+    fn the_program_has_a_full_path() {
+        let program = PathBuf::from(program());
+        assert!(program.is_absolute() && program.is_file(), "{}", program.display());
+    }
 
     #[tokio::test]
     async fn an_old_git_is_refused_by_its_version_and_one_that_is_missing_by_that() {
