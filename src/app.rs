@@ -71,8 +71,7 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     let inputs = Inputs::new(wished, told, Arc::clone(&clock), settings.resync);
 
     made::make(&registry, &settings.asked()).await?;
-    let surroundings =
-        Surroundings { registry: registry.clone(), clock: Arc::clone(&clock), dir: settings.data_dir.join("sources") };
+    let surroundings = Surroundings::new(registry.clone(), Arc::clone(&clock), settings.data_dir.join("sources"));
 
     let stopping = CancellationToken::new();
     let (readiness, ready) = watch::channel(Readiness { engine: Some("not looked at yet".into()), ..Readiness::default() });

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::ApiState;
 use super::auth::Caller;
 use super::errors::{ApiError, Result};
-use super::kinds::{DEPLOYMENTS, HOLDS, Resource};
+use super::kinds::{DEPLOYMENTS, HOLDS, Resource, SOURCES};
 use crate::clock::Clock;
 use crate::crd;
 use crate::docker::Inside;
@@ -79,6 +79,7 @@ pub async fn examine(_: Caller, State(state): State<ApiState>) -> Result<Json<Va
     let known = Known {
         deployments: stored(&state, &DEPLOYMENTS, Kind::Deployment)?.iter().map(key).collect(),
         released: released(&state)?,
+        git_sources: stored(&state, &SOURCES, Kind::Source)?.iter().filter(|source| source["spec"]["folder"].is_null()).count(),
         clock_moved: host.clock_moved(state.clock.now()),
     };
     let subject = Subject {

@@ -110,6 +110,8 @@ pub struct ApiState {
     sessions: Arc<Semaphore>,
     /// Containers that may be measured at a time.
     measuring: Arc<Semaphore>,
+    /// Messages of webhooks that were refused.
+    refusals: Arc<hooks::Refusals>,
 }
 
 impl ApiState {
@@ -134,6 +136,7 @@ impl ApiState {
             open: TaskTracker::new(),
             sessions,
             measuring,
+            refusals: Arc::default(),
         }
     }
 }

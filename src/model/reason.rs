@@ -71,6 +71,7 @@ pub enum Reason {
     NothingDeclared,
     FetchFailed,
     GitMissing,
+    GitTooOld,
     AuthenticationFailed,
     HostKeyRejected,
     RemoteUnreachable,

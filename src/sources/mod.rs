@@ -9,6 +9,7 @@
 //! | `compose`, `beside` | Compose files as manifests; what those of a commit name beside themselves |
 //! | `propose` | what a Source would put in force, for plans |
 //! | `files`, `watch`, `substitute`, `merge` | reading a folder, noticing changes, variables, how a manifest is laid over what is stored |
+//! | `turn` | whose turn it is in a folder of ours |
 //! | `inputs` | digests of what images are built from |
 
 mod beside;
@@ -24,6 +25,7 @@ pub mod merge;
 pub mod propose;
 mod mounted;
 mod substitute;
+mod turn;
 mod watch;
 
 pub use keeper::{Keeper, Surroundings};

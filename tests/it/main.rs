@@ -25,6 +25,7 @@ mod documents;
 mod engine;
 mod exec;
 mod faults;
+mod followed;
 mod harness;
 mod heal;
 mod input;

@@ -30,6 +30,8 @@ pub struct Blobs {
     texts: HashMap<String, Arc<str>>,
     /// What was found last, and of what: a commit never changes.
     last: Option<(Look, Listing)>,
+    /// All files of the commit that is being looked at.
+    tree: Option<(String, Arc<Tree>)>,
 }
 
 /// What is looked at.
@@ -62,9 +64,10 @@ pub(super) struct Entry {
 }
 
 /// What an entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum EntryKind {
     /// A file.
+    #[default]
     File,
     /// A file that can be executed.
     Program,
@@ -124,7 +127,7 @@ impl Blobs {
         if mains.is_empty() {
             return Ok(scan);
         }
-        let tree = list(place, commit).await?;
+        let tree = self.tree(place, commit).await?;
         let mut beside = Beside::of(root);
         scan.beside = Some(Arc::new(beside.clone()));
         let (mut open, mut looked) = (mains, BTreeSet::new());
@@ -167,7 +170,7 @@ impl Blobs {
 
     /// Finds the manifests of a commit, and reads those that are not known yet.
     async fn find(&mut self, place: &[OsString], commit: &Commit, path: &str, recurse: bool) -> Result<Listing, Failure> {
-        let tree = list(place, commit).await?;
+        let tree = self.tree(place, commit).await?;
         let folder = clean(path);
         let inside = |name: &str| name.strip_prefix(&folder).map(str::to_owned);
         if !folder.is_empty() && !tree.keys().any(|name| inside(name).is_some()) {
@@ -219,6 +222,29 @@ impl Blobs {
             }
         }
         Ok(Err(format!("is a symbolic link, and so are the {LINKS} that follow it")))
+    }
+
+    /// All files of a commit, listed once for all who ask until it is forgotten.
+    ///
+    /// # Errors
+    /// The repository cannot be read.
+    pub(super) async fn tree(&mut self, place: &[OsString], commit: &Commit) -> Result<Arc<Tree>, Failure> {
+        if let Some((_, tree)) = self.tree.as_ref().filter(|(id, _)| *id == commit.id) {
+            return Ok(Arc::clone(tree));
+        }
+        let tree = Arc::new(list(place, commit).await?);
+        self.tree = Some((commit.id.clone(), Arc::clone(&tree)));
+        Ok(tree)
+    }
+
+    /// Forgets the files of the commit: a repository may have a great many.
+    pub(super) fn forget_tree(&mut self) {
+        self.tree = None;
+    }
+
+    /// A text that was read, by the id of its blob.
+    pub(super) fn known(&self, id: &str) -> Option<&str> {
+        self.texts.get(id).map(AsRef::as_ref)
     }
 
     fn text(&self, entry: &Entry) -> Result<String, String> {
@@ -278,7 +304,7 @@ pub(super) async fn blobs(place: &[OsString], ids: &[String]) -> Result<Vec<Vec<
 }
 
 /// All files of a commit.
-pub(super) async fn list(place: &[OsString], commit: &Commit) -> Result<Tree, Failure> {
+async fn list(place: &[OsString], commit: &Commit) -> Result<Tree, Failure> {
     let attempt = format!("cannot list the files of {}", commit.revision());
     let args = ["ls-tree", "-r", "-z", "--long", "--full-tree", "--end-of-options"].map(OsString::from);
     let args = place.iter().cloned().chain(args).chain([OsString::from(&commit.id)]);
