@@ -30,6 +30,7 @@ mod replicas;
 mod since;
 mod status;
 mod top;
+mod usage;
 mod validate;
 mod version;
 mod wait;

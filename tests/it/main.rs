@@ -33,6 +33,7 @@ mod logs;
 mod order;
 mod outside;
 mod pulls;
+mod resources;
 mod sources;
 mod supervised;
 mod traces;
