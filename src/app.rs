@@ -19,6 +19,7 @@ use crate::controller::{Controller, InputChannels, Options};
 use crate::docker::{self, Engine};
 use crate::model::{About, Happening, Key, Reason, Severity};
 use crate::registry::Registry;
+use crate::resources::Sampler;
 use crate::sources::inputs::Inputs;
 use crate::sources::{Keepers, Surroundings, made};
 use crate::store::{self, Opened, Store, StoreError};
@@ -77,12 +78,15 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     let (readiness, ready) = watch::channel(Readiness { engine: Some("not looked at yet".into()), ..Readiness::default() });
     let planner: Arc<dyn Planner> = Arc::new(Previews(Arc::clone(&controller)));
     let host = Host::new(client, settings.instance.clone(), settings.data_dir.clone(), clock.as_ref());
+    let sampler =
+        Sampler::new(host.engine.clone(), store.clone(), Arc::clone(&clock), Arc::clone(&host.usage), &settings.data_dir);
     let state = ApiState::new(registry.clone(), planner, ready, host, Arc::clone(&clock), stopping.clone());
     let api = tokio::spawn(server.serve(state));
     let mut work = tokio::task::JoinSet::new();
     work.spawn(Arc::clone(&controller).run(stopping.clone()));
     work.spawn(Arc::clone(&world).run(stopping.clone()));
     work.spawn(quietly(inputs.run(stopping.clone())));
+    work.spawn(quietly(sampler.run(stopping.clone())));
     work.spawn(quietly(Keepers::new(surroundings).run(stopping.clone())));
     work.spawn(quietly(watch_engine(Arc::clone(&world), readiness, stopping.clone())));
     tokio::spawn(name_engine(engine));

@@ -34,6 +34,7 @@ pub mod doctor;
 pub mod model;
 pub mod registry;
 pub mod resolve;
+pub mod resources;
 pub mod sources;
 pub mod store;
 pub mod systemd;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::auth::Caller;
 use super::kinds::{RESOURCES, Resource};
+use super::pods;
 use crate::crd;
 
 /// The Kubernetes API that clients may take this for: kubectl picks its behaviour by it.
@@ -28,7 +29,7 @@ pub async fn core_versions(_: Caller) -> Json<Value> {
 
 /// `/apis`. The order of groups is their priority for short names.
 pub async fn groups(_: Caller) -> Json<Value> {
-    Json(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [this_group()]}))
+    Json(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [this_group(), pods::this_group()]}))
 }
 
 /// `/apis/evenkeel.dev`.

@@ -30,6 +30,7 @@ mod openapi;
 mod params;
 mod patch;
 mod path;
+mod pods;
 mod replica;
 mod selectors;
 mod table;
@@ -156,6 +157,11 @@ pub fn router(state: ApiState) -> Router {
         .route("/apis/evenkeel.dev/v1alpha1/host", get(host::host))
         .route("/apis/evenkeel.dev/v1alpha1/doctor", get(host::examine))
         .route("/apis/evenkeel.dev/v1alpha1/projects", get(host::projects))
+        .route("/apis/metrics.k8s.io", get(pods::group))
+        .route("/apis/metrics.k8s.io/v1beta1", get(pods::resources))
+        .route("/apis/metrics.k8s.io/v1beta1/pods", get(pods::all))
+        .route("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods", get(pods::of_namespace))
+        .route("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods/{name}", get(pods::one))
         .route("/openapi/v3", get(openapi::index))
         .route("/openapi/v3/api/v1", get(openapi::core))
         .route("/openapi/v3/apis/evenkeel.dev/v1alpha1", get(openapi::group))

@@ -142,6 +142,8 @@ Examples:
   evenkeel top                             deployments of namespace default
   evenkeel top shop                        its containers
   evenkeel top -A --containers --sort-by memory
+  evenkeel top shop --since 2h             what they used over the last two hours
+  evenkeel top --host                      the machine
   evenkeel top shop -o json";
 
 /// Of `exec`.

@@ -33,6 +33,7 @@ mod replicas;
 mod since;
 mod status;
 mod top;
+mod usage;
 mod validate;
 mod version;
 mod wait;

@@ -13,7 +13,7 @@ const LAYERS: [&[&str]; 12] = [
     &["controller::plan", "controller::status"],
     &["docker", "store", "systemd", "telemetry"],
     &["registry"],
-    &["controller", "doctor", "sources"],
+    &["controller", "doctor", "resources", "sources"],
     &["api", "cli"],
     &["config"],
     &["app", "main", "lib"],

@@ -37,6 +37,7 @@ mod order;
 mod outside;
 mod proposals;
 mod pulls;
+mod resources;
 mod sources;
 mod supervised;
 mod traces;
