@@ -72,6 +72,7 @@ fn full() -> ContainerSpec {
         networks: vec![
             NetworkAttachment {
                 network: "front".to_owned(),
+                name: "shop_front".to_owned(),
                 aliases: text(&["web"]),
                 ipv4: some("10.0.0.9"),
                 ipv6: some("fd00::9"),
@@ -148,6 +149,19 @@ fn an_empty_specification_asks_for_nothing_and_no_network() {
     let made = body(&ContainerSpec { image: "web:1".to_owned(), ..Default::default() }, OLD).unwrap();
     let host = json!({"NetworkMode": "none", "RestartPolicy": {"Name": "no"}, "Privileged": false, "ReadonlyRootfs": false});
     assert_eq!(made, json!({"Image": "web:1", "Tty": false, "OpenStdin": false, "HostConfig": host}));
+}
+
+#[test]
+fn older_engines_are_told_ids_of_networks_for_their_names_may_be_two() {
+    let spec = ContainerSpec {
+        networks: vec![NetworkAttachment { network: "front".to_owned(), name: "shop_front".to_owned(), ..Default::default() }],
+        ..Default::default()
+    };
+    for (api, name) in [(OLD, "id-front"), (UNIQUE_NETWORK_NAMES, "shop_front")] {
+        let made = body(&spec, api).unwrap();
+        assert_eq!(made["HostConfig"]["NetworkMode"], name);
+        assert!(made["NetworkingConfig"]["EndpointsConfig"][name].is_object(), "{made}");
+    }
 }
 
 #[test]

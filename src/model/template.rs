@@ -226,6 +226,8 @@ pub enum NamespaceMode {
 pub struct NetworkAttachment {
     /// Key of the network in the spec.
     pub network: String,
+    /// Its real name.
+    pub name: String,
     /// Further names it answers to; the service's name is among them, the container's is added when it is made.
     pub aliases: Vec<String>,
     /// Fixed IPv4 address.
