@@ -56,7 +56,7 @@ pub async fn plan(args: PlanArgs) -> Result<u8, Failure> {
         }
         None => proposed(&args, &api).await?,
     };
-    let busy = plans.iter().any(|plan| is_busy(plan));
+    let busy = plans.iter().any(is_busy);
     if args.output == Output::Json {
         let whole = if plans.len() == 1 { plans.remove(0) } else { Value::Array(plans) };
         print(&(serde_json::to_string_pretty(&whole).context("cannot print the plan")? + "\n"))?;

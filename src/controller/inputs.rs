@@ -68,7 +68,8 @@ impl Inputs {
     pub fn learn(&self, news: News) {
         let mut state = self.lock();
         match news {
-            News::Build(InputNews { key, service, spec, input }) => {
+            News::Build(news) => {
+                let InputNews { key, service, spec, input } = *news;
                 state.builds.entry(key).or_default().insert(service, (spec, input));
             }
             News::Files(news) => drop(state.files.insert(news.key, (news.files, news.states))),

@@ -136,7 +136,7 @@ pub enum Wish {
 #[derive(Debug, Clone, PartialEq)]
 pub enum News {
     /// Of what an image is built from.
-    Build(InputNews),
+    Build(Box<InputNews>),
     /// Of what containers have mounted.
     Files(FileNews),
 }

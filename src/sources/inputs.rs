@@ -113,7 +113,7 @@ impl Told {
             if last.as_ref() != Some(&input) {
                 debug!(deployment = %key, service, ?input, "the input of a build was looked at");
                 let news = InputNews { key: key.clone(), service: service.clone(), spec: spec.clone(), input: input.clone() };
-                if self.news.send(News::Build(news)).is_err() {
+                if self.news.send(News::Build(Box::new(news))).is_err() {
                     return;
                 }
                 last = Some(input);

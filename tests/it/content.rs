@@ -13,7 +13,9 @@ use crate::support::{Operator, Sandbox, check, eventually, holds_for, same, secs
 fn shop(sandbox: &Sandbox) -> Value {
     let mounted = |more: Value| {
         let script = "trap 'echo got HUP' HUP; trap 'exit 143' TERM; while :; do sleep 1 & wait; done";
-        service::with(service::shell(&sandbox.image(), script), more)
+        // Without a network: tests that run beside this one may have taken all addresses.
+        let alone = service::with(service::shell(&sandbox.image(), script), json!({"network_mode": "none"}));
+        service::with(alone, more)
     };
     let file = json!(["./conf/app.conf:/etc/app.conf:ro"]);
     let on_change = |policy: Value| mounted(json!({"volumes": file, "x-evenkeel": {"onChange": policy}}));
@@ -173,6 +175,7 @@ fn a_file_of_a_watched_folder_is_followed_as_people_edit_it_and_a_touch_is_nothi
 fn configs_and_secrets_that_are_no_files_are_written_into_the_container_and_show_nowhere_else() {
     let sandbox = Sandbox::new();
     let more = json!({
+        "network_mode": "none",
         "configs": [
             {"source": "text", "target": "/etc/app/text.conf", "uid": "7", "gid": "8", "mode": "0440"},
             "named",
@@ -218,6 +221,7 @@ fn hooks_are_run_after_each_start_and_before_each_stop() {
     fs::create_dir_all(&volume).unwrap();
     let hook = |line: &str| json!({"command": ["sh", "-c", line], "environment": {"WHO": "hook"}, "working_dir": "/tmp"});
     let more = json!({
+        "network_mode": "none",
         "volumes": [format!("{}:/shared", volume.display())],
         "post_start": [hook("echo $WHO started in $PWD >> /shared/told"), hook("echo sorry; exit 3")],
         "pre_stop": [hook("echo $WHO stopping >> /shared/told")],

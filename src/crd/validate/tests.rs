@@ -329,14 +329,6 @@ fn recovery_and_state_are_checked() {
     check(&[
         ("{services: {}}", &["spec.services: needs at least one service"]),
         ("{state: Halted, services: {a: {image: x}}}", &["spec.state: must be one of Running, Stopped, not \"Halted\""]),
-        ("{models: {}, services: {a: {image: x}}}", &["spec.models: models is not supported yet by evenkeel"]),
-        (
-            "{configs: {c: {file: /c, content: x}}, services: {a: {image: x, configs: [c, d]}}}",
-            &[
-                "spec.configs.c: has more than one source: give one of file, content or environment",
-                "spec.services.a.configs[1]: there is no config \"d\" under spec.configs: did you mean \"c\"?",
-            ],
-        ),
         (
             "{services: {a: {image: x}}, recovery: {mode: On, backoff: {initial: 10m, factor: 0.5, max: 0s}, maxAttempts: 0, alertAfter: 0, stableWindow: 5, actions: [Restart, Restart]}}",
             &[
