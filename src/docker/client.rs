@@ -18,7 +18,9 @@ use super::credentials::{Access, Keyring};
 use super::error::{Attempt, Call};
 use super::pull::Story;
 use super::wire::{self, Wire};
-use super::{Alive, ContainerLine, Engine, EngineInfo, Events, Result, alive, build, compare, convert, events, files, hooks, limits, read};
+use super::{
+    Alive, ContainerLine, Engine, EngineInfo, Events, Result, alive, build, compare, convert, events, files, hooks, limits, read,
+};
 use crate::model::{
     BuildSpec, Container, ContainerSpec, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind, HookSpec, Image,
     Network, NetworkAttachment, NetworkSpec, Progress, ReloadSignal, Volume, VolumeSpec, familiar_reference, registry_of,

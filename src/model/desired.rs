@@ -6,7 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AdoptRequest, BuildSpec, ContainerSpec, DockerRestart, FollowedFile, HookSpec, Key, NetworkSpec, OnChange, RebuildRequest, ReplicaId, VolumeSpec};
+use super::{
+    AdoptRequest, BuildSpec, ContainerSpec, DockerRestart, FollowedFile, HookSpec, Key, NetworkSpec, OnChange, RebuildRequest,
+    ReplicaId, VolumeSpec,
+};
 
 /// What should be, of one Deployment.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Adopted, AdoptedShared, BuildRecord, DockerRestart, FailureKind, FileMarks, ImageRecord, ReplicaId};
+use super::{Adopted, AdoptedShared, BuildRecord, FailureKind, FileMarks, ImageRecord, ReplicaId};
 
 /// How many last actions are kept.
 pub const LAST_ACTIONS: usize = 10;

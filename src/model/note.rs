@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Adopted, AdoptedNetwork, DockerRestart, FileMarks, ReplicaId};
+use super::{Adopted, AdoptedNetwork, FileMarks, ReplicaId};
 
 /// Something the record must keep.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::folder::{Cache, Namespace, read};
-use super::keeper::Origin;
+use super::keeper::{Origin, digest};
+use super::turn::Folders;
 use crate::crd::SourceSpec;
 use crate::crd::yaml::Document;
 use crate::model::Key;
@@ -29,26 +30,32 @@ pub struct Proposed {
 /// # Errors
 /// It cannot be had; as text for people.
 pub async fn propose(key: &Key, spec: &SourceSpec, scratch: &Path, folder: Option<&Path>) -> Result<Proposed, String> {
-    let mut origin = Origin::of(spec, scratch.to_owned());
-    let fetched = origin.fetch(spec).await.map_err(|failure| failure.message)?;
+    let turn = Folders::default().turn(scratch).await;
+    let mut origin = Origin::of(spec, scratch.to_owned(), None);
+    let fetched = origin.fetch(spec, &turn).await.map_err(|failure| failure.message)?;
     let mut cache = Cache::default();
     cache.set_namespace(match &spec.target_namespace {
         Some(target) => Namespace { default: target.clone(), forced: true },
         None => Namespace { default: key.namespace.clone(), forced: false },
     });
-    let scan = fetched.content.scan;
-    let reading = tokio::task::spawn_blocking(move || read(&scan, &mut cache)).await.map_err(|error| error.to_string())?;
+    let scan = fetched.content.scan.clone();
+    let read = tokio::task::spawn_blocking(move || (read(&scan, &mut cache), cache)).await;
+    let (reading, cache) = read.map_err(|error| error.to_string())?;
+    let revision = match fetched.content.revision {
+        Some(revision) => revision,
+        None => digest(&fetched.content.scan, cache.named()).await,
+    };
     let place = |path: &Path| std::path::absolute(path).unwrap_or(path.to_owned()).join("tree");
     let moved = folder.map(|folder| (place(scratch), place(folder)));
     let deployments = reading.declared.into_iter().map(|(key, declared)| {
-        let mut object = declared.object;
+        let mut object = declared.object.clone();
         if let Some((from, to)) = &moved {
             put_elsewhere(&mut object, from, to);
         }
-        (key, object, declared.document)
+        (key, object, declared.document.clone())
     });
     Ok(Proposed {
-        revision: fetched.revision,
+        revision,
         deployments: deployments.collect(),
         broken: reading.broken.into_iter().map(|broken| broken.message).chain(reading.unseen.into_values()).collect(),
         notices: fetched.notices,

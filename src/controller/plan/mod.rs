@@ -32,8 +32,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use jiff::Timestamp;
 
 use crate::model::{
-    Action, BuildInput, Cause, Desired, DesiredService, FailureKind, FileStates, History, Job, JobKind, Likeness, Memory, NetworkRef, Note,
-    Observed, Obstacle, Op, Plan, Reason, RecoveryMode, RegistryView, ReplicaId, Snapshot, Subject, WaitReason, Waiting,
+    Action, BuildInput, Cause, Desired, DesiredService, FailureKind, FileStates, History, Job, JobKind, Likeness, Memory,
+    NetworkRef, Note, Observed, Obstacle, Op, Plan, Reason, RecoveryMode, RegistryView, ReplicaId, Snapshot, Subject, WaitReason,
+    Waiting,
 };
 
 pub(crate) use identity::{Slots, slots, strangers};

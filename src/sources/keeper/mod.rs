@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span, warn};
 
 use self::origin::Fetched;
-pub use self::origin::Origin;
+pub use self::origin::{Origin, digest};
 use self::report::{Report, Verdict};
 use super::folder::{Applier, Namespace, Policy, RETRY, is_deleting};
 use super::git::{Commit, Failure};
