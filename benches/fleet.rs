@@ -102,7 +102,13 @@ impl Operator {
         );
         let ((wishes, wished), (told, news)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let inputs = Inputs::new(wished, told, Arc::clone(clock), RESYNC);
-        let options = Options { instance: "default".into(), bound: RecoveryMode::Auto, resync: RESYNC, manifests: None };
+        let options = Options {
+            instance: "default".into(),
+            bound: RecoveryMode::Auto,
+            resync: RESYNC,
+            manifests: None,
+            sources: std::path::PathBuf::new(),
+        };
         let channels = InputChannels { wishes, news };
         // Nothing is probed.
         let ((wishes, _), (_, news)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());

@@ -133,7 +133,7 @@ fn folder(path: &Path) -> Result<Vec<Document>, Failure> {
     Ok(documents)
 }
 
-fn check(document: &Document, namespace: Option<&str>) -> Result<Checked, Vec<FieldError>> {
+pub fn check(document: &Document, namespace: Option<&str>) -> Result<Checked, Vec<FieldError>> {
     let checked = match document.kind.as_str() {
         "Source" => source(document, namespace.unwrap_or("default"))?,
         _ => merge::check(document, namespace.unwrap_or("default"))?,

@@ -2,7 +2,9 @@
 //!
 //! One file per command or family of commands. Each turns its arguments into requests, and the answers into text.
 
+mod adopt;
 mod apply;
+mod changes;
 mod client;
 mod completion;
 mod compose;
@@ -23,6 +25,7 @@ mod manifests;
 mod output;
 mod plan;
 mod progress;
+mod proposal;
 mod pull;
 mod rebuild;
 mod reconcile;
@@ -30,10 +33,12 @@ mod replicas;
 mod since;
 mod status;
 mod top;
+mod usage;
 mod validate;
 mod version;
 mod wait;
 mod watch;
+mod why;
 
 pub mod doctor;
 pub mod kubeconfig;
@@ -77,6 +82,7 @@ pub enum Command {
 #[expect(missing_docs, reason = "a doc comment here would replace the help text of the arguments")]
 pub enum ClientCommand {
     Apply(apply::ApplyArgs),
+    Adopt(adopt::AdoptArgs),
     Status(status::StatusArgs),
     Get(get::GetArgs),
     Describe(describe::DescribeArgs),
@@ -86,6 +92,7 @@ pub enum ClientCommand {
     Exec(exec::ExecArgs),
     Plan(plan::PlanArgs),
     Diff(diff::DiffArgs),
+    Why(why::WhyArgs),
     Validate(validate::ValidateArgs),
     Export(export::ExportArgs),
     Stop(intent::StopArgs),
@@ -111,6 +118,7 @@ pub enum ClientCommand {
 pub async fn execute(command: ClientCommand) -> u8 {
     let done = match command {
         ClientCommand::Apply(args) => apply::apply(args).await,
+        ClientCommand::Adopt(args) => adopt::adopt(args).await,
         ClientCommand::Status(args) => status::status(args).await,
         ClientCommand::Get(args) => get::get(args).await,
         ClientCommand::Describe(args) => describe::describe(args).await,
@@ -120,6 +128,7 @@ pub async fn execute(command: ClientCommand) -> u8 {
         ClientCommand::Exec(args) => return exec::exec(args).await.unwrap_or_else(|failure| failure.report()),
         ClientCommand::Plan(args) => return plan::plan(args).await.unwrap_or_else(|failure| failure.report()),
         ClientCommand::Diff(args) => return diff::diff(args).await,
+        ClientCommand::Why(args) => why::why(args).await,
         ClientCommand::Validate(args) => return validate::validate(&args).unwrap_or_else(|failure| failure.report()),
         ClientCommand::Export(args) => export::export(args).await,
         ClientCommand::Stop(args) => intent::stop(args).await,

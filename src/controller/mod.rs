@@ -12,16 +12,21 @@
 //! | `status` | what to tell people | pure |
 //! | `probes` | what is known from probes of our own | |
 //! | `evidence` | the last lines of runs that failed | |
-//! | `inputs` | what is known of the files that images are built from | |
+//! | `likeness` | how containers that Compose made compare with what is declared | reads |
+//! | `follow` | which mounted files count | pure |
+//! | `inputs` | what is known of them, and of what images are built from | |
 //! | `record` | history, memory, Events | store |
+//! | `projects` | the Compose projects on the engine, and whose they are | |
 //! | `registries` | pulls under way and refusals, over all Deployments | store |
 //! | `boot` | one summary after a restart of daemon or host | store |
 
 mod act;
 mod boot;
 mod evidence;
+mod follow;
 mod inputs;
 mod jobs;
+mod likeness;
 mod probes;
 mod reconcile;
 mod record;
@@ -31,6 +36,7 @@ mod triggers;
 pub mod intent;
 pub mod plan;
 pub mod preview;
+pub mod projects;
 pub mod status;
 pub mod world;
 
@@ -55,6 +61,7 @@ use boot::Boot;
 use evidence::Evidence;
 use inputs::Inputs;
 use jobs::Jobs;
+use likeness::Likenesses;
 use probes::Probes;
 use registries::Registries;
 use world::World;
@@ -80,6 +87,8 @@ pub struct Options {
     pub resync: Duration,
     /// The watched folder, for the label that tells Compose where a project's file is.
     pub manifests: Option<std::path::PathBuf>,
+    /// Where Sources keep the files of repositories, in a folder for each.
+    pub sources: std::path::PathBuf,
 }
 
 /// What every turn needs. One per operator.
@@ -94,6 +103,7 @@ pub struct Controller {
     inputs: Inputs,
     probes: Probes,
     evidence: Evidence,
+    likenesses: Likenesses,
     registries: Registries,
     boot: Boot,
     /// What must not be lost of Deployments and is not on disk yet, since that is full.
@@ -132,6 +142,7 @@ impl Controller {
             inputs: Inputs::new(inputs),
             probes: Probes::new(probes),
             evidence: Evidence::new(logs),
+            likenesses: Likenesses::default(),
             clock,
             options,
             owed: Mutex::default(),

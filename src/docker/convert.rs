@@ -103,13 +103,15 @@ fn config(spec: &ContainerSpec) -> models::ContainerCreateBody {
 }
 
 /// What is the host's, but for mounts and networks.
-fn host_config(spec: &ContainerSpec) -> Result<models::HostConfig, Refusal> {
+pub(super) fn host_config(spec: &ContainerSpec) -> Result<models::HostConfig, Refusal> {
     let limits = &spec.resources;
     Ok(models::HostConfig {
         nano_cpus: limits.nano_cpus,
         cpu_shares: limits.cpu_shares,
         cpu_quota: limits.cpu_quota,
         cpu_period: limits.cpu_period,
+        cpu_realtime_period: limits.cpu_rt_period,
+        cpu_realtime_runtime: limits.cpu_rt_runtime,
         cpuset_cpus: limits.cpuset.clone(),
         memory: limits.memory,
         memory_reservation: limits.memory_reservation,
@@ -122,6 +124,7 @@ fn host_config(spec: &ContainerSpec) -> Result<models::HostConfig, Refusal> {
         cgroup_parent: spec.cgroup_parent.clone(),
         cgroupns_mode: spec.cgroupns.as_ref().map(|word| word.parse()).transpose()?,
         devices: filled(spec.devices.iter().map(device).collect()),
+        device_cgroup_rules: filled(spec.device_cgroup_rules.clone()),
         device_requests: filled(spec.device_requests.iter().map(device_request).collect()),
         ulimits: filled(spec.ulimits.iter().map(ulimit).collect()),
         log_config: spec
@@ -210,7 +213,7 @@ fn port_bindings(spec: &ContainerSpec) -> Option<models::PortMap> {
     (!bindings.is_empty()).then_some(bindings)
 }
 
-fn healthcheck(check: &HealthcheckSpec) -> models::HealthConfig {
+pub(super) fn healthcheck(check: &HealthcheckSpec) -> models::HealthConfig {
     let nanos = |time: Option<Duration>| time.map(|time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX));
     models::HealthConfig {
         test: filled(check.test.clone()),

@@ -67,6 +67,7 @@ fn full() -> ContainerSpec {
             mount(MountSource::Anonymous { carry_over: None }, "/new", false),
             mount(MountSource::Tmpfs { size: Some(1024), mode: Some(0o1777) }, "/scratch", false),
         ],
+        files: vec![],
         tmpfs: pairs(&[("/run", "size=64k")]),
         network: NetworkMode::Networks,
         networks: vec![
@@ -98,6 +99,7 @@ fn full() -> ContainerSpec {
         security_opt: text(&["no-new-privileges:true"]),
         group_add: text(&["video"]),
         devices: vec![DeviceSpec { source: "/dev/a".to_owned(), target: "/dev/b".to_owned(), permissions: "rw".to_owned() }],
+        device_cgroup_rules: vec![],
         device_requests: vec![DeviceRequestSpec {
             driver: some("nvidia"),
             count: Some(-1),
@@ -119,6 +121,8 @@ fn full() -> ContainerSpec {
             cpu_shares: Some(2),
             cpu_quota: Some(3),
             cpu_period: Some(4),
+            cpu_rt_period: None,
+            cpu_rt_runtime: None,
             cpuset: some("0-1"),
             memory: Some(5),
             memory_reservation: Some(6),

@@ -26,6 +26,7 @@ mod tests;
 
 use std::sync::Arc;
 
+pub use self::claims::project;
 pub use self::gates::StartPermit;
 use crate::clock::SharedClock;
 use crate::crd::FieldError;
@@ -74,6 +75,8 @@ pub struct DeleteOptions {
     pub volumes: bool,
     /// Only this object, not another of the same name.
     pub expected_uid: Option<String>,
+    /// The resourceVersion the object must have.
+    pub expected: Option<u64>,
     /// Compute and return, do not delete.
     pub dry_run: bool,
     /// Its manifest was taken away, not the Deployment by hand: its Holds stay, for it may come back.

@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 13] = [
     &["controller::plan", "controller::status", "health::fold"],
     &["docker", "store", "systemd", "telemetry"],
     &["registry"],
-    &["controller", "diagnose", "doctor", "health", "sources"],
+    &["controller", "diagnose", "doctor", "health", "resources", "sources"],
     &["api", "cli"],
     &["config"],
     &["app", "main", "lib"],

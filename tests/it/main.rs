@@ -7,11 +7,13 @@
 
 mod support;
 
+mod adopt;
 mod builds;
 mod cli;
 mod commands;
 mod compose;
 mod compose_config;
+mod content;
 mod converge;
 mod daemon_boot;
 mod daemon_engine;
@@ -23,6 +25,7 @@ mod documents;
 mod engine;
 mod exec;
 mod faults;
+mod followed;
 mod gallery;
 mod harness;
 mod heal;
@@ -34,7 +37,9 @@ mod layering;
 mod logs;
 mod order;
 mod outside;
+mod proposals;
 mod pulls;
+mod resources;
 mod sources;
 mod supervised;
 mod traces;

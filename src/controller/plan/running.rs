@@ -6,7 +6,7 @@ use crate::model::{
 
 use super::holds::{existing, stop};
 use super::identity::{container_name, owns};
-use super::{Planner, Slots, containers, health, images, later, order};
+use super::{Planner, Slots, containers, files, health, images, later, order};
 
 /// Plans for a running container.
 pub(super) fn keep(
@@ -23,6 +23,9 @@ pub(super) fn keep(
         let cause = Cause::DependencyRestarted { service: parent };
         return stop(planner, service, replica, container, StopReason::Restart, cause, vec![]);
     }
+    if files::restarts(planner, service, replica, container) {
+        return;
+    }
     if health::tend(planner, service, replica, container) {
         return;
     }
@@ -31,6 +34,7 @@ pub(super) fn keep(
     rename(planner, replica, container, &name);
     reattach(planner, service, replica, container);
     images::retag(planner, service, container);
+    files::signal(planner, service, replica, container);
     forgive(planner, service, replica, container);
 }
 

@@ -1,10 +1,6 @@
-//! What a service's `x-evenkeel` may say: probes, in Kubernetes' words.
+//! Probes of a service, in Kubernetes' words.
 
 use super::{Form, Key, key, refused};
-
-/// Within `x-evenkeel` of a service.
-pub const OWN: &[Key] =
-    &[key("probes", Form::Map(PROBES), "Probes of evenkeel's own, beside the engine's healthcheck. A change restarts nothing.")];
 
 /// Within `x-evenkeel.probes`.
 pub const PROBES: &[Key] = &[

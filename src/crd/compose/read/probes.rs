@@ -1,4 +1,4 @@
-//! `x-evenkeel` of a service: probes, in Kubernetes' words and with its defaults.
+//! `x-evenkeel.probes` of a service, in Kubernetes' words and with its defaults.
 
 use std::time::Duration;
 
@@ -8,15 +8,8 @@ use crate::crd::compose::keys;
 use crate::crd::decode::Node;
 use crate::model::{Check, HttpGet, Probe, ProbeKind, Probes};
 
-/// All that `x-evenkeel` of a service says.
-pub(super) fn own(node: &Node) -> Option<Probes> {
-    let mut fields = node.fields()?;
-    let probes = fields.or_default("probes", probes);
-    fields.finish();
-    Some(probes)
-}
-
-fn probes(node: &Node) -> Option<Probes> {
+/// `probes` of a service.
+pub(super) fn probes(node: &Node) -> Option<Probes> {
     let mut fields = node.fields()?;
     let probes = Probes {
         startup: fields.read("startup", |node| probe(node, ProbeKind::Startup)),
@@ -167,8 +160,7 @@ mod tests {
 
     fn read(probes: Value) -> Result<Probes, Vec<String>> {
         let sink = Sink::new(false);
-        let value = json!({"probes": probes});
-        let read = own(&Node::new(&value, "x-evenkeel", &sink));
+        let read = super::probes(&Node::new(&probes, "x-evenkeel.probes", &sink));
         let errors = sink.into_findings().errors;
         if errors.is_empty() {
             Ok(read.unwrap())
