@@ -18,6 +18,7 @@ use crate::controller::world::{View, World, WorldOptions};
 use crate::controller::{Controller, InputChannels, Options};
 use crate::docker::{self, Engine};
 use crate::model::{About, Happening, Key, Reason, Severity};
+use crate::notify::{self, Notifier, Outbox, Postmen};
 use crate::registry::Registry;
 use crate::sources::inputs::Inputs;
 use crate::sources::{Keepers, Surroundings, made};
@@ -73,6 +74,10 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     let surroundings =
         Surroundings { registry: registry.clone(), clock: Arc::clone(&clock), dir: settings.data_dir.join("sources") };
 
+    let outbox = Outbox::open(store.clone());
+    let notifier = Notifier::new(store.clone(), outbox.clone(), Arc::clone(&clock), notify::host_name());
+    let postmen = Postmen::new(store.clone(), outbox, Arc::clone(&clock), Arc::new(notify::Wire));
+
     let stopping = CancellationToken::new();
     let (readiness, ready) = watch::channel(Readiness { engine: Some("not looked at yet".into()), ..Readiness::default() });
     let planner: Arc<dyn Planner> = Arc::new(Previews(Arc::clone(&controller)));
@@ -83,6 +88,8 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     work.spawn(Arc::clone(&controller).run(stopping.clone()));
     work.spawn(Arc::clone(&world).run(stopping.clone()));
     work.spawn(quietly(inputs.run(stopping.clone())));
+    work.spawn(quietly(notifier.run(stopping.clone())));
+    work.spawn(quietly(postmen.run(stopping.clone())));
     work.spawn(quietly(Keepers::new(surroundings).run(stopping.clone())));
     work.spawn(quietly(watch_engine(Arc::clone(&world), readiness, stopping.clone())));
     tokio::spawn(name_engine(engine));

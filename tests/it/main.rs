@@ -30,6 +30,7 @@ mod jobs;
 mod killed;
 mod layering;
 mod logs;
+mod notify;
 mod order;
 mod outside;
 mod pulls;
