@@ -18,7 +18,7 @@ use crate::controller::world::{View, World, WorldOptions};
 use crate::controller::{Controller, InputChannels, Options};
 use crate::docker::{self, Engine};
 use crate::model::{About, Happening, Key, Reason, Severity};
-use crate::notify::{self, Notifier, Outbox, Postmen};
+use crate::notify::{Notifier, Outbox, Postmen, Wire, host_name};
 use crate::registry::Registry;
 use crate::sources::inputs::Inputs;
 use crate::sources::{Keepers, Surroundings, made};
@@ -75,8 +75,8 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
         Surroundings { registry: registry.clone(), clock: Arc::clone(&clock), dir: settings.data_dir.join("sources") };
 
     let outbox = Outbox::open(store.clone());
-    let notifier = Notifier::new(store.clone(), outbox.clone(), Arc::clone(&clock), notify::host_name());
-    let postmen = Postmen::new(store.clone(), outbox, Arc::clone(&clock), Arc::new(notify::Wire));
+    let notifier = Notifier::new(store.clone(), outbox.clone(), Arc::clone(&clock), host_name());
+    let postmen = Postmen::new(store.clone(), outbox, Arc::clone(&clock), Arc::new(Wire));
 
     let stopping = CancellationToken::new();
     let (readiness, ready) = watch::channel(Readiness { engine: Some("not looked at yet".into()), ..Readiness::default() });

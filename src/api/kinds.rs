@@ -170,8 +170,7 @@ pub static NAMESPACES: Resource = Resource {
 };
 
 /// All of them; the order within a group is the order in discovery.
-pub static RESOURCES: [&Resource; 8] =
-    [&DEPLOYMENTS, &HOLDS, &SOURCES, &CHANNELS, &ALERTS, &INCIDENTS, &EVENTS, &NAMESPACES];
+pub static RESOURCES: [&Resource; 8] = [&DEPLOYMENTS, &HOLDS, &SOURCES, &CHANNELS, &ALERTS, &INCIDENTS, &EVENTS, &NAMESPACES];
 
 impl Resource {
     /// `evenkeel.dev/v1alpha1`, or `v1` of the core group.

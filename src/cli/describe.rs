@@ -54,7 +54,12 @@ pub async fn describe(args: DescribeArgs) -> Result<(), Failure> {
         }
         [kind, name] if DEPLOYMENTS.contains(&kind.as_str()) => name,
         [name] => name,
-        other => return Err(Failure::Usage(format!("{:?} is no kind that is described: write deployment, source, incident, channel or alert", other[0]))),
+        other => {
+            return Err(Failure::Usage(format!(
+                "{:?} is no kind that is described: write deployment, source, incident, channel or alert",
+                other[0]
+            )));
+        }
     };
     let deployment = api.get(&deployment_path(namespace, name, None)).await?;
     let holds = api.get(&list_path("holds", Some(namespace))).await?;

@@ -137,7 +137,8 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
             print_whole(args.output, &answer)
         }
         Format::Name => {
-            let name = |incident: &Incident| format!("incident.evenkeel.dev/{}\n", incident.metadata.name.as_deref().unwrap_or("?"));
+            let name =
+                |incident: &Incident| format!("incident.evenkeel.dev/{}\n", incident.metadata.name.as_deref().unwrap_or("?"));
             print(&incidents.iter().map(name).collect::<String>())
         }
         Format::Table | Format::Wide if incidents.is_empty() => {
@@ -146,9 +147,11 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
         }
         Format::Table | Format::Wide => {
             let look = Look::of_stdout();
-            let space = |incident: &Incident| args.all_namespaces.then(|| incident.metadata.namespace.clone().unwrap_or_default());
+            let space =
+                |incident: &Incident| args.all_namespaces.then(|| incident.metadata.namespace.clone().unwrap_or_default());
             let row = |incident: &Incident| space(incident).into_iter().chain(incident_row(&look, incident)).collect();
-            let header: Vec<&str> = args.all_namespaces.then_some("NAMESPACE").into_iter().chain(INCIDENTS.iter().copied()).collect();
+            let header: Vec<&str> =
+                args.all_namespaces.then_some("NAMESPACE").into_iter().chain(INCIDENTS.iter().copied()).collect();
             print(&table(&look, "", &header, incidents.iter().map(row).collect()))
         }
     }

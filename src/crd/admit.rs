@@ -25,8 +25,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Deployment, Self::Hold, Self::Source, Self::Channel, Self::Alert, Self::Incident];
+    pub const ALL: [Self; 6] = [Self::Deployment, Self::Hold, Self::Source, Self::Channel, Self::Alert, Self::Incident];
 
     /// As it stands in `kind:`.
     pub fn name(self) -> &'static str {

@@ -67,10 +67,7 @@ fn deployment() -> CustomResourceDefinition {
 
 /// All definitions as YAML documents.
 pub fn crds_yaml() -> Result<String, serde_yaml::Error> {
-    Ok(Kind::ALL
-        .map(definition)
-        .iter()
-        .map(serde_yaml::to_string).collect::<Result<Vec<_>, _>>()?.join("---\n"))
+    Ok(Kind::ALL.map(definition).iter().map(serde_yaml::to_string).collect::<Result<Vec<_>, _>>()?.join("---\n"))
 }
 
 /// The JSON schema of a kind, for editors: every form Compose takes, and the reason where a key is refused.

@@ -276,7 +276,11 @@ fn name(facts: &Facts, cause: &str, now: Timestamp) -> String {
 /// A span for people: whole seconds, or what there is below one.
 pub fn rounded(span: crd::Duration) -> crd::Duration {
     let whole = span.0.as_secs();
-    if whole == 0 { crd::Duration(Duration::from_millis(u64::try_from(span.0.as_millis()).unwrap_or(0))) } else { crd::Duration::from_secs(whole) }
+    if whole == 0 {
+        crd::Duration(Duration::from_millis(u64::try_from(span.0.as_millis()).unwrap_or(0)))
+    } else {
+        crd::Duration::from_secs(whole)
+    }
 }
 
 fn after(at: Timestamp, span: Duration) -> Timestamp {

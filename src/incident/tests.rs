@@ -221,7 +221,10 @@ fn a_source_that_is_not_ready_is_trouble_and_a_suspended_one_is_not() {
     let mut story = Story::default();
     story.fold(0, &Facts::of_source(&source(false, "False", "AuthenticationFailed")));
     story.fold(20, &Facts::of_source(&source(false, "False", "AuthenticationFailed")));
-    assert_eq!((story.status().severity, story.incidents[0].spec.cause.as_str()), (AlertSeverity::Warning, "AuthenticationFailed"));
+    assert_eq!(
+        (story.status().severity, story.incidents[0].spec.cause.as_str()),
+        (AlertSeverity::Warning, "AuthenticationFailed")
+    );
     story.fold(30, &Facts::of_source(&source(true, "False", "AuthenticationFailed")));
     assert_eq!(story.status().phase, IncidentPhase::Resolved);
 }
@@ -239,9 +242,8 @@ fn any_object() -> impl Strategy<Value = (i64, Value)> {
         ("Degraded", "False", "NobodyKnowsThis"),
     ];
     let recovery = prop::option::of((1..12_u32, 0..600_i64));
-    (1..600_i64, prop::sample::select(reasons.to_vec()), recovery).prop_map(|(wait, (phase, status, reason), recovery)| {
-        (wait, deployment(phase, status, reason, "m", recovery))
-    })
+    (1..600_i64, prop::sample::select(reasons.to_vec()), recovery)
+        .prop_map(|(wait, (phase, status, reason), recovery)| (wait, deployment(phase, status, reason, "m", recovery)))
 }
 
 proptest! {

@@ -17,6 +17,9 @@ pub(super) const MOST: usize = 1000;
 /// A message that could not be delivered for so long is given up.
 pub(super) const LONGEST: SignedDuration = SignedDuration::from_hours(72);
 
+/// Tries of a message before the others have theirs.
+const TRIES: u32 = 5;
+
 /// One message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -141,13 +144,13 @@ impl Outbox {
         self.lock().iter().filter(|(_, queue)| !queue.is_empty()).map(|(channel, _)| channel.clone()).collect()
     }
 
-    /// What a Channel is to send now. Of those whose time has come, the one that was tried least, then the oldest: one that its
-    /// receiver chokes on does not keep the others.
+    /// What a Channel is to send now: the oldest whose time has come. One that its receiver chokes on has a few tries, then it lets
+    /// the others by.
     pub fn next(&self, channel: &Key, now: Timestamp) -> Next {
         let queues = self.lock();
         let Some(queue) = queues.get(channel) else { return Next::Nothing };
         let due = queue.values().filter(|message| message.not_before.is_none_or(|at| at <= now));
-        let first = due.min_by_key(|message| (message.tries, message.since, &message.notice.id));
+        let first = due.min_by_key(|message| (message.tries / TRIES, message.since, &message.notice.id));
         match (first, queue.values().filter_map(|message| message.not_before).min()) {
             (Some(message), _) => Next::Message(Box::new(message.clone())),
             (None, Some(at)) => Next::At(at),
@@ -164,7 +167,10 @@ impl Outbox {
     pub fn expired(&self, channel: &Key, now: Timestamp) -> Vec<Message> {
         let queues = self.lock();
         let messages = queues.get(channel).into_iter().flat_map(BTreeMap::values);
-        messages.filter(|message| now.duration_since(message.since.max(message.not_before.unwrap_or(message.since))) > LONGEST).cloned().collect()
+        messages
+            .filter(|message| now.duration_since(message.since.max(message.not_before.unwrap_or(message.since))) > LONGEST)
+            .cloned()
+            .collect()
     }
 
     /// Tells when something was put in.

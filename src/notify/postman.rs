@@ -50,8 +50,6 @@ struct Memory {
     failures: u32,
     /// No attempt before.
     not_before: Option<Instant>,
-    /// When that is, for people.
-    next_at: Option<Timestamp>,
     /// When the last messages went out.
     sent: VecDeque<Instant>,
 }
@@ -163,10 +161,10 @@ impl Postman {
             Err(Failure { why, reason, after, .. }) => {
                 let wait = self.back_off(memory, after, &message.notice.id);
                 let next_at = now.saturating_add(wait).unwrap_or(now);
-                memory.next_at = Some(next_at);
                 warn!(channel = %self.key, id = message.notice.id, tries = message.tries + 1, %next_at, "not taken: {why}");
                 self.outbox.failed(message).await?;
-                self.show(channel, |status| status::attempted(status, message, &Outcome::Later { why, reason, next_at }, now)).await
+                self.show(channel, |status| status::attempted(status, message, &Outcome::Later { why, reason, next_at }, now))
+                    .await
             }
         }
     }
@@ -204,10 +202,8 @@ impl Postman {
 
     /// Brings the Channel's status up to date, with what `change` says beside it.
     async fn show(&self, channel: &Channel, change: impl FnOnce(&mut ChannelStatus)) -> Result<(), StoreError> {
-        let before: Option<ChannelStatus> = self
-            .store
-            .get(Kind::Channel, &self.key)?
-            .and_then(|object| serde_json::from_value(object["status"].clone()).ok());
+        let before: Option<ChannelStatus> =
+            self.store.get(Kind::Channel, &self.key)?.and_then(|object| serde_json::from_value(object["status"].clone()).ok());
         let mut status = before.clone().unwrap_or_default();
         status.observed_generation = channel.metadata.generation.unwrap_or_default();
         channel.spec.kind().clone_into(&mut status.kind);

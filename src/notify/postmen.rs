@@ -65,7 +65,8 @@ impl Postmen {
     async fn follow(&mut self, stopping: &CancellationToken) -> store::Result<()> {
         let mut changes = self.store.changes(Kind::Channel, None)?;
         let all = self.store.list(Kind::Channel, None)?.items;
-        let gone: Vec<Key> = self.at_work.keys().filter(|key| !all.iter().any(|channel| key_of(channel) == **key)).cloned().collect();
+        let gone: Vec<Key> =
+            self.at_work.keys().filter(|key| !all.iter().any(|channel| key_of(channel) == **key)).cloned().collect();
         for key in gone {
             self.dismiss(&key).await?;
         }

@@ -47,7 +47,8 @@ impl Period {
 /// The reports of an Alert that are due: which, and for which moment. `sent` says which moment was served last; an Alert that is
 /// new owes nothing for the time before it.
 pub fn due(alert: &Alert, sent: impl Fn(Period) -> Option<Timestamp>, now: Timestamp) -> Vec<(Period, Timestamp)> {
-    let Some((reports, zone)) = alert.spec.reports.as_ref().filter(|_| !alert.spec.suspend).zip(zone(&alert.spec.time_zone)) else {
+    let Some((reports, zone)) = alert.spec.reports.as_ref().filter(|_| !alert.spec.suspend).zip(zone(&alert.spec.time_zone))
+    else {
         return vec![];
     };
     let made = alert.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);

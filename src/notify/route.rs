@@ -119,7 +119,13 @@ fn tell(routed: &mut Routed, incident: &Incident, alert: &Alert, news: News, now
 }
 
 /// Something that is told once: to all Alerts that want it, after their quiet hours. `notice` makes it for a Channel.
-pub fn announce(alerts: &[Alert], severity: AlertSeverity, cause: &str, now: Timestamp, notice: impl Fn(&Alert, &Key) -> Notice) -> Vec<Draft> {
+pub fn announce(
+    alerts: &[Alert],
+    severity: AlertSeverity,
+    cause: &str,
+    now: Timestamp,
+    notice: impl Fn(&Alert, &Key) -> Notice,
+) -> Vec<Draft> {
     let wants = |alert: &&Alert| {
         let spec = &alert.spec;
         !spec.suspend

@@ -33,11 +33,7 @@ pub enum Outcome {
 /// The status after an attempt.
 pub fn attempted(status: &mut ChannelStatus, message: &Message, outcome: &Outcome, now: Timestamp) {
     let test = |delivered: bool, words: &str| {
-        message.test.as_ref().map(|asked| TestResult {
-            requested_at: asked.clone(),
-            delivered,
-            message: words.to_owned(),
-        })
+        message.test.as_ref().map(|asked| TestResult { requested_at: asked.clone(), delivered, message: words.to_owned() })
     };
     match outcome {
         Outcome::Delivered => {

@@ -17,6 +17,7 @@ mod daemon_boot;
 mod daemon_engine;
 mod daemon_harness;
 mod daemon_intent;
+mod daemon_notify;
 mod daemon_order;
 mod disk;
 mod documents;

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Mailbox, Operator, Receiver, Sandbox, check, eventually, holds_for, secs, service};
+use crate::support::{Answer, Mailbox, Operator, Options, Receiver, Sandbox, check, eventually, holds_for, secs, service};
 
 /// Applies an object through the command line.
 #[track_caller]
@@ -26,8 +26,8 @@ fn webhook(sandbox: &Sandbox, name: &str, receiver: &Receiver) -> Value {
 }
 
 /// An operator with a Channel `hook` and an Alert `all` for it.
-fn operator_with_hook(sandbox: &Sandbox, receiver: &Receiver) -> Operator {
-    let operator = Operator::of(sandbox).env("HOOK_SECRET", "s3cret-key").start();
+pub fn with_hook(sandbox: &Sandbox, options: Options<'_>, receiver: &Receiver) -> Operator {
+    let operator = options.env("HOOK_SECRET", "s3cret-key").start();
     apply(sandbox, &operator, &webhook(sandbox, "hook", receiver));
     apply(sandbox, &operator, &object("Alert", "all", json!({"channels": ["hook"]})));
     operator
@@ -56,7 +56,7 @@ fn doomed(sandbox: &Sandbox) -> Value {
 fn a_crash_loop_is_one_alert_one_give_up_and_one_resolved_after_the_repair() {
     let sandbox = Sandbox::new();
     let receiver = Receiver::start(&[Answer::Status(500, ""), Answer::Status(500, "")]);
-    let operator = operator_with_hook(&sandbox, &receiver);
+    let operator = with_hook(&sandbox, Operator::of(&sandbox), &receiver);
     sandbox.write_manifest("web.yaml", &doomed(&sandbox));
 
     let taken = receiver.wait_taken(2, 30);
@@ -109,7 +109,7 @@ fn a_crash_loop_is_one_alert_one_give_up_and_one_resolved_after_the_repair() {
 fn a_crash_that_is_mended_is_an_incident_and_no_message() {
     let sandbox = Sandbox::new();
     let receiver = Receiver::start(&[]);
-    let operator = operator_with_hook(&sandbox, &receiver);
+    let operator = with_hook(&sandbox, Operator::of(&sandbox), &receiver);
     sandbox.write_manifest("web.yaml", &sandbox.deployment("web", json!({"app": service::sleeper(&sandbox.image())})));
     operator.wait_ready("web");
     sandbox.docker().crash(&sandbox.container("web", "app", 1));
@@ -164,7 +164,7 @@ fn a_dead_receiver_delays_nothing_and_one_that_refuses_is_told_once() {
     let dead = Receiver::start(&vec![Answer::Hang(secs(60)); 50]);
     let refusing = Receiver::start(&vec![Answer::Status(404, ""); 50]);
     let alive = Receiver::start(&[Answer::Status(429, "retry-after: 3"), Answer::Cut]);
-    let operator = operator_with_hook(&sandbox, &dead);
+    let operator = with_hook(&sandbox, Operator::of(&sandbox), &dead);
     apply(&sandbox, &operator, &webhook(&sandbox, "refusing", &refusing));
     apply(&sandbox, &operator, &webhook(&sandbox, "alive", &alive));
     let spec = json!({"channels": ["hook", "refusing", "alive"], "severity": "info"});
@@ -193,7 +193,7 @@ fn a_dead_receiver_delays_nothing_and_one_that_refuses_is_told_once() {
 fn a_channel_can_be_tested() {
     let sandbox = Sandbox::new();
     let receiver = Receiver::start(&[Answer::Status(200, ""), Answer::Status(401, "")]);
-    let operator = operator_with_hook(&sandbox, &receiver);
+    let operator = with_hook(&sandbox, Operator::of(&sandbox), &receiver);
     let said = operator.evenkeel(&["notify", "test", "hook"]);
     assert_eq!(said, "channel hook: it was taken\n");
     let failed = operator.cli(&["notify", "test", "hook"]);
@@ -202,4 +202,21 @@ fn a_channel_can_be_tested() {
     let missing = operator.cli(&["notify", "test", "nobody"]);
     assert!(!missing.status.success());
     assert_eq!(receiver.posted().len(), 2, "a test is tried once");
+}
+
+#[test]
+fn the_sample_of_the_package_is_right() {
+    let sandbox = Sandbox::new();
+    let operator = Operator::start_on(&sandbox);
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/alerting.yaml");
+    operator.evenkeel(&["validate", "-f", sample]);
+    operator.evenkeel(&["apply", "-f", sample]);
+    let alert = eventually(secs(5), "the alert is ready", || {
+        let shown = operator.evenkeel(&["get", "alerts"]);
+        check(shown.contains("True"), || shown.clone()).map(|()| shown)
+    });
+    assert!(alert.contains("everything") && alert.contains("team"), "{alert}");
+    let channel = operator.evenkeel(&["describe", "channel", "team"]);
+    assert!(channel.contains("slack") && channel.contains("nothing was sent yet"), "{channel}");
+    operator.evenkeel(&["delete", "-f", sample]);
 }

@@ -136,7 +136,8 @@ fn channel(look: &Look, object: Value, mut told: Value) -> Result<String, serde_
 fn alert(look: &Look, object: Value) -> Result<String, serde_json::Error> {
     let alert: Alert = serde_json::from_value(object)?;
     let (name, namespace) = names(&alert.metadata);
-    let AlertSpec { channels, severity, namespaces, selector, causes, time_zone, quiet_hours, maintenance, reports, .. } = &alert.spec;
+    let AlertSpec { channels, severity, namespaces, selector, causes, time_zone, quiet_hours, maintenance, reports, .. } =
+        &alert.spec;
     let labels = selector.iter().flat_map(|selector| &selector.match_labels).map(|(name, value)| format!("{name}={value}"));
     let quiet = quiet_hours.iter().map(|hours| {
         let days = if hours.days.is_empty() { String::new() } else { format!(" {:?}", hours.days) };

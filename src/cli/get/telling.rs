@@ -38,7 +38,8 @@ pub fn subject(incident: &Incident) -> String {
 /// Where it stands, with what people said of it.
 pub fn phase(incident: &Incident, now: Timestamp) -> String {
     let phase = incident.status.as_ref().map(|status| status.phase).unwrap_or_default();
-    let silenced = incident.spec.silenced.as_ref().is_some_and(|silence| silence.until.as_ref().is_none_or(|until| until.0 > now));
+    let silenced =
+        incident.spec.silenced.as_ref().is_some_and(|silence| silence.until.as_ref().is_none_or(|until| until.0 > now));
     let said = match () {
         () if phase.is_over() => "",
         () if silenced => ", silenced",
@@ -87,7 +88,10 @@ pub fn alert_row(look: &Look, alert: &Alert) -> Vec<String> {
 }
 
 fn ready(conditions: &[Condition]) -> String {
-    conditions.iter().find(|condition| condition.type_ == "Ready").map_or_else(|| "Unknown".to_owned(), |ready| ready.status.clone())
+    conditions
+        .iter()
+        .find(|condition| condition.type_ == "Ready")
+        .map_or_else(|| "Unknown".to_owned(), |ready| ready.status.clone())
 }
 
 fn why(conditions: &[Condition]) -> String {

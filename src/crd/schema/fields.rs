@@ -5,8 +5,8 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::{COMPOSE_PARTS, definition};
-use crate::crd::{API_VERSION, Kind};
 use crate::crd::compose::keys::{Form, Key};
+use crate::crd::{API_VERSION, Kind};
 
 const INTRODUCTION: &str = "\
 # Fields

@@ -135,8 +135,7 @@ mod tests {
     fn defaults_are_filled_in_and_read_back() {
         let Admitted { object, warnings } = admit(Kind::Alert, alert(&json!({"channels": ["mail"]})), None, false).unwrap();
         assert_eq!(warnings, Vec::<String>::new());
-        let spec =
-            json!({"channels": ["mail"], "severity": "warning", "timeZone": "UTC", "resolved": true, "suspend": false});
+        let spec = json!({"channels": ["mail"], "severity": "warning", "timeZone": "UTC", "resolved": true, "suspend": false});
         assert_eq!(object["spec"], spec);
         assert_eq!(admit(Kind::Alert, object.clone(), None, false).unwrap().object, object);
     }

@@ -47,7 +47,8 @@ async fn exchange(post: &Post, host: &str) -> Result<(), Failure> {
     }
     let body = Full::new(Bytes::from(post.body.clone()));
     // Which part of it is wrong is not said: the address may be a secret.
-    let request = request.body(body).map_err(|_| Failure::secret("the address, or a token beside it, cannot be used in a request"))?;
+    let request =
+        request.body(body).map_err(|_| Failure::secret("the address, or a token beside it, cannot be used in a request"))?;
     let tls = tls(post.ca_file.as_deref())?;
     let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
     let client = Client::builder(TokioExecutor::new()).build::<_, Full<Bytes>>(connector);

@@ -34,7 +34,8 @@ pub fn post(channel: &ChannelSpec, notice: &Notice, secrets: &mut Secrets) -> Re
     let mut headers = vec![("Idempotency-Key", notice.id.clone()), ("X-Evenkeel-Id", notice.id.clone())];
     let mut ca_file = None;
     let body = if let Some(webhook) = &channel.webhook {
-        let body = serde_json::to_vec(notice).map_err(|error| Failure::refused(format!("the notice cannot be written: {error}")))?;
+        let body =
+            serde_json::to_vec(notice).map_err(|error| Failure::refused(format!("the notice cannot be written: {error}")))?;
         if let Some(from) = &webhook.secret_from {
             let key = hmac::Key::new(hmac::HMAC_SHA256, read(secrets, from)?.as_bytes());
             headers.push(("X-Signature", format!("sha256={}", hex(hmac::sign(&key, &body).as_ref()))));
@@ -166,7 +167,8 @@ mod tests {
         assert_eq!(telegram.url, "https://api.telegram.org/bots3cret-token/sendMessage");
         assert_eq!(body(&telegram)["chat_id"], "-7");
 
-        let ntfy = made(json!({"ntfy": {"topicFrom": file("topic"), "tokenFrom": file("token"), "server": "http://127.0.0.1:1/"}}));
+        let ntfy =
+            made(json!({"ntfy": {"topicFrom": file("topic"), "tokenFrom": file("token"), "server": "http://127.0.0.1:1/"}}));
         assert_eq!((ntfy.url.as_str(), &body(&ntfy)["topic"]), ("http://127.0.0.1:1", &json!("s3cret-topic")));
         assert!(ntfy.headers.contains(&("Authorization", "Bearer s3cret-token".into())));
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use proptest::test_runner::{RngAlgorithm, TestRng};
 use proptest::prelude::RngCore;
+use proptest::test_runner::{RngAlgorithm, TestRng};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -65,7 +65,8 @@ impl Month {
     }
 
     async fn say(&self, name: &str, phase: &str, status: &str, reason: &str) {
-        let status = json!({"phase": phase, "conditions": [{"type": "Ready", "status": status, "reason": reason, "message": reason}]});
+        let status =
+            json!({"phase": phase, "conditions": [{"type": "Ready", "status": status, "reason": reason, "message": reason}]});
         let write = move |object: &mut Value| {
             object["status"] = status;
             Ok::<_, StoreError>(())
@@ -95,7 +96,14 @@ async fn a_month_of_failures_is_told_without_a_loss_or_a_double() {
     }
     month.put(Kind::Alert, CrdKind::Alert, "all", json!({"channels": ["all"]})).await;
     let quiet = json!([{"from": "22:00", "to": "07:00"}]);
-    month.put(Kind::Alert, CrdKind::Alert, "day", json!({"channels": ["day"], "timeZone": "Europe/Berlin", "quietHours": quiet, "reports": {"daily": "12:00"}})).await;
+    month
+        .put(
+            Kind::Alert,
+            CrdKind::Alert,
+            "day",
+            json!({"channels": ["day"], "timeZone": "Europe/Berlin", "quietHours": quiet, "reports": {"daily": "12:00"}}),
+        )
+        .await;
 
     let weather = Arc::new(Weather { clock: Arc::clone(&clock), taken: Mutex::default(), attempts: Mutex::default() });
     let mut stopping = CancellationToken::new();
@@ -134,7 +142,8 @@ async fn a_month_of_failures_is_told_without_a_loss_or_a_double() {
 
     let taken = weather.taken.lock().unwrap().clone();
     assert!(failures > 200, "{failures}");
-    let of = |channel: &str, kind: News| taken.iter().filter(|(url, notice, _)| url.ends_with(channel) && notice.kind == kind).count();
+    let of =
+        |channel: &str, kind: News| taken.iter().filter(|(url, notice, _)| url.ends_with(channel) && notice.kind == kind).count();
     assert_eq!((of("every", News::Opened), of("every", News::Resolved)), (failures, failures));
     let ids: BTreeSet<&String> = taken.iter().map(|(_, notice, _)| &notice.id).collect();
     assert_eq!(ids.len(), taken.len(), "a message was taken twice");

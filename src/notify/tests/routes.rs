@@ -54,7 +54,10 @@ fn each_step_of_an_incident_is_told_once() {
     };
     let minute = |n: u32| format!("2026-03-01T12:{n:02}:00Z");
     assert_eq!(next(|status| status.severity = AlertSeverity::Warning, &minute(1)), ["Opened default/a", "Opened infra/b"]);
-    assert_eq!(next(|status| status.severity = AlertSeverity::Critical, &minute(2)), ["Escalated default/a", "Escalated infra/b"]);
+    assert_eq!(
+        next(|status| status.severity = AlertSeverity::Critical, &minute(2)),
+        ["Escalated default/a", "Escalated infra/b"]
+    );
     assert_eq!(next(|status| status.phase = IncidentPhase::Mended, &minute(3)), Vec::<String>::new());
     assert_eq!(next(|status| status.phase = IncidentPhase::Resolved, &minute(4)), ["Resolved default/a", "Resolved infra/b"]);
     let again = next(
@@ -106,7 +109,8 @@ fn it_is_repeated_until_somebody_acknowledges_it() {
     assert_eq!((first, again.as_deref()), (vec!["Opened default/a".to_owned()], Some("2026-03-01T13:00:00Z")));
     assert_eq!(told(&mut web, &all, "2026-03-01T12:59:59Z").0, Vec::<String>::new());
     assert_eq!(told(&mut web, &all, "2026-03-01T13:00:00Z").0, ["Repeated default/a"]);
-    web.spec.acknowledged = Some(crate::crd::Remark { by: "ada".into(), at: Some(MicroTime(time("2026-03-01T13:30:00Z"))), ..Default::default() });
+    web.spec.acknowledged =
+        Some(crate::crd::Remark { by: "ada".into(), at: Some(MicroTime(time("2026-03-01T13:30:00Z"))), ..Default::default() });
     assert_eq!(told(&mut web, &all, "2026-03-01T15:00:00Z").0, Vec::<String>::new());
     web.status.as_mut().unwrap().severity = AlertSeverity::Critical;
     assert_eq!(told(&mut web, &all, "2026-03-01T15:00:01Z").0, ["Escalated default/a"]);

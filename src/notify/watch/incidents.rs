@@ -24,6 +24,7 @@ impl Notifier {
     pub(super) async fn fold(&mut self, facts: &Facts) -> store::Result<()> {
         let subject = facts.key();
         let of_it: Vec<Incident> = self.incidents.values().filter(|incident| subject_of(incident) == subject).cloned().collect();
+        self.bury(&of_it, facts).await?;
         let Folded { changed, look_again } = fold(&of_it, facts, self.clock.now());
         match look_again {
             Some(at) => drop(self.looks.insert(Look::Subject(subject), at)),
@@ -31,6 +32,19 @@ impl Notifier {
         }
         for incident in changed {
             self.apply(incident).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the incidents of namesakes that are gone.
+    async fn bury(&mut self, incidents: &[Incident], facts: &Facts) -> store::Result<()> {
+        let over = |incident: &&Incident| incident.status.as_ref().is_some_and(|status| status.phase.is_over());
+        let namesakes = incidents.iter().filter(|incident| incident.spec.subject.uid != facts.subject.uid && !over(incident));
+        for incident in namesakes {
+            let gone = Facts::of_gone(&facts.namespace, &incident.spec.subject);
+            for ended in fold(incidents, &gone, self.clock.now()).changed {
+                self.apply(ended).await?;
+            }
         }
         Ok(())
     }

@@ -52,7 +52,8 @@ impl Ledger {
     /// Notes that a report was made; those of Alerts that are gone are forgotten.
     pub fn note_report(&mut self, alert: &Key, period: Period, slot: Timestamp, alerts: impl Iterator<Item = Key>) {
         self.reports.insert(row(alert, period), slot);
-        let known: BTreeSet<String> = alerts.flat_map(|alert| [Period::Day, Period::Week].map(|period| row(&alert, period))).collect();
+        let known: BTreeSet<String> =
+            alerts.flat_map(|alert| [Period::Day, Period::Week].map(|period| row(&alert, period))).collect();
         self.reports.retain(|row, _| known.contains(row));
     }
 }

@@ -14,7 +14,7 @@ use crate::model::{Key, Reason, annotations};
 use crate::notify::notice::{Notice, id_of};
 use crate::notify::outbox::Message;
 use crate::notify::report;
-use crate::notify::route::{announce, key_of as alert_key, channels};
+use crate::notify::route::{announce, channels, key_of as alert_key};
 use crate::notify::{status, template};
 use crate::store::{self, Kind, Object, Part, StoreError};
 
@@ -32,7 +32,7 @@ impl Notifier {
         self.sweep().await?;
         let deployments = self.store.list(Kind::Deployment, None)?.items;
         let sources = self.store.list(Kind::Source, None)?.items;
-        self.bury(&deployments, &sources).await?;
+        self.miss(&deployments, &sources).await?;
         for deployment in &deployments {
             self.deployment(&key_of(deployment), deployment).await?;
         }
@@ -133,8 +133,8 @@ impl Notifier {
         if kind == SubjectKind::Deployment && self.blind.remove(key).is_some() { self.host().await } else { Ok(()) }
     }
 
-    /// Ends incidents whose subject went, or became another one of its name, while nobody looked.
-    async fn bury(&mut self, deployments: &[Object], sources: &[Object]) -> store::Result<()> {
+    /// Ends incidents whose subject went while nobody looked.
+    async fn miss(&mut self, deployments: &[Object], sources: &[Object]) -> store::Result<()> {
         let lives = |incident: &Incident| {
             let (kind, key) = subject_of(incident);
             let objects = match kind {
@@ -142,10 +142,11 @@ impl Notifier {
                 SubjectKind::Source => sources,
                 SubjectKind::Host => return true,
             };
-            objects.iter().any(|object| key_of(object) == key && object["metadata"]["uid"] == *incident.spec.subject.uid)
+            objects.iter().any(|object| key_of(object) == key)
         };
         let over = |incident: &Incident| incident.status.as_ref().is_some_and(|status| status.phase.is_over());
-        let dead: Vec<Incident> = self.incidents.values().filter(|incident| !lives(incident) && !over(incident)).cloned().collect();
+        let dead: Vec<Incident> =
+            self.incidents.values().filter(|incident| !lives(incident) && !over(incident)).cloned().collect();
         for incident in dead {
             let (_, key) = subject_of(&incident);
             self.fold(&Facts::of_gone(&key.namespace, &incident.spec.subject)).await?;
@@ -181,7 +182,8 @@ impl Notifier {
     async fn show_alert(&mut self, key: &Key) -> store::Result<()> {
         let Some(alert) = self.alerts.get(key) else { return Ok(()) };
         let all = channels(alert);
-        let missing: Vec<String> = all.iter().filter(|channel| !self.channels.contains(channel)).map(ToString::to_string).collect();
+        let missing: Vec<String> =
+            all.iter().filter(|channel| !self.channels.contains(channel)).map(ToString::to_string).collect();
         let broken = alert.spec.template.as_ref().and_then(|template| template::check(template).err());
         let (value, reason, message) = match (missing.as_slice(), broken) {
             ([], None) => ("True", Reason::Routed, format!("told on {} channels", all.len())),
@@ -227,8 +229,15 @@ impl Notifier {
         let now = self.clock.now();
         let uid = channel["metadata"]["uid"].as_str().unwrap_or_default();
         let notice = Notice::test(key, uid, asked, now).from_host(&self.host);
-        let message =
-            Message { channel: key.clone(), alert: None, since: now, not_before: None, tries: 0, test: Some(asked.into()), notice };
+        let message = Message {
+            channel: key.clone(),
+            alert: None,
+            since: now,
+            not_before: None,
+            tries: 0,
+            test: Some(asked.into()),
+            notice,
+        };
         self.outbox.put(message).await.map(drop)
     }
 

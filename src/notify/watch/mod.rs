@@ -26,7 +26,7 @@ use super::template;
 use crate::clock::SharedClock;
 use crate::crd::{Alert, Incident, SubjectKind};
 use crate::model::{About, Happening, Key, Reason, Severity};
-use crate::store::{self, Change, ChangeKind, Kind, Object, Store};
+use crate::store::{self, Change, Kind, Object, Store};
 
 /// Pause when the store cannot be read or written.
 const RETRY: Duration = Duration::from_secs(1);
@@ -126,7 +126,10 @@ impl Notifier {
     }
 
     async fn see(&mut self, kind: Kind, change: Change) -> store::Result<()> {
-        let (key, object, gone) = (key_of(&change.object), change.object, change.kind == ChangeKind::Deleted);
+        // By level: what counts is how it is now, not how it was when the change was written.
+        let key = key_of(&change.object);
+        let now = self.store.get(kind, &key)?;
+        let (object, gone) = now.map_or((change.object, true), |object| (object, false));
         match kind {
             Kind::Deployment if gone => self.gone(SubjectKind::Deployment, &key).await,
             Kind::Deployment => self.deployment(&key, &object).await,

@@ -113,7 +113,8 @@ fn serve(connection: TcpStream, script: &Mutex<VecDeque<Answer>>, posted: &Mutex
             posted.lock().unwrap().push(request);
             let header = if header.is_empty() { String::new() } else { format!("{header}\r\n") };
             let body = "said /hooks/s3cret-path";
-            let text = format!("HTTP/1.1 {status} X\r\n{header}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+            let text =
+                format!("HTTP/1.1 {status} X\r\n{header}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
             let _ = (&connection).write_all(text.as_bytes());
         }
         Answer::Hang(time) => {
