@@ -72,6 +72,8 @@ pub enum News {
     Resolved,
     /// What came back after a restart of the host or the daemon.
     Recovered,
+    /// Much at once, in one message.
+    Several,
     /// A report.
     Report,
     /// Somebody asked for it.
@@ -129,6 +131,29 @@ impl Notice {
             at: Some(now),
             title: format!("evenkeel: test of channel {channel}"),
             text: "This is a test, asked for with `evenkeel notify test`. If you can read it, the channel works.".into(),
+            ..Self::default()
+        }
+    }
+
+    /// Much at once, in one message.
+    pub fn several(parts: &[&Self], now: Timestamp) -> Self {
+        let ids: Vec<&str> = parts.iter().map(|part| part.id.as_str()).collect();
+        let worst = parts.iter().map(|part| part.severity).max().unwrap_or_default();
+        let title = format!("[{}] {} messages at once", worst.word(), parts.len());
+        let lines: Vec<String> = parts.iter().map(|part| format!("- {}", part.title)).collect();
+        Self {
+            id: id_of(&ids),
+            kind: News::Several,
+            severity: worst,
+            subject_kind: SubjectKind::Host,
+            namespace: "default".into(),
+            name: "host".into(),
+            cause: "Several".into(),
+            summary: title.clone(),
+            at: Some(now),
+            host: parts.first().map(|part| part.host.clone()).unwrap_or_default(),
+            title,
+            text: cut(&format!("{}\nLook: evenkeel incident list --open -A", lines.join("\n")), LONGEST),
             ..Self::default()
         }
     }

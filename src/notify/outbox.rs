@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::notice::Notice;
+use super::notice::{News, Notice};
 use super::route::Draft;
 use crate::model::Key;
 use crate::store::{self, Store};
@@ -17,6 +17,9 @@ pub(super) const MOST: usize = 1000;
 /// A message that could not be delivered for so long is given up.
 pub(super) const LONGEST: SignedDuration = SignedDuration::from_hours(72);
 
+/// So many messages that wait for their first try become one, and no more than [`PARTS`] of them.
+const MANY: usize = 4;
+const PARTS: usize = 50;
 /// Tries of a message before the others have theirs.
 const TRIES: u32 = 5;
 
@@ -40,6 +43,9 @@ pub struct Message {
     /// For a test, the wish that it fulfils: it is tried once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<String>,
+    /// What it was made of, where much was told at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<String>,
     /// What.
     pub notice: Notice,
 }
@@ -48,7 +54,13 @@ impl Message {
     /// What an Alert wants to be sent.
     pub fn new(draft: Draft, now: Timestamp) -> Self {
         let Draft { alert, channel, not_before, notice } = draft;
-        Self { channel, alert: Some(alert), since: now, not_before, tries: 0, test: None, notice }
+        Self { channel, alert: Some(alert), since: now, not_before, tries: 0, test: None, parts: vec![], notice }
+    }
+
+    /// Whether it may become a part of a larger one.
+    fn is_part(&self, now: Timestamp) -> bool {
+        let due = self.not_before.is_none_or(|at| at <= now);
+        due && self.tries == 0 && self.test.is_none() && self.parts.is_empty() && self.notice.kind != News::Report
     }
 }
 
@@ -111,6 +123,58 @@ impl Outbox {
         Ok(surplus)
     }
 
+    /// Makes one message of those that wait for their first try, if they are many: people are not to be called for each. In the
+    /// journal when this returns.
+    pub async fn gather(&self, channel: &Key, now: Timestamp) -> store::Result<()> {
+        let mut parts: Vec<Message> = {
+            let queues = self.lock();
+            let queue = queues.get(channel).into_iter().flat_map(BTreeMap::values);
+            queue.filter(|message| message.is_part(now)).cloned().collect()
+        };
+        if parts.len() < MANY {
+            return Ok(());
+        }
+        parts.sort_by(|a, b| (a.since, &a.notice.id).cmp(&(b.since, &b.notice.id)));
+        parts.truncate(PARTS);
+        let notices: Vec<&Notice> = parts.iter().map(|part| &part.notice).collect();
+        let whole = Message {
+            channel: channel.clone(),
+            alert: None,
+            since: parts.first().map_or(now, |first| first.since),
+            not_before: None,
+            tries: 0,
+            test: None,
+            parts: parts.iter().map(|part| part.notice.id.clone()).collect(),
+            notice: Notice::several(&notices, now),
+        };
+        // A SIGKILL in between leaves parts beside the whole: `tidy` removes them.
+        self.store.put_message(&whole.notice.id, Some(&whole)).await?;
+        if let Some(queue) = self.lock().get_mut(channel) {
+            queue.insert(whole.notice.id.clone(), whole.clone());
+        }
+        self.drop_parts(&whole).await
+    }
+
+    /// Removes what became part of a larger message. To be called before anything is delivered.
+    pub async fn tidy(&self) -> store::Result<()> {
+        let wholes: Vec<Message> =
+            self.lock().values().flat_map(BTreeMap::values).filter(|message| !message.parts.is_empty()).cloned().collect();
+        for whole in wholes {
+            self.drop_parts(&whole).await?;
+        }
+        Ok(())
+    }
+
+    async fn drop_parts(&self, whole: &Message) -> store::Result<()> {
+        for id in &whole.parts {
+            if let Some(queue) = self.lock().get_mut(&whole.channel) {
+                queue.remove(id);
+            }
+            self.store.put_message::<Message>(id, None).await?;
+        }
+        Ok(())
+    }
+
     /// Writes down that an attempt failed.
     pub async fn failed(&self, message: &Message) -> store::Result<()> {
         let mut again = message.clone();
@@ -145,12 +209,12 @@ impl Outbox {
     }
 
     /// What a Channel is to send now: the oldest whose time has come. One that its receiver chokes on has a few tries, then it lets
-    /// the others by.
+    /// the others by. A test goes first.
     pub fn next(&self, channel: &Key, now: Timestamp) -> Next {
         let queues = self.lock();
         let Some(queue) = queues.get(channel) else { return Next::Nothing };
         let due = queue.values().filter(|message| message.not_before.is_none_or(|at| at <= now));
-        let first = due.min_by_key(|message| (message.tries / TRIES, message.since, &message.notice.id));
+        let first = due.min_by_key(|message| (message.test.is_none(), message.tries / TRIES, message.since, &message.notice.id));
         match (first, queue.values().filter_map(|message| message.not_before).min()) {
             (Some(message), _) => Next::Message(Box::new(message.clone())),
             (None, Some(at)) => Next::At(at),

@@ -104,6 +104,10 @@ impl Postman {
             let why = format!("nobody took it for {} h", super::outbox::LONGEST.as_hours());
             self.give_up(&channel, &message, why, Reason::Undeliverable, now).await?;
         }
+        // Programs want each message, people not each at once.
+        if channel.spec.webhook.is_none() {
+            self.outbox.gather(&self.key, now).await?;
+        }
         let wait = match self.outbox.next(&self.key, now) {
             Next::Nothing => LOOK,
             Next::At(at) => span(now, at),
@@ -187,17 +191,18 @@ impl Postman {
     ) -> Result<(), StoreError> {
         self.outbox.remove(message).await?;
         warn!(channel = %self.key, id = message.notice.id, title = message.notice.title, "given up: {why}");
-        // Without the message in it: a receiver that refuses them all is told once, and counted.
-        let text = format!("a message is given up: {why}");
-        let happening = Happening {
-            about: About::Channel(self.key.clone()),
-            reason,
-            severity: Severity::Warning,
-            message: text,
-            trace_id: None,
-        };
-        self.store.tell(happening).await?;
+        // Whoever asked for a test is told.
+        if message.test.is_none() {
+            self.tell(reason, &why).await?;
+        }
         self.show(channel, |status| status::attempted(status, message, &Outcome::GivenUp { why, reason }, now)).await
+    }
+
+    /// Tells that a message is given up, without the message in it: a receiver that refuses them all is told once, and counted.
+    async fn tell(&self, reason: Reason, why: &str) -> Result<(), StoreError> {
+        let message = format!("a message is given up: {why}");
+        let about = About::Channel(self.key.clone());
+        self.store.tell(Happening { about, reason, severity: Severity::Warning, message, trace_id: None }).await
     }
 
     /// Brings the Channel's status up to date, with what `change` says beside it.

@@ -53,7 +53,12 @@ impl Postmen {
     /// down.
     pub async fn run(mut self, stopping: CancellationToken) {
         while !stopping.is_cancelled() {
-            if let Err(error) = self.follow(&stopping).await {
+            let tidied = self.outbox.tidy().await;
+            let followed = match tidied {
+                Ok(()) => self.follow(&stopping).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = followed {
                 warn!(%error, "the Channels cannot be followed; trying again");
                 sleep(RETRY).await;
             }

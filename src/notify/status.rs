@@ -54,7 +54,7 @@ pub fn attempted(status: &mut ChannelStatus, message: &Message, outcome: &Outcom
             ready(status, "False", *reason, why, now);
         }
         Outcome::GivenUp { why, reason } => {
-            status.given_up += 1;
+            status.given_up += u64::from(message.test.is_none());
             status.failure =
                 Some(DeliveryFailure { message: why.clone(), tries: message.tries + 1, at: Some(MicroTime(now)), next_at: None });
             status.test = test(false, why).or_else(|| status.test.take());

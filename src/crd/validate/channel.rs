@@ -157,7 +157,11 @@ pub(super) fn secret(node: &Node) -> Option<()> {
         return node.fail("must be {file: PATH} or {env: NAME}: a secret never stands in an object");
     }
     let mut fields = node.fields()?;
-    fields.read("file", absolute);
+    fields.read("file", |node| {
+        let path = word(node)?;
+        let right = path.starts_with('/') && !path.chars().any(char::is_control);
+        right.then_some(()).or_else(|| node.fail("must be an absolute path of the operator's host"))
+    });
     fields.read("env", |node| {
         let name = word(node)?;
         let letter = |c: char| c.is_ascii_alphanumeric() || c == '_';

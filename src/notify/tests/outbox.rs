@@ -236,3 +236,40 @@ async fn what_waits_for_a_channel_goes_with_it() {
     assert_eq!(rig.outbox.len(&ops()), 0);
     assert_eq!(receiver.came().iter().filter(|(.., taken)| *taken).count(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn much_at_once_is_one_message_for_people_and_each_for_programs() {
+    let people = json!({"slack": {"urlFrom": {"file": "/nowhere"}}, "suspend": true, "perMinute": 30});
+    let rig = Rig::new(people).await;
+    let receiver = Scripted::with(vec![Err(Failure::later("down"))]);
+    for number in 0..12 {
+        rig.put(&format!("{number:02}")).await;
+    }
+    let stop = rig.deliver(&receiver);
+    pass(1).await;
+    stop.cancel();
+    pass(1).await;
+    assert_eq!(rig.outbox.len(&ops()), 1, "gathered, and suspended");
+    let rig = rig.again();
+    assert_eq!(rig.outbox.len(&ops()), 1);
+    let resume = |channel: &mut Value| {
+        channel["spec"]["suspend"] = json!(false);
+        Ok::<_, crate::store::StoreError>(())
+    };
+    rig.store.modify(Kind::Channel, &ops(), crate::store::Part::Main, None, resume).await.unwrap();
+    let _stop = rig.deliver(&receiver);
+    pass(30).await;
+    let came = receiver.came();
+    assert_eq!(came.iter().map(|(.., taken)| *taken).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(came[0].0, came[1].0);
+    assert_eq!(rig.status()["queued"], json!(0));
+
+    let programs = Rig::new(webhook()).await;
+    let receiver = Scripted::with(vec![]);
+    for number in 0..12 {
+        programs.put(&format!("{number:02}")).await;
+    }
+    let _stop = programs.deliver(&receiver);
+    pass(30).await;
+    assert_eq!(receiver.came().len(), 12);
+}

@@ -236,6 +236,7 @@ impl Notifier {
             not_before: None,
             tries: 0,
             test: Some(asked.into()),
+            parts: vec![],
             notice,
         };
         self.outbox.put(message).await.map(drop)
