@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{Clock, SharedClock, TokioClock};
+use crate::clock::{SharedClock, TokioClock};
 use crate::crd::ChannelSpec;
 use crate::model::Key;
 use crate::notify::notice::Notice;
