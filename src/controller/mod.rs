@@ -34,6 +34,7 @@ pub mod world;
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -89,6 +90,8 @@ pub struct Controller {
     owed: Mutex<HashMap<Key, Memory>>,
     calls: Semaphore,
     urgent_calls: Semaphore,
+    /// Turns that act right now.
+    acting: AtomicUsize,
     /// The last plan of each Deployment that acted, and how often in a row it was the same: the brake on going in circles.
     repeats: Mutex<HashMap<Key, (String, u32)>>,
 }
@@ -119,6 +122,7 @@ impl Controller {
             owed: Mutex::default(),
             calls: Semaphore::new(CALLS_AT_ONCE),
             urgent_calls: Semaphore::new(URGENT_CALLS_AT_ONCE),
+            acting: AtomicUsize::new(0),
             repeats: Mutex::default(),
         })
     }

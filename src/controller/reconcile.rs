@@ -13,8 +13,10 @@ use crate::model::{Desired, History, Key, MANIFESTS_SOURCE, Memory, Observed, Pl
 use crate::resolve::{remains, resolve};
 use crate::store::{Kind, StoreError};
 
+use super::act::Turn;
 use super::plan::plan;
 use super::status::{Sight, blind, invalid, status};
+use super::triggers::fingerprint;
 use super::world::View;
 use super::{Controller, record};
 
@@ -64,6 +66,8 @@ pub enum TurnError {
 /// What is loaded at the start of a turn.
 struct Loaded {
     object: Deployment,
+    /// What of it calls for a turn.
+    asked: serde_json::Value,
     history: History,
     memory: Memory,
 }
@@ -99,11 +103,15 @@ impl Controller {
         tracing::Span::current().record("actions", plan.actions.len());
         self.registries.note_waiting(&plan, &observed.registries);
         record::before_acting(self, &desired, &observed, &plan, &mut loaded.history, &mut loaded.memory).await?;
-        let acted = self.act(&desired, &plan).await;
-        let told = self.sight_status(&loaded, &desired, &observed, &plan);
-        self.record(&desired, &acted, &mut loaded, told).instrument(info_span!("record")).await?;
-        let requeue = self.requeue(key, &plan, !acted.is_empty());
-        outcomes.extend(acted);
+        let turn = Turn::begin(self, &desired, loaded.asked.take(), &observed.snapshot);
+        let mut course = self.act(&desired, &plan, &turn);
+        while let Some(done) = course.next().await {
+            let now_seen = self.observe(&desired);
+            let told = self.sight_status(&loaded, &desired, now_seen.as_ref().unwrap_or(&observed), &plan);
+            self.record(&desired, &done, &mut loaded, told).instrument(info_span!("record")).await?;
+            outcomes.extend(done);
+        }
+        let requeue = self.requeue(key, &plan, !plan.actions.is_empty());
         self.boot.report(&desired, &plan, &outcomes);
         Ok(requeue)
     }
@@ -111,9 +119,10 @@ impl Controller {
     fn load(&self, key: &Key) -> Result<Option<Loaded>, Failure> {
         let _span = info_span!("load").entered();
         let Some(object) = self.store.get(Kind::Deployment, key)? else { return Ok(None) };
+        let asked = fingerprint(&object);
         let object = serde_json::from_value((*object).clone()).map_err(Failure::Unreadable)?;
         let memory = self.owed(key).map_or_else(|| self.store.memory(key), Ok)?;
-        Ok(Some(Loaded { object, history: self.store.history(key)?, memory }))
+        Ok(Some(Loaded { object, asked, history: self.store.history(key)?, memory }))
     }
 
     /// What should be, or what is wrong with the object.

@@ -196,7 +196,7 @@ async fn follow_store(controller: Arc<Controller>, sender: mpsc::Sender<Trigger>
 async fn follow_store_once(controller: &Controller, sender: &mpsc::Sender<Trigger>, kind: Kind) -> Result<(), StoreError> {
     let listing = controller.store.list(kind, None)?;
     let mut changes = controller.store.changes(kind, Some(listing.revision))?;
-    let mut seen: HashMap<Key, Fingerprint> = HashMap::new();
+    let mut seen: HashMap<Key, Value> = HashMap::new();
     let mut first: Vec<Trigger> = Vec::new();
     if kind == Kind::Deployment {
         first.push(Trigger::Object(Box::new(Event::Init)));
@@ -236,23 +236,19 @@ async fn follow_store_once(controller: &Controller, sender: &mpsc::Sender<Trigge
 }
 
 /// What of an object calls for a turn; its status, which the turn itself writes, does not.
-type Fingerprint = Value;
+pub(super) fn fingerprint(object: &Value) -> Value {
+    let metadata = &object["metadata"];
+    ["generation", "deletionTimestamp", "annotations", "labels", "uid"].iter().map(|field| metadata[field].clone()).collect()
+}
 
-fn object_trigger(change: &Change, seen: &mut HashMap<Key, Fingerprint>) -> Option<Trigger> {
+fn object_trigger(change: &Change, seen: &mut HashMap<Key, Value>) -> Option<Trigger> {
     let object = decode(&change.object)?;
     let key = key_of(&object);
     if change.kind == ChangeKind::Deleted {
         seen.remove(&key);
         return Some(Trigger::Object(Box::new(Event::Delete(object))));
     }
-    let metadata = &change.object["metadata"];
-    let print = serde_json::json!([
-        metadata["generation"],
-        metadata["deletionTimestamp"],
-        metadata["annotations"],
-        metadata["labels"],
-        metadata["uid"]
-    ]);
+    let print = fingerprint(&change.object);
     if seen.insert(key, print.clone()) == Some(print) { None } else { Some(Trigger::Object(Box::new(Event::Apply(object)))) }
 }
 

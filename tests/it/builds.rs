@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::support::{Operator, Sandbox, check, condition, eventually, holds_for, same, secs, service};
+use crate::support::registry::PASSWORD;
+use crate::support::{Operator, Registry, Sandbox, check, condition, eventually, holds_for, same, secs, service};
 
 /// What runs in the containers of these tests: it says what it was built with, then runs until asked to end.
 const COMMAND: &str = "trap 'exit 143' TERM; cat /version; sleep infinity & wait";
@@ -206,6 +207,23 @@ fn the_classic_builder_does_the_same() {
         let ready = scene.ready();
         check(ready["message"].to_string().contains("build.secrets needs BuildKit"), || ready.to_string())
     });
+}
+
+#[test]
+fn a_base_image_behind_a_password_is_built_from_by_either_builder() {
+    for (builder, name) in [("1", "base:buildkit"), ("0", "base:classic")] {
+        let sandbox = Sandbox::new();
+        let registry = Registry::with_password(&sandbox);
+        let base = registry.push(&sandbox.image(), name);
+        let login = registry.docker_config().display().to_string();
+        let operator = Operator::of(&sandbox).arg("--docker-config").arg(&login).env("DOCKER_BUILDKIT", builder).start();
+        let build = json!({"context": sandbox.dir().join("none").display().to_string(), "dockerfile_inline": format!("FROM {base}")});
+        fs::create_dir_all(sandbox.dir().join("none")).unwrap();
+        let app = json!({"build": build, "command": ["sleep", "infinity"], "stop_grace_period": "1s"});
+        sandbox.write_manifest("web.yaml", &sandbox.deployment("web", json!({"app": app})));
+        eventually(secs(30), &format!("{name} is pulled, built from and ready"), || operator.api().ready("web"));
+        assert!(!operator.log().contains(PASSWORD), "a password is in the log");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -27,6 +27,8 @@ const EXIT_DEADLINE: Duration = Duration::from_secs(10);
 const EXIT_POLL: Duration = Duration::from_millis(25);
 /// How often the engine is asked to set the size of a terminal: it may not be there yet.
 const RESIZE_TRIES: u32 = 20;
+/// How long keys wait for the first size of their terminal: what they start is to find it there.
+const FIRST_SIZE: Duration = Duration::from_secs(1);
 /// For the last words to a client that may have stopped reading.
 const FAREWELL_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -40,7 +42,8 @@ pub async fn run(stream: Upgraded, protocol: &'static str, exec: Exec, state: &A
     let engine = state.host.engine.as_ref();
     let status = {
         let (wanted, sizes) = watch::channel(None);
-        let inbound = receive(&mut incoming, input, protocol, wanted);
+        let (sized, first_size) = oneshot::channel();
+        let inbound = receive(&mut incoming, input, protocol, wanted, first_size);
         let outbound = send(&mut sink, &mut output);
         tokio::select! {
             sent = outbound => match sent {
@@ -49,7 +52,7 @@ pub async fn run(stream: Upgraded, protocol: &'static str, exec: Exec, state: &A
             },
             () = inbound => None,
             // Ends with the input only.
-            () = resize(engine, &id, sizes) => None,
+            () = resize(engine, &id, sizes, sized) => None,
             () = state.stopping.cancelled() => Some(remote::lost("the operator is stopping; the command may go on")),
         }
     };
@@ -90,14 +93,16 @@ async fn send(
     }
 }
 
-/// Hands on what the client sends, until it goes. Sizes are set by somebody else: the engine may take its time, and keys do not
-/// wait for it.
+/// Hands on what the client sends, until it goes. Sizes are set by somebody else: the engine may take its time, and keys wait for
+/// it only once, when a size was sent before them.
 async fn receive(
     incoming: &mut SplitStream<Socket>,
     mut input: Box<dyn AsyncWrite + Send + Unpin>,
     protocol: &'static str,
     sizes: watch::Sender<Option<Size>>,
+    first_size: oneshot::Receiver<()>,
 ) {
+    let mut first_size = Some(first_size);
     while let Some(Ok(message)) = incoming.next().await {
         let Message::Binary(bytes) = message else {
             if message.is_close() {
@@ -106,8 +111,13 @@ async fn receive(
             continue;
         };
         match bytes.split_first() {
-            // A command that no longer reads is no failure: its output may go on.
-            Some((&STDIN, text)) => drop(input.write_all(text).await.and(input.flush().await)),
+            Some((&STDIN, text)) => {
+                if sizes.borrow().is_some() && let Some(set) = first_size.take() {
+                    let _ = timeout(FIRST_SIZE, set).await;
+                }
+                // A command that no longer reads is no failure: its output may go on.
+                drop(input.write_all(text).await.and(input.flush().await));
+            }
             Some((&RESIZE, size)) => drop(serde_json::from_slice(size).map(|size| sizes.send_replace(Some(size)))),
             Some((&CLOSE, [STDIN])) if protocol == remote::PROTOCOLS[0] => drop(input.shutdown().await),
             _ => {}
@@ -115,8 +125,10 @@ async fn receive(
     }
 }
 
-/// Sets the newest size that is wanted, again and again. One that cannot be set costs looks, nothing else.
-async fn resize(engine: &dyn Inside, exec: &str, mut sizes: watch::Receiver<Option<Size>>) {
+/// Sets the newest size that is wanted, again and again, and says when the first is set or given up. One that cannot be set costs
+/// looks, nothing else.
+async fn resize(engine: &dyn Inside, exec: &str, mut sizes: watch::Receiver<Option<Size>>, first: oneshot::Sender<()>) {
+    let mut first = Some(first);
     while sizes.changed().await.is_ok() {
         let Some(Size { width, height }) = *sizes.borrow_and_update() else { continue };
         for _ in 0..RESIZE_TRIES {
@@ -130,6 +142,7 @@ async fn resize(engine: &dyn Inside, exec: &str, mut sizes: watch::Receiver<Opti
                 break;
             }
         }
+        drop(first.take());
     }
 }
 

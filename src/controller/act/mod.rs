@@ -5,64 +5,109 @@
 mod build;
 mod ops;
 mod pull;
+mod turn;
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, info_span};
 
 use crate::model::{Action, ActionResult, Desired, JobKind, Outcome, Plan};
 
 use super::Controller;
 
+pub(super) use turn::Turn;
+
 /// A call that takes longer goes on beside the turn and no longer counts as work on the engine: a start takes 0.3 s, 2.4 s at
 /// worst under load (measured).
 const HUNG: Duration = Duration::from_secs(5);
 
-/// After so long a turn begins nothing new: its status is told, and the next turn goes on with a new plan. So nobody waits behind
-/// the hundred containers of another Deployment, and a sibling that crashed meanwhile is seen.
-const TURN: Duration = Duration::from_secs(3);
+/// How often a turn that goes on tells what it has done.
+const TELL_EVERY: Duration = Duration::from_secs(3);
+
+/// A plan that is being carried out.
+pub(super) struct Course<'p> {
+    controller: &'p Arc<Controller>,
+    desired: &'p Arc<Desired>,
+    plan: &'p Plan,
+    turn: &'p Turn<'p>,
+    begun: Vec<bool>,
+    outcomes: Vec<Option<Outcome>>,
+    running: FuturesUnordered<BoxFuture<'p, (usize, Outcome)>>,
+    over: bool,
+}
+
+impl Course<'_> {
+    /// Goes on, and returns what was done meanwhile, in the plan's order: after a while, or at the end. `None`: it has ended.
+    pub(super) async fn next(&mut self) -> Option<Vec<Outcome>> {
+        if self.over {
+            return None;
+        }
+        let until = Instant::now() + TELL_EVERY;
+        let mut done = BTreeSet::new();
+        loop {
+            let skipped = self.begin();
+            let nothing_skipped = skipped.is_empty();
+            done.extend(skipped);
+            match timeout_at(until, self.running.next()).await {
+                Ok(Some((index, outcome))) => {
+                    self.outcomes[index] = Some(outcome);
+                    done.insert(index);
+                }
+                Ok(None) if nothing_skipped => break self.over = true,
+                Ok(None) => {}
+                Err(_) => break,
+            }
+        }
+        Some(done.into_iter().filter_map(|index| self.outcomes[index].clone()).collect())
+    }
+
+    /// Begins what may begin, and returns what never will.
+    fn begin(&mut self) -> Vec<usize> {
+        let mut skipped = vec![];
+        for index in 0..self.plan.actions.len() {
+            if self.begun[index] {
+                continue;
+            }
+            match readiness(self.plan, &self.outcomes, index) {
+                Readiness::Wait => continue,
+                Readiness::Skip(why) => {
+                    let action = self.plan.actions[index].clone();
+                    self.outcomes[index] = Some(outcome(action, ActionResult::Skipped { why }, Duration::ZERO));
+                    skipped.push(index);
+                }
+                Readiness::Go => {
+                    let made = ops::Made::of(self.plan, index, &self.outcomes);
+                    self.running.push(self.controller.perform(self.desired, self.plan, index, made, self.turn).boxed());
+                }
+            }
+            self.begun[index] = true;
+        }
+        skipped
+    }
+}
 
 impl Controller {
-    /// Carries out a plan. One outcome an action, in the plan's order. Jobs nobody wants any more are ended first.
-    pub(super) async fn act(self: &Arc<Self>, desired: &Arc<Desired>, plan: &Plan) -> Vec<Outcome> {
+    /// Begins to carry out a plan. Jobs nobody wants any more are ended first.
+    pub(super) fn act<'p>(self: &'p Arc<Self>, desired: &'p Arc<Desired>, plan: &'p Plan, turn: &'p Turn<'p>) -> Course<'p> {
         for kind in &plan.cancel {
             self.jobs.cancel(&plan.key, kind);
         }
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; plan.actions.len()];
-        let first_call = OnceLock::new();
-        let mut running = FuturesUnordered::new();
-        let mut begun = vec![false; plan.actions.len()];
-        loop {
-            let mut skipped = false;
-            for index in 0..plan.actions.len() {
-                if begun[index] {
-                    continue;
-                }
-                match readiness(plan, &outcomes, index) {
-                    Readiness::Wait => {}
-                    Readiness::Skip(why) => {
-                        begun[index] = true;
-                        skipped = true;
-                        outcomes[index] =
-                            Some(outcome(plan.actions[index].clone(), ActionResult::Skipped { why }, Duration::ZERO));
-                    }
-                    Readiness::Go => {
-                        begun[index] = true;
-                        let made = ops::Made::of(plan, index, &outcomes);
-                        running.push(self.perform(desired, plan, index, made, &first_call));
-                    }
-                }
-            }
-            match running.next().await {
-                Some((index, done)) => outcomes[index] = Some(done),
-                None if skipped => {}
-                None => break,
-            }
+        Course {
+            controller: self,
+            desired,
+            plan,
+            turn,
+            begun: vec![false; plan.actions.len()],
+            outcomes: vec![None; plan.actions.len()],
+            running: FuturesUnordered::new(),
+            over: false,
         }
-        outcomes.into_iter().flatten().collect()
     }
 
     /// Does one action among at most so many others. One that hangs gives its place up and becomes a job, so that it stalls only
@@ -73,7 +118,7 @@ impl Controller {
         plan: &Plan,
         index: usize,
         made: ops::Made,
-        first_call: &OnceLock<Instant>,
+        turn: &Turn<'_>,
     ) -> (usize, Outcome) {
         let action = plan.actions[index].clone();
         let kind = JobKind::Call { subject: action.subject.clone(), op: action.op.to_string() };
@@ -94,7 +139,7 @@ impl Controller {
         // What broke goes ahead of what is merely to be done. The semaphores are never closed, so this is always a permit.
         let calls = if plan.actions[index].cause.is_urgent() { &self.urgent_calls } else { &self.calls };
         let _permit = calls.acquire().await;
-        if first_call.get_or_init(Instant::now).elapsed() > TURN {
+        if turn.is_over() {
             let why = "this turn has lasted long enough; the next one goes on".to_owned();
             return (index, outcome(plan.actions[index].clone(), ActionResult::Skipped { why }, Duration::ZERO));
         }

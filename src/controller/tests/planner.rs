@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::model::{
-    Action, Cause, ContainerState, DockerRestart, HoldState, HoldView, NetworkRef, Op, Plan, ReplicaId, RunState, Subject,
+    Action, Cause, Container, ContainerState, DockerRestart, HoldState, HoldView, NetworkRef, Op, Plan, ReplicaId, RunState, Subject,
     Target, Verdict,
 };
 
@@ -84,7 +84,7 @@ impl Model {
             }
             Change::Vanishes(at) => any(self, *at).into_iter().for_each(|id| self.remove(&id)),
             Change::Turns(at, state) => {
-                any(self, *at).into_iter().for_each(|id| self.change(&id, |container| container.state = *state));
+                any(self, *at).into_iter().for_each(|id| self.change(&id, |container| turn(container, *state)));
             }
             Change::Renamed(at) => {
                 any(self, *at).into_iter().for_each(|id| self.change(&id, |container| container.name.push('x')));
@@ -219,6 +219,14 @@ impl Model {
         });
         let last = covering.max_by_key(|hold| (hold.service.is_some(), hold.replica.is_some(), hold.since));
         last.map(|hold| hold.state)
+    }
+}
+
+/// As Docker has it: one that is only made has never run.
+fn turn(container: &mut Container, state: ContainerState) {
+    container.state = state;
+    if state == ContainerState::Created {
+        (container.started_at, container.finished_at) = (None, None);
     }
 }
 

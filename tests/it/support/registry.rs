@@ -116,10 +116,15 @@ impl Registry {
         reference
     }
 
+    /// The folder of a Docker configuration that is logged in here only.
+    pub fn docker_config(&self) -> PathBuf {
+        self.dir.join("docker")
+    }
+
     /// The docker command, with the login of this registry only.
     fn client(&self) -> Command {
         let mut command = self.docker.command();
-        command.env("DOCKER_CONFIG", self.dir.join("docker"));
+        command.env("DOCKER_CONFIG", self.docker_config());
         command
     }
 }
