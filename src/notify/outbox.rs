@@ -1,6 +1,6 @@
 //! The outbox: messages that wait for their delivery, in the journal.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -201,11 +201,6 @@ impl Outbox {
             self.store.put_message::<Message>(id, None).await?;
         }
         Ok(())
-    }
-
-    /// Channels for which something waits.
-    pub fn channels(&self) -> BTreeSet<Key> {
-        self.lock().iter().filter(|(_, queue)| !queue.is_empty()).map(|(channel, _)| channel.clone()).collect()
     }
 
     /// What a Channel is to send now: the oldest whose time has come. One that its receiver chokes on has a few tries, then it lets

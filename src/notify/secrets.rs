@@ -91,7 +91,7 @@ mod tests {
             assert!(!said.contains(part), "{said}");
         }
         assert!(said.contains("hooks.example"));
-        assert_eq!(format!("{secrets:?}").contains("abcdef"), false);
+        assert!(!format!("{secrets:?}").contains("abcdef"));
         std::fs::write(&file, "\n").unwrap();
         assert!(secrets.read(&SecretFrom { file: Some(file), env: None }).unwrap_err().ends_with("is empty"));
         let missing = SecretFrom { file: None, env: Some("EVENKEEL_NO_SUCH_SECRET".into()) };

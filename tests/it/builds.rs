@@ -217,7 +217,8 @@ fn a_base_image_behind_a_password_is_built_from_by_either_builder() {
         let base = registry.push(&sandbox.image(), name);
         let login = registry.docker_config().display().to_string();
         let operator = Operator::of(&sandbox).arg("--docker-config").arg(&login).env("DOCKER_BUILDKIT", builder).start();
-        let build = json!({"context": sandbox.dir().join("none").display().to_string(), "dockerfile_inline": format!("FROM {base}")});
+        let build =
+            json!({"context": sandbox.dir().join("none").display().to_string(), "dockerfile_inline": format!("FROM {base}")});
         fs::create_dir_all(sandbox.dir().join("none")).unwrap();
         let app = json!({"build": build, "command": ["sleep", "infinity"], "stop_grace_period": "1s"});
         sandbox.write_manifest("web.yaml", &sandbox.deployment("web", json!({"app": app})));

@@ -112,7 +112,9 @@ async fn receive(
         };
         match bytes.split_first() {
             Some((&STDIN, text)) => {
-                if sizes.borrow().is_some() && let Some(set) = first_size.take() {
+                if sizes.borrow().is_some()
+                    && let Some(set) = first_size.take()
+                {
                     let _ = timeout(FIRST_SIZE, set).await;
                 }
                 // A command that no longer reads is no failure: its output may go on.

@@ -34,7 +34,12 @@ pub(in crate::controller) struct Turn<'c> {
 
 impl<'c> Turn<'c> {
     /// The turn of `desired` begins to act, on what `asked` of its object and `seen` of the engine led to.
-    pub(in crate::controller) fn begin(controller: &'c Controller, desired: &'c Desired, asked: Value, seen: &'c Snapshot) -> Self {
+    pub(in crate::controller) fn begin(
+        controller: &'c Controller,
+        desired: &'c Desired,
+        asked: Value,
+        seen: &'c Snapshot,
+    ) -> Self {
         controller.acting.fetch_add(1, Ordering::Relaxed);
         Self { controller, desired, asked, seen, first_call: OnceLock::new() }
     }

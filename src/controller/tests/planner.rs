@@ -5,8 +5,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::model::{
-    Action, Cause, Container, ContainerState, DockerRestart, HoldState, HoldView, NetworkRef, Op, Plan, ReplicaId, RunState, Subject,
-    Target, Verdict,
+    Action, Cause, Container, ContainerState, DockerRestart, HoldState, HoldView, NetworkRef, Op, Plan, ReplicaId, RunState,
+    Subject, Target, Verdict,
 };
 
 use super::model::Model;
