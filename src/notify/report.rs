@@ -63,15 +63,21 @@ pub fn due(alert: &Alert, sent: impl Fn(Period) -> Option<Timestamp>, now: Times
     slots.into_iter().filter_map(owed).collect()
 }
 
-/// When to look whether the next report is due: at the latest.
+/// When the next report is due.
 pub fn next(alert: &Alert, now: Timestamp) -> Option<Timestamp> {
     let zone = zone(&alert.spec.time_zone)?;
     let reports = alert.spec.reports.as_ref()?;
-    let tomorrow = now.saturating_add(DAY).ok()?;
-    let in_a_week = now.saturating_add(WEEK).ok()?;
-    let daily = reports.daily.as_deref().and_then(time_of_day).and_then(|time| daily_before(time, tomorrow, &zone));
-    let weekly = reports.weekly.as_deref().and_then(Weekly::read).and_then(|weekly| weekly.before(in_a_week, &zone));
-    [daily, weekly].into_iter().flatten().filter(|at| *at > now).min()
+    let daily = reports.daily.as_deref().and_then(time_of_day);
+    let daily = daily.and_then(|time| first_after(now, 24, |at| daily_before(time, at, &zone)));
+    let weekly = reports.weekly.as_deref().and_then(Weekly::read);
+    let weekly = weekly.and_then(|weekly| first_after(now, 7 * 24, |at| weekly.before(at, &zone)));
+    [daily, weekly].into_iter().flatten().min()
+}
+
+/// The first moment after `now`, given what finds the last one before a time. A day may have an hour more than others.
+fn first_after(now: Timestamp, hours: i64, before: impl Fn(Timestamp) -> Option<Timestamp>) -> Option<Timestamp> {
+    let later = |hours| now.checked_add(SignedDuration::from_hours(hours)).ok();
+    (1..=hours + 2).find_map(|hours| before(later(hours)?).filter(|at| *at > now))
 }
 
 /// The messages of a report.

@@ -203,6 +203,8 @@ fn a_report_says_what_was_down_for_how_long_and_why() {
     assert_eq!(due(&all, |_| Some(time("2026-03-02T07:00:00Z")), now), []);
     assert_eq!(due(&all, |_| None, time("2026-03-02T19:30:00Z")), [], "too late");
     assert_eq!(next(&all, now), Some(time("2026-03-03T07:00:00Z")));
+    // The day before summer time ends has 25 hours.
+    assert_eq!(next(&all, time("2026-10-24T06:00:00Z")), Some(time("2026-10-25T07:00:00Z")));
     let made = drafts(&all, owed[0], &incidents, now);
     insta::assert_snapshot!("report", format!("{}\n{}", made[0].notice.title, made[0].notice.text));
     assert_ne!(made[0].notice.id, drafts(&all, owed[1], &incidents, now)[0].notice.id);
