@@ -163,9 +163,10 @@ fn deployment_state(object: &Value) -> (State, bool, Option<Finding>) {
         Meaning::Wanted => State::Wanted(first_line(message)),
         Meaning::Between => State::Between,
         Meaning::Blind => return (State::Between, true, failure),
-        Meaning::Failing => State::Trouble(Finding {
-            summary: first_line(message),
-            ..failure.clone().unwrap_or_else(|| unexplained(message, given_up))
+        // What comes next stands in the condition; what is wrong, in the failure.
+        Meaning::Failing => State::Trouble(match failure.clone().filter(|_| !given_up) {
+            Some(failure) => failure,
+            None => Finding { summary: first_line(message), ..failure.clone().unwrap_or_else(|| unexplained(message, given_up)) },
         }),
         Meaning::Trouble(Weight { severity, patience }) => State::Trouble(Finding {
             cause: reason.to_owned(),

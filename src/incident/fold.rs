@@ -169,7 +169,8 @@ fn reopen(status: &mut IncidentStatus, finding: &Finding, now: Timestamp, look_a
 /// It is still so, or failed again.
 fn again(status: &mut IncidentStatus, finding: &Finding, failed_anew: bool, now: Timestamp, look_again: &mut Earliest) {
     if failed_anew || status.phase == IncidentPhase::Mended {
-        push(status, now, "Failed", finding.summary.clone());
+        let attempt = if finding.attempts > 0 { format!(", attempt {}", finding.attempts) } else { String::new() };
+        push(status, now, "Failed", format!("{}{attempt}", finding.summary));
     }
     if status.phase == IncidentPhase::Mended {
         status.phase = IncidentPhase::Open;
@@ -218,7 +219,10 @@ fn settle(incident: &mut Incident, facts: &Facts, now: Timestamp, look_again: &m
             end_downtime(status, now);
             status.phase = IncidentPhase::Mended;
             status.mended_at = Some(MicroTime(now));
-            push(status, now, "Mended", "it is well again".to_owned());
+            // In a crash loop it is well for a moment each time, which is no news.
+            if facts.failure.is_none() {
+                push(status, now, "Mended", "it is well again".to_owned());
+            }
             look_again.note(after(now, settle_time(facts, status)));
         }
         (State::Fine, IncidentPhase::Mended) if facts.failure.is_none() => {

@@ -88,12 +88,11 @@ fn a_crash_loop_is_one_incident_from_its_first_failure_to_its_repair() {
     story.step(120, &fine());
     assert_eq!(
         story.text,
-        "   10 Crashed Opened: replica app-1: back-off\n   \
-            11 Crashed Mended: it is well again\n   \
-            20 Crashed Failed: replica app-1: back-off\n   \
-            30 Crashed Failed: replica app-1: back-off\n   \
-            30 Crashed Escalated: warning: replica app-1: back-off\n   \
-            40 Crashed Failed: replica app-1: given up\n   \
+        "   10 Crashed Opened: replica app-1 failed: exit code 1\n   \
+            20 Crashed Failed: replica app-1 failed: exit code 1, attempt 2\n   \
+            30 Crashed Failed: replica app-1 failed: exit code 1, attempt 3\n   \
+            30 Crashed Escalated: warning: replica app-1 failed: exit code 1\n   \
+            40 Crashed Failed: replica app-1: given up, attempt 4\n   \
             40 Crashed Escalated: critical: replica app-1: given up\n   \
             60 Crashed Mended: it is well again\n  \
            120 Crashed Resolved: it was down for 41s\n"

@@ -109,7 +109,7 @@ impl Notice {
             evidence: status.evidence.clone(),
             attempts: status.attempts,
             opened_at: status.opened_at.as_ref().map(|at| at.0),
-            downtime: status.downtime.map(|span| rounded(span).to_string()),
+            downtime: status.downtime.filter(|_| news == News::Resolved).map(|span| rounded(span).to_string()),
             at: Some(now),
             ..Self::default()
         };
