@@ -2,6 +2,7 @@
 
 #![expect(clippy::duplicated_attributes, reason = "the columns of kubectl repeat their types")]
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -153,6 +154,24 @@ impl IncidentPhase {
     /// Whether nothing more is expected of it.
     pub fn is_over(self) -> bool {
         matches!(self, Self::Resolved | Self::Closed)
+    }
+}
+
+impl Incident {
+    /// Who looks after it, if somebody said so since it was opened last.
+    pub fn acknowledged(&self) -> Option<&Remark> {
+        self.spec.acknowledged.as_ref().filter(|remark| self.is_fresh(remark))
+    }
+
+    /// The silence that lies on it: until its time, or until the incident is over.
+    pub fn silenced(&self, now: Timestamp) -> Option<&Remark> {
+        let holds = |remark: &&Remark| remark.until.as_ref().map_or(self.is_fresh(remark), |until| now < until.0);
+        self.spec.silenced.as_ref().filter(holds)
+    }
+
+    fn is_fresh(&self, remark: &Remark) -> bool {
+        let reopened = self.status.as_ref().and_then(|status| status.reopened_at.as_ref());
+        reopened.is_none_or(|reopened| remark.at.as_ref().is_some_and(|at| at.0 >= reopened.0))
     }
 }
 

@@ -41,12 +41,9 @@ pub fn route(incident: &Incident, labels: &BTreeMap<String, String>, alerts: &[A
     let empty = IncidentStatus::default();
     let status = incident.status.as_ref().unwrap_or(&empty);
     let mut routed = Routed { told: status.told.clone(), ..Routed::default() };
-    if let Some(silence) = incident.spec.silenced.as_ref().filter(|_| !status.phase.is_over()) {
-        match silence.until.as_ref().map(|until| until.0) {
-            None => return routed,
-            Some(until) if now < until => return Routed { look_again: Some(until), ..routed },
-            Some(_) => {}
-        }
+    if let Some(silence) = incident.silenced(now).filter(|_| !status.phase.is_over()) {
+        routed.look_again = silence.until.as_ref().map(|until| until.0);
+        return routed;
     }
     for alert in alerts.iter().filter(|alert| matches(&alert.spec, incident, labels)) {
         let name = key_of(alert).to_string();
@@ -85,7 +82,7 @@ fn due(incident: &Incident, status: &IncidentStatus, alert: &AlertSpec, told: Op
         (IncidentPhase::Open, None) => Due::Now(News::Opened),
         (IncidentPhase::Open, Some(told)) if told.severity < status.severity => Due::Now(News::Escalated),
         (IncidentPhase::Open, Some(told)) => match (alert.repeat_interval, &told.at) {
-            (Some(interval), Some(at)) if incident.spec.acknowledged.is_none() => {
+            (Some(interval), Some(at)) if incident.acknowledged().is_none() => {
                 let due = at.0.saturating_add(interval.0).unwrap_or(now);
                 if now >= due { Due::Now(News::Repeated) } else { Due::Later(due) }
             }

@@ -38,12 +38,10 @@ pub fn subject(incident: &Incident) -> String {
 /// Where it stands, with what people said of it.
 pub fn phase(incident: &Incident, now: Timestamp) -> String {
     let phase = incident.status.as_ref().map(|status| status.phase).unwrap_or_default();
-    let silenced =
-        incident.spec.silenced.as_ref().is_some_and(|silence| silence.until.as_ref().is_none_or(|until| until.0 > now));
     let said = match () {
         () if phase.is_over() => "",
-        () if silenced => ", silenced",
-        () if incident.spec.acknowledged.is_some() => ", acknowledged",
+        () if incident.silenced(now).is_some() => ", silenced",
+        () if incident.acknowledged().is_some() => ", acknowledged",
         () => "",
     };
     format!("{phase:?}{said}")

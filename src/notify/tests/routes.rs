@@ -114,6 +114,12 @@ fn it_is_repeated_until_somebody_acknowledges_it() {
     assert_eq!(told(&mut web, &all, "2026-03-01T15:00:00Z").0, Vec::<String>::new());
     web.status.as_mut().unwrap().severity = AlertSeverity::Critical;
     assert_eq!(told(&mut web, &all, "2026-03-01T15:00:01Z").0, ["Escalated default/a"]);
+    // What was said of it holds until it is over: when it comes back somebody is called again.
+    let status = web.status.as_mut().unwrap();
+    status.openings = 2;
+    status.reopened_at = Some(MicroTime(time("2026-03-01T16:00:00Z")));
+    assert_eq!(told(&mut web, &all, "2026-03-01T16:00:00Z").0, ["Reopened default/a"]);
+    assert_eq!(told(&mut web, &all, "2026-03-01T17:00:00Z").0, ["Repeated default/a"]);
 }
 
 #[test]
