@@ -42,9 +42,14 @@ fn incidents(operator: &Operator) -> Vec<Value> {
     list.body["items"].as_array().cloned().unwrap_or_default()
 }
 
+/// A service without a network: the engine has few, and none is needed here.
+fn alone(service: Value) -> Value {
+    service::with(service, json!({"network_mode": "none"}))
+}
+
 /// A deployment that gives up at the fourth attempt.
 fn doomed(sandbox: &Sandbox) -> Value {
-    let mut web = sandbox.deployment("web", json!({"app": service::exits(&sandbox.image(), 1)}));
+    let mut web = sandbox.deployment("web", json!({"app": alone(service::exits(&sandbox.image(), 1))}));
     web["spec"]["recovery"]["maxAttempts"] = json!(4);
     web["spec"]["recovery"]["alertAfter"] = json!(2);
     web["spec"]["recovery"]["backoff"] = json!({"initial": "1s", "max": "2s"});
@@ -77,7 +82,7 @@ fn a_crash_loop_is_one_alert_one_give_up_and_one_resolved_after_the_repair() {
     let name = incident["metadata"]["name"].as_str().unwrap();
     operator.evenkeel(&["incident", "ack", name, "--note", "looking"]);
     let mut mended = doomed(&sandbox);
-    mended["spec"]["services"]["app"] = service::sleeper(&sandbox.image());
+    mended["spec"]["services"]["app"] = alone(service::sleeper(&sandbox.image()));
     sandbox.write_manifest("web.yaml", &mended);
     let taken = receiver.wait_taken(3, 30);
     assert_eq!(kinds(&taken[2..]), ["Resolved critical"]);
@@ -110,7 +115,7 @@ fn a_crash_that_is_mended_is_an_incident_and_no_message() {
     let sandbox = Sandbox::new();
     let receiver = Receiver::start(&[]);
     let operator = with_hook(&sandbox, Operator::of(&sandbox), &receiver);
-    sandbox.write_manifest("web.yaml", &sandbox.deployment("web", json!({"app": service::sleeper(&sandbox.image())})));
+    sandbox.write_manifest("web.yaml", &sandbox.deployment("web", json!({"app": alone(service::sleeper(&sandbox.image()))})));
     operator.wait_ready("web");
     sandbox.docker().crash(&sandbox.container("web", "app", 1));
     let incident = eventually(secs(20), "the incident is over", || {
@@ -169,7 +174,7 @@ fn a_dead_receiver_delays_nothing_and_one_that_refuses_is_told_once() {
     apply(&sandbox, &operator, &webhook(&sandbox, "alive", &alive));
     let spec = json!({"channels": ["hook", "refusing", "alive"], "severity": "info"});
     apply(&sandbox, &operator, &object("Alert", "all", spec));
-    sandbox.write_manifest("web.yaml", &sandbox.deployment("web", json!({"app": service::sleeper(&sandbox.image())})));
+    sandbox.write_manifest("web.yaml", &sandbox.deployment("web", json!({"app": alone(service::sleeper(&sandbox.image()))})));
     operator.wait_ready("web");
     let container = sandbox.container("web", "app", 1);
     sandbox.docker().crash(&container);
