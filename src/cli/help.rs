@@ -115,7 +115,8 @@ Examples:
   evenkeel get holds                       what is stopped or suspended, by whom and why
   evenkeel get sources                     where manifests come from, and what is in force
   evenkeel get incidents                   what is wrong, and what was
-  evenkeel get channels                    how people are reached; evenkeel get alerts: who is told what
+  evenkeel get channels                    how people are reached
+  evenkeel get alerts                      who is told what
   evenkeel get events web                  what happened to one deployment
   evenkeel get deployments -l team=sea -o name
   evenkeel get -w                          and again what changes";

@@ -38,7 +38,7 @@ pub fn fold(previous: &[Incident], facts: &Facts, now: Timestamp) -> Folded {
     incidents.iter_mut().for_each(|incident| hear_people(status(incident), now));
     let mut look_again = Earliest::default();
     for finding in findings(facts) {
-        observe(&mut incidents, facts, finding, now, &mut look_again);
+        observe(&mut incidents, previous, facts, finding, now, &mut look_again);
     }
     for incident in &mut incidents {
         settle(incident, facts, now, &mut look_again);
@@ -99,7 +99,14 @@ fn hear_people(incident: Parts<'_>, now: Timestamp) {
 }
 
 /// Lays a finding to the incident of its cause, or makes one.
-fn observe(incidents: &mut Vec<Incident>, facts: &Facts, finding: &Finding, now: Timestamp, look_again: &mut Earliest) {
+fn observe(
+    incidents: &mut Vec<Incident>,
+    previous: &[Incident],
+    facts: &Facts,
+    finding: &Finding,
+    now: Timestamp,
+    look_again: &mut Earliest,
+) {
     // A failure of the past proves nothing by itself once it was seen; trouble is so now.
     let lasting = matches!(&facts.state, State::Trouble(trouble) if trouble.cause == finding.cause);
     let newest = incidents.iter_mut().filter(|incident| incident.spec.cause == finding.cause).max_by_key(|incident| {
@@ -107,7 +114,7 @@ fn observe(incidents: &mut Vec<Incident>, facts: &Facts, finding: &Finding, now:
         status.and_then(|status| status.opened_at.as_ref().map(|at| at.0))
     });
     let Some(incident) = newest else {
-        return incidents.push(opened(facts, finding, now, look_again));
+        return incidents.push(opened(previous, facts, finding, now, look_again));
     };
     let parts = status(incident);
     // Made, and cut off by a SIGKILL before its status was written.
@@ -123,7 +130,7 @@ fn observe(incidents: &mut Vec<Incident>, facts: &Facts, finding: &Finding, now:
         IncidentPhase::Resolved if within(parts.status.resolved_at.as_ref(), now) => {
             reopen(parts.status, finding, now, look_again)
         }
-        _ => incidents.push(opened(facts, finding, now, look_again)),
+        _ => incidents.push(opened(previous, facts, finding, now, look_again)),
     }
 }
 
@@ -135,9 +142,9 @@ fn within(resolved_at: Option<&MicroTime>, now: Timestamp) -> bool {
     resolved_at.is_some_and(|at| elapsed(at.0, now) < REOPEN_WITHIN)
 }
 
-fn opened(facts: &Facts, finding: &Finding, now: Timestamp, look_again: &mut Earliest) -> Incident {
+fn opened(previous: &[Incident], facts: &Facts, finding: &Finding, now: Timestamp, look_again: &mut Earliest) -> Incident {
     let spec = IncidentSpec { subject: facts.subject.clone(), cause: finding.cause.clone(), ..IncidentSpec::default() };
-    let mut incident = Incident::new(&name(facts, &finding.cause, now), spec);
+    let mut incident = Incident::new(&name(previous, facts, &finding.cause, now), spec);
     incident.metadata.namespace = Some(facts.namespace.clone());
     begin(status(&mut incident).status, finding, now, look_again);
     incident
@@ -268,13 +275,18 @@ fn push(status: &mut IncidentStatus, at: Timestamp, what: &str, message: String)
     }
 }
 
-/// `<subject>-<cause>-<five digits>`: the same at the next try if this one is lost.
-fn name(facts: &Facts, cause: &str, now: Timestamp) -> String {
-    let last_failure = facts.failure.as_ref().and_then(|failure| failure.failed_at).unwrap_or(now);
-    let digest = Sha256::digest(format!("{:?} {} {cause} {last_failure}", facts.subject, facts.namespace));
-    let digits: String = digest.iter().take(3).map(|byte| format!("{byte:02x}")).collect();
+/// `<subject>-<cause>-<five digits>`, as no other incident of the subject is called: there are so many over time that five digits
+/// do meet.
+fn name(previous: &[Incident], facts: &Facts, cause: &str, now: Timestamp) -> String {
     let subject: String = facts.subject.name.chars().take(180).collect();
-    format!("{}-{}-{}", subject.trim_end_matches(['-', '.']), cause.to_lowercase(), &digits[..5])
+    let start = format!("{}-{}", subject.trim_end_matches(['-', '.']), cause.to_lowercase());
+    let taken = |name: &String| previous.iter().any(|incident| incident.metadata.name.as_ref() == Some(name));
+    let mut names = (0..).map(|salt: u32| {
+        let digest = Sha256::digest(format!("{:?} {} {cause} {now} {salt}", facts.subject, facts.namespace));
+        let digits: String = digest.iter().take(3).map(|byte| format!("{byte:02x}")).collect();
+        format!("{start}-{}", &digits[..5])
+    });
+    names.find(|name| !taken(name)).unwrap_or(start)
 }
 
 /// A span for people: whole seconds, or what there is below one.

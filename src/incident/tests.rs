@@ -197,6 +197,16 @@ fn a_namesake_and_what_is_gone_are_told_apart() {
 }
 
 #[test]
+fn no_two_incidents_of_a_subject_bear_one_name() {
+    let sick = Facts::of_deployment(&deployment("Degraded", "False", "Unhealthy", "the probe fails", None));
+    let made = |previous: &[Incident]| fold(previous, &sick, at(0)).changed.remove(0).metadata.name.unwrap();
+    let first = made(&[]);
+    let mut other = Incident::new(&first, crate::crd::IncidentSpec::default());
+    other.metadata.namespace = Some("default".into());
+    assert_ne!(made(&[other]), first);
+}
+
+#[test]
 fn an_engine_that_is_away_is_one_incident_of_the_host() {
     let blind = deployment("Unknown", "Unknown", "EngineUnavailable", "no daemon", Some((1, 0)));
     let facts = Facts::of_deployment(&blind);

@@ -109,7 +109,7 @@ fn channel(look: &Look, object: Value, mut told: Value) -> Result<String, serde_
     let (name, namespace) = names(&channel.metadata);
     let last = status.last_delivered_at.as_ref().map(|at| format!("{} ago", look.age(Some(at.0)))).unwrap_or_default();
     let failure = status.failure.as_ref().map(|failure| {
-        let next = failure.next_at.as_ref().map(|at| format!(", next attempt in {}", look.until(at.0))).unwrap_or_default();
+        let next = failure.next_at.as_ref().map(|at| format!(", next attempt {}", look.until(at.0))).unwrap_or_default();
         format!("{} (attempt {}{next})", plain(&failure.message), failure.tries)
     });
     let test = status.test.as_ref().map(|test| plain(&test.message)).unwrap_or_default();
