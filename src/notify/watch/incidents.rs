@@ -92,7 +92,10 @@ impl Notifier {
                 Ok(())
             }
             // Somebody deleted it meanwhile.
-            Err(StoreError::NotFound { .. }) => Ok(drop(self.incidents.remove(&key))),
+            Err(StoreError::NotFound { .. }) => {
+                self.incidents.remove(&key);
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }
