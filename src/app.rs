@@ -20,6 +20,7 @@ use crate::docker::{self, Engine};
 use crate::model::{About, Happening, Key, Reason, Severity};
 use crate::notify::{Notifier, Outbox, Postmen, Wire, host_name};
 use crate::registry::Registry;
+use crate::resources::Sampler;
 use crate::sources::inputs::Inputs;
 use crate::sources::{Keepers, Surroundings, made};
 use crate::store::{self, Opened, Store, StoreError};
@@ -65,14 +66,14 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
             bound: settings.mode,
             resync: settings.resync,
             manifests: settings.manifests.clone(),
+            sources: settings.data_dir.join("sources"),
         },
         InputChannels { wishes, news },
     );
     let inputs = Inputs::new(wished, told, Arc::clone(&clock), settings.resync);
 
     made::make(&registry, &settings.asked()).await?;
-    let surroundings =
-        Surroundings { registry: registry.clone(), clock: Arc::clone(&clock), dir: settings.data_dir.join("sources") };
+    let surroundings = Surroundings::new(registry.clone(), Arc::clone(&clock), settings.data_dir.join("sources"));
 
     let outbox = Outbox::open(store.clone());
     let notifier = Notifier::new(store.clone(), outbox.clone(), Arc::clone(&clock), host_name());
@@ -82,6 +83,8 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     let (readiness, ready) = watch::channel(Readiness { engine: Some("not looked at yet".into()), ..Readiness::default() });
     let planner: Arc<dyn Planner> = Arc::new(Previews(Arc::clone(&controller)));
     let host = Host::new(client, settings.instance.clone(), settings.data_dir.clone(), clock.as_ref());
+    let sampler =
+        Sampler::new(host.engine.clone(), store.clone(), Arc::clone(&clock), Arc::clone(&host.usage), &settings.data_dir);
     let state = ApiState::new(registry.clone(), planner, ready, host, Arc::clone(&clock), stopping.clone());
     let api = tokio::spawn(server.serve(state));
     let mut work = tokio::task::JoinSet::new();
@@ -90,6 +93,7 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     work.spawn(quietly(inputs.run(stopping.clone())));
     work.spawn(quietly(notifier.run(stopping.clone())));
     work.spawn(quietly(postmen.run(stopping.clone())));
+    work.spawn(quietly(sampler.run(stopping.clone())));
     work.spawn(quietly(Keepers::new(surroundings).run(stopping.clone())));
     work.spawn(quietly(watch_engine(Arc::clone(&world), readiness, stopping.clone())));
     tokio::spawn(name_engine(engine));
@@ -203,16 +207,20 @@ struct Previews(Arc<Controller>);
 #[async_trait]
 impl Planner for Previews {
     async fn plan(&self, key: &Key) -> Result<PlanText, String> {
-        self.0.preview(key).and_then(text)
+        self.0.preview(key).await.and_then(text)
     }
 
     fn progress(&self, key: &Key) -> Value {
         serde_json::json!({ "jobs": self.0.progress(key) })
     }
 
+    fn projects(&self) -> Result<Value, String> {
+        serde_json::to_value(self.0.projects()?).map_err(|error| error.to_string())
+    }
+
     async fn plan_object(&self, deployment: Value) -> Result<PlanText, String> {
         let object = serde_json::from_value(deployment).map_err(|error| error.to_string())?;
-        self.0.preview_object(&object).and_then(text)
+        self.0.preview_object(&object).await.and_then(text)
     }
 }
 

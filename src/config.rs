@@ -9,6 +9,7 @@ use anyhow::{Context, bail, ensure};
 
 use crate::cli::paths::Surroundings;
 use crate::cli::run::{Listen, RunArgs};
+use crate::crd::GitAuth;
 use crate::model::RecoveryMode;
 use crate::sources::made::{Asked, GitAddress};
 use crate::telemetry;
@@ -39,6 +40,8 @@ pub struct Settings {
     pub manifests: Option<PathBuf>,
     /// Repository of manifests.
     pub git: Option<GitAddress>,
+    /// How it is reached.
+    pub git_auth: Option<GitAuth>,
     /// How often it is looked at; `None`: as Sources are by default.
     pub git_interval: Option<Duration>,
     /// Delete what leaves the folder or the repository.
@@ -65,6 +68,7 @@ impl Settings {
 
     /// Fills in the defaults and checks that the whole makes sense.
     fn resolve(args: RunArgs, surroundings: &Surroundings) -> anyhow::Result<Self> {
+        let git_auth = git_auth(&args);
         let instance = args.instance.unwrap_or_else(|| "default".to_owned());
         let settings = Self {
             data_dir: args.data_dir.unwrap_or_else(|| surroundings.data_dir()),
@@ -80,6 +84,7 @@ impl Settings {
             mode: args.mode.unwrap_or_default(),
             // Watched paths are told in full, and the operator may be asked from elsewhere where they are.
             manifests: args.manifests.map(|folder| std::path::absolute(&folder).unwrap_or(folder)),
+            git_auth,
             git: args.git,
             git_interval: args.git_interval.map(|interval| interval.0),
             prune: args.prune.unwrap_or(false),
@@ -97,7 +102,13 @@ impl Settings {
 
     /// The Sources that flags ask for.
     pub fn asked(&self) -> Asked {
-        Asked { manifests: self.manifests.clone(), git: self.git.clone(), git_interval: self.git_interval, prune: self.prune }
+        Asked {
+            manifests: self.manifests.clone(),
+            git: self.git.clone(),
+            git_auth: self.git_auth.clone(),
+            git_interval: self.git_interval,
+            prune: self.prune,
+        }
     }
 
     fn check(&self) -> anyhow::Result<()> {
@@ -116,6 +127,16 @@ impl Settings {
             "git-interval is below 1s, which would keep the git server busy for nothing"
         );
         ensure!(self.git_interval.is_none() || self.git.is_some(), "git-interval is set, but git is not");
+        ensure!(self.git_auth.is_none() || self.git.is_some(), "there are credentials for git, but git is not set");
+        let by_ssh = self.git.as_ref().filter(|git| git.is_by_ssh());
+        let keys = self.git_auth.as_ref().is_some_and(|auth| auth.key_file.is_some() && auth.known_hosts_file.is_some());
+        if let Some(git) = by_ssh.filter(|_| !keys) {
+            bail!(
+                "{} is reached by ssh: set git-ssh-key (a private key) and git-known-hosts (the keys of the hosts that are \
+                 trusted) too",
+                git.url
+            );
+        }
         ensure!(*resync >= Duration::from_secs(1), "resync is below 1s, which would keep Docker busy for nothing");
         if self.insecure_loopback {
             match listen {
@@ -131,6 +152,20 @@ impl Settings {
     }
 }
 
+/// The credentials of the repository, if any are given. Its Source names them in full.
+fn git_auth(args: &RunArgs) -> Option<GitAuth> {
+    let file = |path: &Option<PathBuf>| path.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+    let auth = GitAuth {
+        token_file: file(&args.git_token_file),
+        username: args.git_username.clone(),
+        password_file: file(&args.git_password_file),
+        key_file: file(&args.git_ssh_key),
+        known_hosts_file: file(&args.git_known_hosts),
+        ca_file: file(&args.git_ca_file),
+    };
+    (auth != GitAuth::default()).then_some(auth)
+}
+
 /// `first` where it says something, else `second`. Names every field, so that none is forgotten.
 fn merge(first: RunArgs, second: RunArgs) -> RunArgs {
     let RunArgs {
@@ -139,6 +174,12 @@ fn merge(first: RunArgs, second: RunArgs) -> RunArgs {
         manifests,
         git,
         git_interval,
+        git_token_file,
+        git_username,
+        git_password_file,
+        git_ca_file,
+        git_ssh_key,
+        git_known_hosts,
         prune,
         mode,
         docker_host,
@@ -157,6 +198,12 @@ fn merge(first: RunArgs, second: RunArgs) -> RunArgs {
         manifests: manifests.or(second.manifests),
         git: git.or(second.git),
         git_interval: git_interval.or(second.git_interval),
+        git_token_file: git_token_file.or(second.git_token_file),
+        git_username: git_username.or(second.git_username),
+        git_password_file: git_password_file.or(second.git_password_file),
+        git_ca_file: git_ca_file.or(second.git_ca_file),
+        git_ssh_key: git_ssh_key.or(second.git_ssh_key),
+        git_known_hosts: git_known_hosts.or(second.git_known_hosts),
         prune: prune.or(second.prune),
         mode: mode.or(second.mode),
         docker_host: docker_host.or(second.docker_host),
@@ -281,5 +328,16 @@ mod tests {
         assert!(wrong(&["--insecure-loopback", "--listen", "none"]).contains("no address"));
         assert!(wrong(&["--instance", "Blue!"]).contains("label"));
         assert!(wrong(&["--resync", "10ms"]).contains("1s"));
+        assert!(wrong(&["--git-token-file", "/t"]).contains("git is not set"));
+        assert!(wrong(&["--git", "git@h:a.git", "--git-ssh-key", "/k"]).contains("git-known-hosts"));
+    }
+
+    #[test]
+    fn credentials_of_the_repository_become_those_of_its_source() {
+        let ssh = ["--git", "git@h:a.git", "--git-ssh-key", "/k", "--git-known-hosts", "hosts"];
+        let auth = settings(args(&ssh)).unwrap().asked().git_auth.unwrap();
+        assert_eq!(auth.key_file.as_deref(), Some(Path::new("/k")));
+        assert!(auth.known_hosts_file.unwrap().is_absolute());
+        assert_eq!(settings(args(&["--git", "https://h/a"])).unwrap().asked().git_auth, None);
     }
 }

@@ -38,6 +38,7 @@ pub mod model;
 pub mod notify;
 pub mod registry;
 pub mod resolve;
+pub mod resources;
 pub mod sources;
 pub mod store;
 pub mod systemd;

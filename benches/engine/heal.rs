@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use evenkeel::clock::{Clock, SystemClock, Timestamp};
 use serde_json::{Map, Value};
 
+use crate::bare::Bare;
 use crate::report::Side;
-use crate::support::{Docker, Operator, Sandbox, check, eventually, secs, service};
+use crate::support::{Operator, Sandbox, check, eventually, secs, service};
 
 const TRIES: usize = 10;
 /// Docker takes a container for stable after 10 s; its own delay begins anew then.
@@ -31,18 +32,19 @@ pub fn measure() {
     let up = Instant::now();
     eventually(secs(30), "all have been up long enough", || check(up.elapsed() > STABLE, || format!("{:?}", up.elapsed())));
 
+    let engine = Bare::new(&sandbox);
     let [mut ours, mut theirs] = ["evenkeel", "docker, restart: always"].map(|name| Side::new(name, "s"));
     for number in 0..TRIES {
-        ours.add(kill_and_await(docker, &sandbox.container("web", &format!("s{number}"), 1)));
-        theirs.add(kill_and_await(docker, &theirs_named(number)));
+        ours.add(kill_and_await(&engine, &sandbox.container("web", &format!("s{number}"), 1)));
+        theirs.add(kill_and_await(&engine, &theirs_named(number)));
     }
     [&ours, &theirs].into_iter().for_each(Side::print);
     ours.print_ratio(&theirs, 0.9);
 }
 
 /// Seconds from the signal to the moment that the engine names as the start.
-fn kill_and_await(docker: &Docker, container: &str) -> f64 {
-    let state = || docker.inspect(container)["State"].clone();
+fn kill_and_await(engine: &Bare, container: &str) -> f64 {
+    let state = || engine.state(container);
     let before = state();
     let killed_at = SystemClock.now();
     let pid = before["Pid"].to_string();

@@ -15,6 +15,7 @@
 #[path = "../../tests/it/support/mod.rs"]
 mod support;
 
+mod bare;
 mod compose;
 mod converged;
 mod floor;

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::bare::Bare;
 use crate::compose::Compose;
 use crate::floor::Floor;
 use crate::report::Side;
@@ -16,14 +17,15 @@ pub fn measure() {
     let sandbox = Sandbox::new();
     let services = services(&sandbox, SERVICES);
     let operator = Operator::start_on(&sandbox);
-    let (floor, compose) = (Floor::new(&sandbox), Compose::project(&sandbox, &services));
+    let engine = Bare::new(&sandbox);
+    let (floor, compose) = (Floor::new(&engine, &sandbox), Compose::project(&sandbox, &services));
     let [mut ours, mut least, mut theirs] = ["evenkeel", "bare client", "docker compose up -d"].map(|name| Side::new(name, "s"));
     for _ in 0..ROUNDS {
         least.add(floor.up(&services).as_secs_f64());
         clear(sandbox.docker(), &format!("{}-floor", sandbox.prefix()));
         let began = Instant::now();
         operator.api().apply(&sandbox.deployment("web", services.clone()));
-        await_running(sandbox.docker(), &sandbox.project("web"));
+        await_running(&engine, &sandbox.project("web"));
         ours.add(began.elapsed().as_secs_f64());
         operator.api().delete(&crate::support::Api::path("web"));
         eventually(secs(120), "it is gone", || {
@@ -43,16 +45,12 @@ pub fn measure() {
     }
 }
 
-/// Waits until all of them run, by one list after another: 20 ms are what that costs in precision.
-fn await_running(docker: &Docker, prefix: &str) {
+/// Waits until all of them run. Each list costs the engine as much as an inspect of all: they are few, and half a percent less precise.
+fn await_running(engine: &Bare, prefix: &str) {
     let began = Instant::now();
-    loop {
-        let listed = docker.run(&["ps", "--quiet", "--filter", &format!("name=^/{prefix}"), "--filter", "status=running"]);
-        if listed.lines().count() == SERVICES {
-            return;
-        }
-        assert!(began.elapsed() < secs(180), "{} of {SERVICES} run", listed.lines().count());
-        std::thread::sleep(std::time::Duration::from_millis(20));
+    while engine.running(prefix) < SERVICES {
+        assert!(began.elapsed() < secs(180), "{} of {SERVICES} run", engine.running(prefix));
+        std::thread::sleep(std::time::Duration::from_millis(100));
     }
 }
 

@@ -60,12 +60,33 @@ impl Media {
 
 /// Reads a body whole.
 pub async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes> {
+    bounded(headers, body, |body| async { Ok(body.collect().await?.to_bytes()) }).await
+}
+
+/// Reads a body part by part, none of which is kept.
+pub async fn pass(headers: &HeaderMap, body: Body, mut each: impl FnMut(&[u8])) -> Result<()> {
+    let pass = |mut body: Limited<Body>| async move {
+        while let Some(part) = body.frame().await {
+            if let Some(bytes) = part?.data_ref() {
+                each(bytes);
+            }
+        }
+        Ok(())
+    };
+    bounded(headers, body, pass).await
+}
+
+/// Reads a body up to the largest size and the longest time.
+async fn bounded<T, F>(headers: &HeaderMap, body: Body, read: impl FnOnce(Limited<Body>) -> F) -> Result<T>
+where
+    F: Future<Output = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>>,
+{
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > MAX_BODY) {
         return Err(too_large());
     }
-    match tokio::time::timeout(BODY_DEADLINE, Limited::new(body, MAX_BODY).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+    match tokio::time::timeout(BODY_DEADLINE, read(Limited::new(body, MAX_BODY))).await {
+        Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => Err(ApiError::bad_request(format!("the body broke off: {error}"))),
         Err(_) => {

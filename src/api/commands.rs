@@ -1,10 +1,11 @@
 //! What the command line says about a Deployment, as subresources that are posted to; and plans.
 //!
 //! `POST .../deployments/NAME/COMMAND` with [`Command`] as body (an empty one is all of it). `stop` and `suspend` answer
-//! the Holds that were laid, `start` and `resume` those that were lifted, `release` its Hold, `restart`, `retry` and
-//! `pull` the Deployment. `GET .../deployments/NAME/plan` and `POST .../plan` (an object as body, not stored) answer a plan as JSON,
-//! or as text to those who accept `text/plain` first. `GET .../progress` answers how far pulls and stops are. An incident is posted
-//! `acknowledge`, `silence` and `close`, a Channel `test`; both answer the object.
+//! the Holds that were laid, `start` and `resume` those that were lifted, `release` its Hold, `restart`, `retry`,
+//! `pull` and `adopt` the Deployment. `GET .../deployments/NAME/plan` (with `?delete=true`: that of its deletion) and `POST
+//! .../plan` (an object as body, not stored) answer a plan as JSON, or as text to those who accept `text/plain` first. `GET
+//! .../progress` answers how far pulls and stops are. An incident is posted `acknowledge`, `silence`
+//! and `close`, a Channel `test`; both answer the object.
 
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -37,6 +38,8 @@ struct Command {
     no_cache: bool,
     /// Pull base images though they are there (`rebuild`).
     pull: bool,
+    /// Make what differs anew (`adopt`).
+    recreate: bool,
 }
 
 /// A command or the plan of a stored Deployment.
@@ -81,6 +84,7 @@ pub async fn run(call: Call, resource: &'static Resource, key: &Key, name: &str)
         "retry" => registry.retry(key, &scope).await.map(one),
         "pull" => registry.pull(key, &scope).await.map(one),
         "rebuild" => registry.rebuild(key, &scope, command.no_cache, command.pull).await.map(one),
+        "adopt" => registry.adopt(key, &scope, command.recreate, by).await.map(one),
         "release" if narrow => {
             return Err(ApiError::bad_request("a Deployment is released as a whole, without services or replicas"));
         }
@@ -117,7 +121,7 @@ fn read_command(call: &Call) -> Result<Command> {
     }
     serde_json::from_value(Value::Object(call.object()?)).map_err(|error| {
         ApiError::bad_request(format!(
-            "cannot read the command: {error}; it may have services, replicas, reason, until, noCache and pull"
+            "cannot read the command: {error}; it may have services, replicas, reason, until, noCache, pull and recreate"
         ))
     })
 }
@@ -139,9 +143,19 @@ async fn plan(call: &Call, resource: &'static Resource, key: &Key) -> Result<Res
     if call.method != Method::GET {
         return Err(ApiError::method_not_allowed(resource, "a plan is read"));
     }
-    get(&call.state, &Place { resource, kind: Kind::Deployment, key: key.clone(), part: Part::Main })?;
-    let planned = call.state.planner.plan(key).await;
+    let stored = get(&call.state, &Place { resource, kind: Kind::Deployment, key: key.clone(), part: Part::Main })?;
+    let planned = match call.params.text("delete") {
+        Some("true") => call.state.planner.plan_object(deleted(&stored, call.state.clock.now())).await,
+        _ => call.state.planner.plan(key).await,
+    };
     show(call, planned)
+}
+
+/// The object as it is once its deletion was asked for.
+fn deleted(stored: &Value, now: Timestamp) -> Value {
+    let mut object = stored.clone();
+    object["metadata"]["deletionTimestamp"] = now.to_string().into();
+    object
 }
 
 /// The plan of an object that is not stored: it is admitted like a write, then planned instead of written.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::auth::Caller;
 use super::kinds::{RESOURCES, Resource};
+use super::pods;
 use crate::crd;
 
 /// The Kubernetes API that clients may take this for: kubectl picks its behaviour by it.
@@ -28,7 +29,7 @@ pub async fn core_versions(_: Caller) -> Json<Value> {
 
 /// `/apis`. The order of groups is their priority for short names.
 pub async fn groups(_: Caller) -> Json<Value> {
-    Json(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [this_group()]}))
+    Json(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [this_group(), pods::this_group()]}))
 }
 
 /// `/apis/evenkeel.dev`.
@@ -55,7 +56,9 @@ pub async fn resources(_: Caller) -> Json<Value> {
     let plan = json!({"name": "plan", "singularName": "plan", "namespaced": false, "kind": "Plan", "verbs": ["create"]});
     let host = json!({"name": "host", "singularName": "host", "namespaced": false, "kind": "Host", "verbs": ["get"]});
     let doctor = json!({"name": "doctor", "singularName": "doctor", "namespaced": false, "kind": "Diagnosis", "verbs": ["get"]});
-    Json(resource_list(crd::GROUP, crd::API_VERSION, &[plan, host, doctor]))
+    let projects =
+        json!({"name": "projects", "singularName": "project", "namespaced": false, "kind": "Project", "verbs": ["get"]});
+    Json(resource_list(crd::GROUP, crd::API_VERSION, &[plan, host, doctor, projects]))
 }
 
 fn resource_list(group: &str, group_version: &str, others: &[Value]) -> Value {

@@ -5,15 +5,22 @@
 //!   What the message says is not read.
 //! - Secrets and signatures are compared in constant time. A Source that is not there, one without a webhook and a wrong signature
 //!   are answered alike.
-//! - The body is bounded in size and time, as all bodies are.
+//! - What comes from strangers costs little: nothing of the body is read before there is such a hook and a signature that may be
+//!   right, none of it is kept, it is bounded in size and time, and refusals are logged once a minute with their number.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use ring::hmac;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tokio::time::Instant;
 
 use super::errors::{ApiError, Result};
 use super::kinds::SOURCES;
@@ -25,6 +32,12 @@ use crate::store::Kind;
 /// Where hooks are.
 pub const PREFIX: &str = "/hooks/";
 
+/// Refusals are logged so often at most.
+const LOGGED: Duration = Duration::from_secs(60);
+
+/// Largest file of a secret.
+const LARGEST_SECRET: u64 = 64 * 1024;
+
 /// Takes a message.
 pub async fn hook(
     State(state): State<ApiState>,
@@ -32,15 +45,12 @@ pub async fn hook(
     request: Request,
 ) -> Result<(StatusCode, Json<Value>)> {
     let (parts, body) = request.into_parts();
-    let body = body::read(&parts.headers, body).await?;
     let key = Key::new(namespace, name);
-    let refused = || ApiError::unauthorized("there is no such hook, or the message is not signed with its secret");
-    let webhook = webhook_of(&state, &key).ok_or_else(refused)?;
-    let secret = secret(&key, &webhook).await.ok_or_else(refused)?;
-    if !is_signed(webhook.kind, &parts.headers, &body, secret.as_bytes()) {
-        tracing::warn!(source = %key, "a webhook's message is refused: it is not signed with the secret");
-        return Err(refused());
-    }
+    let Some(webhook) = webhook_of(&state, &key) else {
+        tracing::debug!(source = %key, "a message for a hook that is not there");
+        return Err(state.refusals.refuse(None, "there is no such hook"));
+    };
+    check(&webhook, &parts.headers, body).await?.map_err(|why| state.refusals.refuse(Some(&key), &why))?;
     let asked = state.registry.reconcile_source(&key).await;
     asked.map_err(|error| ApiError::from_registry(&SOURCES, error))?;
     tracing::info!(source = %key, by = "webhook", "asked to look at once");
@@ -52,38 +62,125 @@ fn webhook_of(state: &ApiState, key: &Key) -> Option<Webhook> {
     serde_json::from_value::<SourceSpec>(source["spec"].clone()).ok()?.webhook
 }
 
-/// The secret, read anew each time. Why it cannot be read is for the operator's log, not for the sender.
-async fn secret(key: &Key, webhook: &Webhook) -> Option<String> {
-    let path = &webhook.secret_file;
-    let secret = match tokio::fs::read_to_string(path).await {
-        Ok(text) => text.trim().to_owned(),
-        Err(error) => {
-            tracing::error!(source = %key, file = %path.display(), %error, "the secret of a webhook cannot be read: its messages are refused");
-            return None;
-        }
+/// Whether a message is from one who knows the secret; why it is not, which is for the operator's log and not for the sender.
+async fn check(webhook: &Webhook, headers: &HeaderMap, body: Body) -> Result<std::result::Result<(), String>> {
+    let Some(proof) = Proof::read(webhook.kind, headers) else { return Ok(Err("it bears no signature".to_owned())) };
+    let secret = match secret(webhook).await {
+        Ok(secret) => secret,
+        Err(why) => return Ok(Err(format!("its secret {} {why}", webhook.secret_file.display()))),
     };
-    if secret.is_empty() {
-        tracing::error!(source = %key, file = %path.display(), "the secret of a webhook is empty: its messages are refused");
-        return None;
+    let mut check = Check::new(proof, &secret);
+    if check.is_hopeless() {
+        return Ok(Err("it is not signed with the secret".to_owned()));
     }
-    Some(secret)
+    body::pass(headers, body, |part| check.update(part)).await?;
+    Ok(if check.verify() { Ok(()) } else { Err("it is not signed with the secret".to_owned()) })
 }
 
-fn is_signed(kind: WebhookType, headers: &HeaderMap, body: &[u8], secret: &[u8]) -> bool {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().trim().to_owned();
-    let signature = match kind {
-        WebhookType::GitHub => header("x-hub-signature-256"),
-        WebhookType::Generic => header("x-signature"),
-        WebhookType::Gitea => {
-            let all = ["x-gitea-signature", "x-forgejo-signature", "x-gogs-signature"];
-            all.into_iter().map(header).find(|value| !value.is_empty()).unwrap_or_default()
+/// The secret, read anew each time.
+async fn secret(webhook: &Webhook) -> std::result::Result<String, String> {
+    let path = &webhook.secret_file;
+    let cannot = |error: std::io::Error| format!("cannot be read: {error}");
+    let found = tokio::fs::metadata(path).await.map_err(cannot)?;
+    if !found.is_file() || found.len() > LARGEST_SECRET {
+        return Err("is no small regular file".to_owned());
+    }
+    let text = tokio::fs::read_to_string(path).await.map_err(cannot)?;
+    if text.trim().is_empty() { Err("is empty".to_owned()) } else { Ok(text.trim().to_owned()) }
+}
+
+/// What a message says to show that its sender knows the secret.
+enum Proof {
+    /// HMAC-SHA256 of the body.
+    Signature(Vec<u8>),
+    /// The secret itself.
+    Secret(String),
+}
+
+impl Proof {
+    /// None: the message has nothing that could be one.
+    fn read(kind: WebhookType, headers: &HeaderMap) -> Option<Self> {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().trim().to_owned();
+        let signature = match kind {
+            WebhookType::GitHub => header("x-hub-signature-256"),
+            WebhookType::Generic => header("x-signature"),
+            WebhookType::Gitea => {
+                let all = ["x-gitea-signature", "x-forgejo-signature", "x-gogs-signature"];
+                all.into_iter().map(header).find(|value| !value.is_empty()).unwrap_or_default()
+            }
+            WebhookType::GitLab => return Some(header("x-gitlab-token")).filter(|secret| !secret.is_empty()).map(Self::Secret),
+        };
+        let hex = signature.strip_prefix("sha256=").unwrap_or(&signature);
+        bytes(hex).filter(|bytes| bytes.len() == hmac::HMAC_SHA256.digest_algorithm().output_len()).map(Self::Signature)
+    }
+}
+
+/// A proof that is being checked.
+enum Check {
+    Signature(Vec<u8>, Box<hmac::Context>),
+    Secret(bool),
+}
+
+impl Check {
+    fn new(proof: Proof, secret: &str) -> Self {
+        match proof {
+            Proof::Signature(tag) => {
+                let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+                Self::Signature(tag, Box::new(hmac::Context::with_key(&key)))
+            }
+            // As digests, both are of one length.
+            Proof::Secret(given) => Self::Secret(Sha256::digest(given).ct_eq(&Sha256::digest(secret)).into()),
         }
-        // GitLab sends the secret itself; as digests, both are of one length.
-        WebhookType::GitLab => return Sha256::digest(header("x-gitlab-token")).ct_eq(&Sha256::digest(secret)).into(),
-    };
-    let hex = signature.strip_prefix("sha256=").unwrap_or(&signature);
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
-    bytes(hex).is_some_and(|tag| hmac::verify(&key, body, &tag).is_ok())
+    }
+
+    /// Nothing in the body can make it right.
+    fn is_hopeless(&self) -> bool {
+        matches!(self, Self::Secret(false))
+    }
+
+    fn update(&mut self, part: &[u8]) {
+        if let Self::Signature(_, context) = self {
+            context.update(part);
+        }
+    }
+
+    fn verify(self) -> bool {
+        match self {
+            Self::Signature(tag, context) => context.sign().as_ref().ct_eq(&tag).into(),
+            Self::Secret(right) => right,
+        }
+    }
+}
+
+/// Messages that were refused: of each hook, and of all that are for no hook.
+#[derive(Default)]
+pub(super) struct Refusals(Mutex<HashMap<Option<Key>, (Instant, u64)>>);
+
+impl Refusals {
+    /// Counts one, and says so in the log where that is due. What the sender is told.
+    fn refuse(&self, key: Option<&Key>, why: &str) -> ApiError {
+        if let Some(number) = self.count(key.cloned(), Instant::now()) {
+            let source = key.map(tracing::field::display);
+            tracing::warn!(source, messages = number, "webhook messages are refused: {why}");
+        }
+        ApiError::unauthorized("there is no such hook, or the message is not signed with its secret")
+    }
+
+    /// How many there were since that was said last, where it is to be said again.
+    fn count(&self, key: Option<Key>, now: Instant) -> Option<u64> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|other, (said, number)| *other == key || *number > 0 || now - *said < LOGGED);
+        let Some((said, number)) = all.get_mut(&key) else {
+            all.insert(key, (now, 0));
+            return Some(1);
+        };
+        *number += 1;
+        if now - *said < LOGGED {
+            return None;
+        }
+        *said = now;
+        Some(std::mem::take(number))
+    }
 }
 
 /// Bytes of pairs of hexadecimal digits.
@@ -99,7 +196,11 @@ mod tests {
 
     fn signed(kind: WebhookType, header: (&'static str, &str), body: &[u8]) -> bool {
         let headers = HeaderMap::from_iter([(header.0.parse().unwrap(), header.1.parse().unwrap())]);
-        is_signed(kind, &headers, body, b"It's a Secret to Everybody")
+        Proof::read(kind, &headers).is_some_and(|proof| {
+            let mut check = Check::new(proof, "It's a Secret to Everybody");
+            body.chunks(5).for_each(|part| check.update(part));
+            !check.is_hopeless() && check.verify()
+        })
     }
 
     /// GitHub's own example.
@@ -131,5 +232,17 @@ mod tests {
         ] {
             assert!(!signed(kind, (header, value), body), "{header}: {value}");
         }
+    }
+
+    #[test]
+    fn refusals_are_logged_at_once_and_then_once_a_minute_with_their_number() {
+        let (refusals, began) = (Refusals::default(), Instant::now());
+        let at = |key: Option<Key>, seconds| refusals.count(key, began + Duration::from_secs(seconds));
+        let shop = || Some(Key::new("default", "shop"));
+        assert_eq!(at(shop(), 0), Some(1));
+        assert_eq!((at(shop(), 1), at(shop(), 59)), (None, None));
+        assert_eq!(at(None, 59), Some(1), "each hook by itself");
+        assert_eq!(at(shop(), 61), Some(3));
+        assert_eq!((at(shop(), 62), at(shop(), 300)), (None, Some(2)));
     }
 }

@@ -1,4 +1,5 @@
-//! The operator and its engine: `GET .../host` says how they are, `GET .../doctor` what is wrong and how to mend it.
+//! The operator and its engine: `GET .../host` says how they are, `GET .../doctor` what is wrong and how to mend it,
+//! `GET .../projects` which Compose projects are there.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -13,12 +14,13 @@ use tokio::time::Instant;
 use super::ApiState;
 use super::auth::Caller;
 use super::errors::{ApiError, Result};
-use super::kinds::{DEPLOYMENTS, HOLDS, Resource};
+use super::kinds::{DEPLOYMENTS, HOLDS, Resource, SOURCES};
 use crate::clock::Clock;
 use crate::crd;
 use crate::docker::Inside;
 use crate::doctor::{self, Known, Subject};
 use crate::model::Key;
+use crate::resources::History;
 use crate::store::{Kind, Object};
 
 /// The operator and the engine it works on.
@@ -29,6 +31,8 @@ pub struct Host {
     pub instance: String,
     /// The operator's data folder.
     pub data_dir: PathBuf,
+    /// What containers and the machine use.
+    pub usage: Arc<History>,
     /// When the operator was started, by the wall clock.
     started_at: Timestamp,
     /// The same moment by the monotonic clock: how far they are apart later says how the wall clock was set.
@@ -38,8 +42,9 @@ pub struct Host {
 impl Host {
     /// The operator of this process, started now.
     pub fn new(engine: Arc<dyn Inside>, instance: impl Into<String>, data_dir: impl Into<PathBuf>, clock: &dyn Clock) -> Self {
-        let (instance, data_dir) = (instance.into(), data_dir.into());
-        Self { engine, instance, data_dir, started_at: clock.now(), started: Instant::now() }
+        let (instance, data_dir): (String, PathBuf) = (instance.into(), data_dir.into());
+        let usage = Arc::new(History::new(data_dir.join("metrics")));
+        Self { engine, instance, data_dir, usage, started_at: clock.now(), started: Instant::now() }
     }
 
     fn clock_moved(&self, now: Timestamp) -> SignedDuration {
@@ -50,7 +55,7 @@ impl Host {
 
 /// `/apis/evenkeel.dev/v1alpha1/host`.
 pub async fn host(_: Caller, State(state): State<ApiState>) -> Json<Value> {
-    let Host { engine, instance, data_dir, started_at, .. } = state.host.as_ref();
+    let Host { engine, instance, data_dir, usage, started_at, .. } = state.host.as_ref();
     let (engine, unreachable) = match engine.facts().await {
         Ok(facts) => (json!(facts), None),
         Err(failure) => (Value::Null, Some(failure.message)),
@@ -62,8 +67,14 @@ pub async fn host(_: Caller, State(state): State<ApiState>) -> Json<Value> {
     });
     Json(json!({
         "kind": "Host", "apiVersion": crd::API_VERSION,
-        "operator": operator, "engine": engine, "engineError": unreachable,
+        "operator": operator, "engine": engine, "engineError": unreachable, "usage": usage.host_now(),
     }))
+}
+
+/// `/apis/evenkeel.dev/v1alpha1/projects`.
+pub async fn projects(_: Caller, State(state): State<ApiState>) -> Result<Json<Value>> {
+    let items = state.planner.projects().map_err(ApiError::unavailable)?;
+    Ok(Json(json!({"kind": "ProjectList", "apiVersion": crd::API_VERSION, "items": items})))
 }
 
 /// `/apis/evenkeel.dev/v1alpha1/doctor`.
@@ -72,6 +83,7 @@ pub async fn examine(_: Caller, State(state): State<ApiState>) -> Result<Json<Va
     let known = Known {
         deployments: stored(&state, &DEPLOYMENTS, Kind::Deployment)?.iter().map(key).collect(),
         released: released(&state)?,
+        git_sources: stored(&state, &SOURCES, Kind::Source)?.iter().filter(|source| source["spec"]["folder"].is_null()).count(),
         clock_moved: host.clock_moved(state.clock.now()),
     };
     let subject = Subject {

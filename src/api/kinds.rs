@@ -57,6 +57,7 @@ pub static DEPLOYMENTS: Resource = Resource {
         ("rebuild", &["create"]),
         ("progress", &["get"]),
         ("release", &["create"]),
+        ("adopt", &["create"]),
         ("log", &["get"]),
         ("exec", &["get"]),
         ("metrics", &["get"]),

@@ -1,8 +1,11 @@
-//! `GET .../deployments/NAME/metrics`: what its containers use, measured now.
+//! `GET .../deployments/NAME/metrics`: what its containers use, measured now; with `sinceSeconds`, what they have used.
+
+use std::sync::Arc;
 
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use futures::{StreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::ApiState;
@@ -23,6 +26,9 @@ pub async fn metrics(call: &Call, resource: &'static Resource, key: &Key) -> Res
     if call.method != Method::GET {
         return Err(ApiError::method_not_allowed(resource, "figures are read"));
     }
+    if let Some(seconds) = call.params.number("sinceSeconds")? {
+        return history(call, key, seconds).await;
+    }
     let all = replica::all(&call.state, resource, key).await?;
     let running = all.into_iter().filter(|(_, line)| line.state == ContainerState::Running);
     let measured: Vec<(ReplicaId, ContainerLine, std::result::Result<Usage, String>)> =
@@ -35,6 +41,32 @@ pub async fn metrics(call: &Call, resource: &'static Resource, key: &Key) -> Res
         "timestamp": call.state.clock.now(), "usage": sum, "containers": containers,
     });
     Ok(answer(StatusCode::OK, &body, &[]))
+}
+
+/// What its replicas have used, replicas that are gone included.
+async fn history(call: &Call, key: &Key, seconds: u64) -> Result<Response> {
+    let now = call.state.clock.now();
+    let since = back(now, seconds)?;
+    let (usage, of) = (Arc::clone(&call.state.host.usage), key.clone());
+    // It may read files.
+    let points = tokio::task::spawn_blocking(move || usage.of(&of, since)).await;
+    let points = points.map_err(|error| {
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", format!("reading what was used failed: {error}"))
+    })?;
+    let replicas = points.into_iter().map(|(name, points)| json!({"name": name, "points": points})).collect::<Vec<_>>();
+    let body = json!({
+        "kind": "DeploymentMetricsHistory", "apiVersion": crd::API_VERSION,
+        "metadata": {"name": key.name, "namespace": key.namespace},
+        "since": since, "timestamp": now, "replicas": replicas,
+    });
+    Ok(answer(StatusCode::OK, &body, &[]))
+}
+
+/// So many seconds before `now`.
+pub(super) fn back(now: Timestamp, seconds: u64) -> Result<Timestamp> {
+    let seconds = i64::try_from(seconds).ok().map(SignedDuration::from_secs);
+    let since = seconds.and_then(|back| now.checked_sub(back).ok());
+    since.ok_or_else(|| ApiError::bad_request("sinceSeconds is longer ago than time has been counted"))
 }
 
 async fn measure(

@@ -30,6 +30,7 @@ mod openapi;
 mod params;
 mod patch;
 mod path;
+mod pods;
 mod replica;
 mod selectors;
 mod table;
@@ -78,6 +79,8 @@ pub trait Planner: Send + Sync + 'static {
     async fn plan(&self, key: &Key) -> Result<PlanText, String>;
     /// How far the pulls and stops of a Deployment that are under way are, as JSON.
     fn progress(&self, key: &Key) -> Value;
+    /// The Compose projects on the engine and whose they are, as JSON.
+    fn projects(&self) -> Result<Value, String>;
     /// What would be done if this admitted Deployment were stored.
     async fn plan_object(&self, deployment: Value) -> Result<PlanText, String>;
 }
@@ -108,6 +111,8 @@ pub struct ApiState {
     sessions: Arc<Semaphore>,
     /// Containers that may be measured at a time.
     measuring: Arc<Semaphore>,
+    /// Messages of webhooks that were refused.
+    refusals: Arc<hooks::Refusals>,
 }
 
 impl ApiState {
@@ -132,6 +137,7 @@ impl ApiState {
             open: TaskTracker::new(),
             sessions,
             measuring,
+            refusals: Arc::default(),
         }
     }
 }
@@ -150,6 +156,12 @@ pub fn router(state: ApiState) -> Router {
         .route("/apis/evenkeel.dev/v1alpha1", get(discovery::resources))
         .route("/apis/evenkeel.dev/v1alpha1/host", get(host::host))
         .route("/apis/evenkeel.dev/v1alpha1/doctor", get(host::examine))
+        .route("/apis/evenkeel.dev/v1alpha1/projects", get(host::projects))
+        .route("/apis/metrics.k8s.io", get(pods::group))
+        .route("/apis/metrics.k8s.io/v1beta1", get(pods::resources))
+        .route("/apis/metrics.k8s.io/v1beta1/pods", get(pods::all))
+        .route("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods", get(pods::of_namespace))
+        .route("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods/{name}", get(pods::one))
         .route("/openapi/v3", get(openapi::index))
         .route("/openapi/v3/api/v1", get(openapi::core))
         .route("/openapi/v3/apis/evenkeel.dev/v1alpha1", get(openapi::group))

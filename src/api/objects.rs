@@ -193,6 +193,7 @@ async fn delete(call: Call, place: Place) -> Result<Response> {
         orphan: policy == Some("Orphan") || asked["orphanDependents"] == true || call.params.flag("orphanDependents"),
         volumes: call.params.flag("volumes"),
         expected_uid: uid.map(str::to_owned),
+        expected: None,
         dry_run: call.params.dry_run()? || asked["dryRun"].as_array().is_some_and(|all| !all.is_empty()),
         pruned: false,
     };

@@ -56,6 +56,8 @@ const HEADING: &str = "Connection";
 
 /// Path of what the operator says of itself and its engine.
 pub const HOST: &str = "/apis/evenkeel.dev/v1alpha1/host";
+/// Path of the Compose projects on the engine.
+pub const PROJECTS: &str = "/apis/evenkeel.dev/v1alpha1/projects";
 /// Path of what the operator finds when it examines itself.
 pub const DOCTOR: &str = "/apis/evenkeel.dev/v1alpha1/doctor";
 

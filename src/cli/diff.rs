@@ -1,32 +1,32 @@
 //! `evenkeel diff`: files against what is in force, or what is in force against the containers.
 
 use clap::Args;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use similar::TextDiff;
 
-use super::client::{Api, Connection, deployment_path, name};
+use super::changes::{declared, sides};
+use super::client::{Connection, deployment_path, name};
 use super::failure::{Failure, exit};
 use super::help;
-use super::manifests::{Files, Manifest};
 use super::output::{Look, print};
+use super::proposal::ProposalArgs;
 use crate::crd::{ContainerStatus, Deployment};
-use crate::sources::merge;
 
 /// Shows how files differ from what is in force, or how the containers of a deployment differ from it.
 ///
-/// With -f: what applying the files would change in the stored objects, as a unified diff. The operator admits both sides,
-/// so that defaults do not show. With a name: in what the containers that are there differ from what is declared. `plan`
+/// With -f, --git or --source: what applying the manifests would change in the stored objects, as a unified diff. The operator
+/// admits both sides, so that defaults do not show. With a name: in what the containers that are there differ from what is declared. `plan`
 /// says what would be done about either, and why.
 ///
 /// Exit codes: 0 no difference, 1 differences, 2 it failed.
 #[derive(Debug, Args)]
-#[command(after_help = help::DIFF, override_usage = "evenkeel diff [OPTIONS] <DEPLOYMENT | -f FILE>")]
+#[command(after_help = help::DIFF, override_usage = "evenkeel diff [OPTIONS] <DEPLOYMENT | -f FILE | --git ADDRESS | --source NAME>")]
 pub struct DiffArgs {
     /// Name of the deployment
-    #[arg(value_parser = name, required_unless_present = "filenames", conflicts_with = "filenames")]
+    #[arg(value_parser = name, required_unless_present_any = ["filenames", "git", "source"], conflicts_with_all = ["filenames", "git", "source"])]
     deployment: Option<String>,
     #[command(flatten)]
-    files: Files,
+    proposal: ProposalArgs,
     #[command(flatten)]
     connection: Connection,
 }
@@ -49,52 +49,38 @@ pub async fn diff(args: DiffArgs) -> u8 {
 }
 
 async fn files(args: &DiffArgs) -> Result<bool, Failure> {
-    let manifests = args.files.read(args.connection.namespace.as_deref())?;
     let api = args.connection.open().await?;
+    let proposal = args.proposal.read(&args.connection, &api).await?;
     let look = Look::of_stdout();
     let mut differs = false;
-    for manifest in &manifests {
-        let (before, after) = sides(&api, manifest).await.map_err(|failure| manifest.locate(failure))?;
-        let text = unified(&manifest.key.to_string(), &before, &after);
+    for manifest in &proposal.manifests {
+        let found = sides(&api, manifest).await.map_err(|failure| manifest.locate(failure))?;
+        let text = unified(&manifest.key.to_string(), &yaml(found.before.as_ref())?, &yaml(Some(&found.after))?);
         differs |= !text.is_empty();
         print(&painted(&look, &text))?;
+    }
+    for gone in &proposal.gone {
+        let stored = api.get(&deployment_path(&gone.key.namespace, &gone.key.name, None)).await?;
+        print(&painted(&look, &unified(&gone.key.to_string(), &yaml(Some(&declared(&stored)))?, "")))?;
+        if !gone.pruned {
+            print(&painted(&look, &format!("  {} runs on, shown as Orphaned: the source does not prune\n", gone.key)))?;
+        }
+        differs = true;
     }
     Ok(differs)
 }
 
-/// The stored object, and the one that applying the manifest would leave.
-async fn sides(api: &Api, manifest: &Manifest) -> Result<(String, String), Failure> {
-    let path = manifest.path();
-    let dry = "?dryRun=All";
-    match api.get(&path).await {
-        Ok(stored) => {
-            let after = api.put(&format!("{path}{dry}"), &merge::desired(&manifest.object, Some(&stored))).await?;
-            Ok((declared(&stored)?, declared(&after)?))
-        }
-        Err(failure) if failure.is_not_found() => {
-            let after = api.post(&format!("{}{dry}", manifest.list()), &merge::desired(&manifest.object, None)).await?;
-            Ok((String::new(), declared(&after)?))
-        }
-        Err(failure) => Err(failure),
-    }
-}
-
-/// What people declare of an object, as YAML: its names, labels, annotations and specification.
-fn declared(object: &Value) -> Result<String, Failure> {
-    let mut metadata = Map::new();
-    for field in ["name", "namespace", "labels", "annotations"] {
-        metadata.extend(object["metadata"].get(field).map(|value| (field.to_owned(), value.clone())));
-    }
-    let mut shown = Map::new();
-    shown.extend(["apiVersion", "kind"].map(|field| (field.to_owned(), object[field].clone())));
-    shown.insert("metadata".to_owned(), Value::Object(metadata));
-    shown.insert("spec".to_owned(), object["spec"].clone());
-    serde_yaml::to_string(&shown).map_err(|error| Failure::Other(anyhow::Error::new(error).context("cannot show the object")))
+/// An object as text; of none there is none.
+fn yaml(object: Option<&Value>) -> Result<String, Failure> {
+    let text = object.map(serde_yaml::to_string).transpose();
+    let text = text.map_err(|error| Failure::Other(anyhow::Error::new(error).context("cannot show the object")))?;
+    Ok(text.unwrap_or_default())
 }
 
 fn unified(name: &str, before: &str, after: &str) -> String {
-    let live = if before.is_empty() { "/dev/null".to_owned() } else { format!("{name} (in force)") };
-    TextDiff::from_lines(before, after).unified_diff().context_radius(3).header(&live, &format!("{name} (file)")).to_string()
+    let side = |text: &str, what: &str| if text.is_empty() { "/dev/null".to_owned() } else { format!("{name} ({what})") };
+    let (live, file) = (side(before, "in force"), side(after, "file"));
+    TextDiff::from_lines(before, after).unified_diff().context_radius(3).header(&live, &file).to_string()
 }
 
 /// In the colours of a diff.
@@ -153,7 +139,8 @@ mod tests {
 
     #[test]
     fn only_what_people_declare_is_compared() {
-        let (before, after) = (declared(&object("web:1")).unwrap(), declared(&object("web:2")).unwrap());
+        let text = |image: &str| yaml(Some(&declared(&object(image)))).unwrap();
+        let (before, after) = (text("web:1"), text("web:2"));
         insta::assert_snapshot!("diff", unified("default/web", &before, &after));
         assert_eq!(unified("default/web", &before, &before), "");
         assert!(unified("default/web", "", &after).starts_with("--- /dev/null\n+++ default/web (file)\n"));

@@ -35,9 +35,14 @@ pub async fn export(args: ExportArgs) -> Result<(), Failure> {
 fn compose_file(deployment: &Deployment) -> Value {
     let spec = &deployment.spec;
     let mut file = Map::from_iter([("name".to_owned(), json!(project_of(deployment)))]);
-    for (key, part) in
-        [("services", &spec.services), ("networks", &spec.networks), ("volumes", &spec.volumes), ("secrets", &spec.secrets)]
-    {
+    let parts = [
+        ("services", &spec.services),
+        ("networks", &spec.networks),
+        ("volumes", &spec.volumes),
+        ("secrets", &spec.secrets),
+        ("configs", &spec.configs),
+    ];
+    for (key, part) in parts {
         if !part.is_empty() {
             file.insert(key.to_owned(), escaped(&json!(part)));
         }

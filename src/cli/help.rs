@@ -95,6 +95,19 @@ Examples:
   evenkeel apply -f web.yaml --dry-run     checked by the operator too, nothing changed
   evenkeel plan -f web.yaml                what it would do to containers";
 
+/// Of `adopt`.
+pub const ADOPT: &str = "\
+Examples:
+  evenkeel adopt                           Compose projects on the engine, and whose they are
+  evenkeel adopt shop --dry-run            what would be taken over, and what differs from its files
+  evenkeel adopt shop                      take it over as it is: nothing is restarted
+  evenkeel adopt shop --recreate           and make anew what differs
+  evenkeel adopt shop -f /srv/shop/compose.yaml
+  evenkeel adopt --all
+
+`docker compose ps`, `logs` and `exec` go on working. `evenkeel release shop` gives the containers back to Docker, with the
+restart policies that they had.";
+
 /// Of `compose` and `compose config`.
 pub const COMPOSE: &str = "\
 Examples:
@@ -150,6 +163,8 @@ Examples:
   evenkeel top                             deployments of namespace default
   evenkeel top shop                        its containers
   evenkeel top -A --containers --sort-by memory
+  evenkeel top shop --since 2h             what they used over the last two hours
+  evenkeel top --host                      the machine
   evenkeel top shop -o json";
 
 /// Of `exec`.
@@ -165,6 +180,8 @@ pub const DIFF: &str = "\
 Examples:
   evenkeel diff -f web.yaml                what applying the file would change in the stored object
   evenkeel plan -f web.yaml                what it would do to containers, and why
+  evenkeel diff --source shop --revision next
+                                           what another branch of a source would change
   evenkeel diff web                        in what the containers differ from what is declared
   evenkeel diff -f manifests/ || test $? -eq 1";
 
@@ -247,8 +264,19 @@ pub const PLAN: &str = "\
 Examples:
   evenkeel plan web                        what the operator does next, or what it waits for
   evenkeel plan -f web.yaml                what applying the file would do
+  evenkeel plan --source shop --revision next
+                                           what another branch, or a commit, of a source would do
+  evenkeel plan --source shop -f .         what this checkout would do, and what is gone in it
+  evenkeel plan --git https://git.example/shop.git#main:hosts
   evenkeel plan web -o json
   evenkeel plan -f web.yaml --detailed-exitcode || test $? -eq 4";
+
+/// Of `why`.
+pub const WHY: &str = "\
+Examples:
+  evenkeel why web                         from the commit to the last action and its trace
+  evenkeel why web app-2                   of one replica
+  evenkeel why web -o json";
 
 /// Of `stop`.
 pub const STOP: &str = "\

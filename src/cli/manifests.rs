@@ -133,7 +133,7 @@ fn folder(path: &Path) -> Result<Vec<Document>, Failure> {
     Ok(documents)
 }
 
-fn check(document: &Document, namespace: Option<&str>) -> Result<Checked, Vec<FieldError>> {
+pub fn check(document: &Document, namespace: Option<&str>) -> Result<Checked, Vec<FieldError>> {
     let checked = match kind_of(document) {
         Some(kind) => beside(kind, document, namespace.unwrap_or("default"))?,
         None => merge::check(document, namespace.unwrap_or("default"))?,

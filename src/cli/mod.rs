@@ -2,7 +2,9 @@
 //!
 //! One file per command or family of commands. Each turns its arguments into requests, and the answers into text.
 
+mod adopt;
 mod apply;
+mod changes;
 mod client;
 mod completion;
 mod compose;
@@ -25,6 +27,7 @@ mod notify;
 mod output;
 mod plan;
 mod progress;
+mod proposal;
 mod pull;
 mod rebuild;
 mod reconcile;
@@ -32,10 +35,12 @@ mod replicas;
 mod since;
 mod status;
 mod top;
+mod usage;
 mod validate;
 mod version;
 mod wait;
 mod watch;
+mod why;
 
 pub mod doctor;
 pub mod kubeconfig;
@@ -79,6 +84,7 @@ pub enum Command {
 #[expect(missing_docs, reason = "a doc comment here would replace the help text of the arguments")]
 pub enum ClientCommand {
     Apply(apply::ApplyArgs),
+    Adopt(adopt::AdoptArgs),
     Status(status::StatusArgs),
     Get(get::GetArgs),
     Describe(describe::DescribeArgs),
@@ -88,6 +94,7 @@ pub enum ClientCommand {
     Exec(exec::ExecArgs),
     Plan(plan::PlanArgs),
     Diff(diff::DiffArgs),
+    Why(why::WhyArgs),
     Validate(validate::ValidateArgs),
     Export(export::ExportArgs),
     Stop(intent::StopArgs),
@@ -115,6 +122,7 @@ pub enum ClientCommand {
 pub async fn execute(command: ClientCommand) -> u8 {
     let done = match command {
         ClientCommand::Apply(args) => apply::apply(args).await,
+        ClientCommand::Adopt(args) => adopt::adopt(args).await,
         ClientCommand::Status(args) => status::status(args).await,
         ClientCommand::Get(args) => get::get(args).await,
         ClientCommand::Describe(args) => describe::describe(args).await,
@@ -124,6 +132,7 @@ pub async fn execute(command: ClientCommand) -> u8 {
         ClientCommand::Exec(args) => return exec::exec(args).await.unwrap_or_else(|failure| failure.report()),
         ClientCommand::Plan(args) => return plan::plan(args).await.unwrap_or_else(|failure| failure.report()),
         ClientCommand::Diff(args) => return diff::diff(args).await,
+        ClientCommand::Why(args) => why::why(args).await,
         ClientCommand::Validate(args) => return validate::validate(&args).unwrap_or_else(|failure| failure.report()),
         ClientCommand::Export(args) => export::export(args).await,
         ClientCommand::Stop(args) => intent::stop(args).await,

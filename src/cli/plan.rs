@@ -2,27 +2,31 @@
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::client::{Connection, deployment_path, name};
+use super::changes::{Sides, sides};
+use super::client::{Api, Connection, deployment_path, name};
 use super::failure::{Failure, exit};
 use super::help;
-use super::manifests::Files;
+use super::manifests::Manifest;
 use super::output::print;
+use super::proposal::{Gone, ProposalArgs};
 use crate::crd::{API_VERSION, Kind};
+use crate::model::Key;
 
 /// Shows what would be done now and why, without doing it.
 ///
-/// For a deployment as it is stored, or for manifests that are not applied yet. Back-off, health, holds and budgets
-/// count, so that it is exactly what the operator does at its next look.
+/// For a deployment as it is stored, or for what is not applied yet: files, a repository, another commit or branch of a source.
+/// Then it says of each deployment what is added, changed or gone, too. Back-off, health, holds and budgets count, so that it is
+/// exactly what the operator does at its next look.
 #[derive(Debug, Args)]
-#[command(after_help = help::PLAN, override_usage = "evenkeel plan [OPTIONS] <DEPLOYMENT | -f FILE>")]
+#[command(after_help = help::PLAN, override_usage = "evenkeel plan [OPTIONS] <DEPLOYMENT | -f FILE | --git ADDRESS | --source NAME>")]
 pub struct PlanArgs {
     /// Name of the deployment
-    #[arg(value_parser = name, required_unless_present = "filenames", conflicts_with = "filenames")]
+    #[arg(value_parser = name, required_unless_present_any = ["filenames", "git", "source"], conflicts_with_all = ["filenames", "git", "source"])]
     deployment: Option<String>,
     #[command(flatten)]
-    files: Files,
+    proposal: ProposalArgs,
     /// How to print it
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -41,40 +45,123 @@ enum Output {
     Json,
 }
 
-/// What a plan is asked for.
-enum Question {
-    Stored(String),
-    Manifest(Value),
-}
-
 /// `evenkeel plan`; the exit code.
 pub async fn plan(args: PlanArgs) -> Result<u8, Failure> {
-    let namespace = args.connection.namespace();
-    let questions: Vec<Question> = match &args.deployment {
-        Some(name) => vec![Question::Stored(deployment_path(namespace, name, Some("plan")))],
-        None => {
-            let manifests = args.files.read(args.connection.namespace.as_deref())?;
-            // A Source is no container's business.
-            let deployments = manifests.into_iter().filter(|manifest| manifest.kind == Kind::Deployment);
-            deployments.map(|manifest| Question::Manifest(manifest.object)).collect()
-        }
-    };
     let api = args.connection.open().await?;
-    let mut plans = vec![];
-    for question in &questions {
-        let plan = match question {
-            Question::Stored(path) => api.get(path).await?,
-            Question::Manifest(object) => api.post(&format!("/apis/{API_VERSION}/plan"), object).await?,
-        };
-        if args.output == Output::Text {
-            print(&format!("{}\n", plan["text"].as_str().unwrap_or_default().trim_end()))?;
+    let mut plans = match &args.deployment {
+        Some(name) => {
+            let plan = api.get(&deployment_path(args.connection.namespace(), name, Some("plan"))).await?;
+            show(&args, &plan)?;
+            vec![plan]
         }
-        plans.push(plan);
-    }
-    let busy = plans.iter().any(|plan| plan["actions"].as_array().is_some_and(|actions| !actions.is_empty()));
+        None => proposed(&args, &api).await?,
+    };
+    let busy = plans.iter().any(is_busy);
     if args.output == Output::Json {
         let whole = if plans.len() == 1 { plans.remove(0) } else { Value::Array(plans) };
         print(&(serde_json::to_string_pretty(&whole).context("cannot print the plan")? + "\n"))?;
     }
     Ok(if args.detailed_exitcode && busy { exit::CHANGES } else { 0 })
+}
+
+fn is_busy(plan: &Value) -> bool {
+    let some = |list: &str| plan[list].as_array().is_some_and(|items| !items.is_empty());
+    some("actions") || some("adoptions") || !matches!(plan["change"].as_str(), None | Some("unchanged"))
+}
+
+fn show(args: &PlanArgs, plan: &Value) -> Result<(), Failure> {
+    if args.output != Output::Text {
+        return Ok(());
+    }
+    print(&format!("{}\n", plan["text"].as_str().unwrap_or_default().trim_end()))
+}
+
+/// The plans of what is proposed, each with what it changes.
+async fn proposed(args: &PlanArgs, api: &Api) -> Result<Vec<Value>, Failure> {
+    let proposal = args.proposal.read(&args.connection, api).await?;
+    if let Some(revision) = proposal.revision.as_ref().filter(|_| args.output == Output::Text) {
+        print(&format!("revision {revision}\n"))?;
+    }
+    let mut plans = vec![];
+    // A Source is no container's business.
+    for manifest in proposal.manifests.iter().filter(|manifest| manifest.kind == Kind::Deployment) {
+        let plan = of_manifest(api, manifest).await.map_err(|failure| manifest.locate(failure))?;
+        if args.output == Output::Text && plan["change"] != "unchanged" {
+            print(&heading(&plan))?;
+        }
+        show(args, &plan)?;
+        plans.push(plan);
+    }
+    for gone in &proposal.gone {
+        let plan = of_gone(api, gone).await?;
+        if args.output == Output::Text {
+            print(&heading(&plan))?;
+        }
+        show(args, &plan)?;
+        plans.push(plan);
+    }
+    if args.output == Output::Text && plans.len() > 1 {
+        print(&summary(&plans))?;
+    }
+    Ok(plans)
+}
+
+async fn of_manifest(api: &Api, manifest: &Manifest) -> Result<Value, Failure> {
+    let changed: Sides = sides(api, manifest).await?;
+    let mut plan = api.post(&format!("/apis/{API_VERSION}/plan"), &manifest.object).await?;
+    plan["change"] = changed.word().into();
+    plan["fields"] = json!(changed.fields());
+    plan["source"] = format!("{}:{}", manifest.document.file, manifest.document.line).into();
+    Ok(plan)
+}
+
+/// The plan of its deletion, where it is pruned; else none: it runs on.
+async fn of_gone(api: &Api, gone: &Gone) -> Result<Value, Failure> {
+    let Key { namespace, name } = &gone.key;
+    let mut plan = match gone.pruned {
+        true => api.get(&format!("{}?delete=true", deployment_path(namespace, name, Some("plan")))).await?,
+        false => {
+            let text = format!("plan for {}\n  runs on, shown as Orphaned: the source does not prune", gone.key);
+            json!({"deployment": gone.key.to_string(), "actions": [], "withheld": [], "waiting": [], "text": text})
+        }
+    };
+    plan["change"] = "removed".into();
+    plan["pruned"] = gone.pruned.into();
+    Ok(plan)
+}
+
+/// `~ default/web is changed (web.yaml:1): spec.services.app.image`.
+fn heading(plan: &Value) -> String {
+    let text = |field: &str| plan[field].as_str().unwrap_or_default();
+    let mark = match text("change") {
+        "added" => '+',
+        "removed" => '-',
+        _ => '~',
+    };
+    let fields: Vec<&str> = plan["fields"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let fields = if fields.is_empty() { String::new() } else { format!(": {}", fields.join(", ")) };
+    let source = if text("source").is_empty() { String::new() } else { format!(" ({})", text("source")) };
+    format!("{mark} {} is {}{source}{fields}\n", text("deployment"), text("change"))
+}
+
+fn summary(plans: &[Value]) -> String {
+    let count = |word: &str| plans.iter().filter(|plan| plan["change"] == word).count();
+    let words = ["added", "changed", "removed", "unchanged"].map(|word| format!("{} {word}", count(word)));
+    format!("{}\n", words.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heading_says_what_changes_and_where_it_stands() {
+        let plan = json!({"deployment": "default/web", "change": "changed", "source": "web.yaml:1",
+            "fields": ["spec.services.app.image", "spec.volumes"], "actions": []});
+        assert_eq!(heading(&plan), "~ default/web is changed (web.yaml:1): spec.services.app.image, spec.volumes\n");
+        let gone = json!({"deployment": "default/old", "change": "removed"});
+        assert_eq!(heading(&gone), "- default/old is removed\n");
+        assert!(is_busy(&plan) && is_busy(&gone) && !is_busy(&json!({"actions": [], "change": "unchanged"})));
+        assert_eq!(summary(&[plan, gone]), "0 added, 1 changed, 1 removed, 0 unchanged\n");
+    }
 }

@@ -69,6 +69,10 @@ async fn answered(api: &Api, path: &str, wish: &str, args: &ReconcileArgs) -> Re
         if answer.is_some_and(|answer| later_or_equal(answer, wish)) {
             return Ok(source);
         }
+        if source.spec.suspend {
+            let message = "is suspended, so nobody looks: set spec.suspend to false (it is looked at then)";
+            return Err(anyhow!("source {} {message}", args.name).into());
+        }
         if Instant::now() >= deadline {
             return Err(Failure::TimedOut(format!("waited {} in vain until source {} was looked at", args.timeout, args.name)));
         }

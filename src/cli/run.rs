@@ -44,6 +44,30 @@ pub struct RunArgs {
     #[arg(long, value_name = "DURATION", env = "EVENKEEL_GIT_INTERVAL", hide_env_values = true)]
     pub git_interval: Option<Duration>,
 
+    /// Holds the token for the repository: one line. For https
+    #[arg(long, value_name = "FILE", env = "EVENKEEL_GIT_TOKEN_FILE", hide_env_values = true)]
+    pub git_token_file: Option<PathBuf>,
+
+    /// User name for the repository. Default beside --git-token-file: git. For https
+    #[arg(long, value_name = "NAME", env = "EVENKEEL_GIT_USERNAME", hide_env_values = true)]
+    pub git_username: Option<String>,
+
+    /// Holds the password of --git-username. For https
+    #[arg(long, value_name = "FILE", env = "EVENKEEL_GIT_PASSWORD_FILE", hide_env_values = true)]
+    pub git_password_file: Option<PathBuf>,
+
+    /// Certificates that the repository's server is checked with (PEM). Default: the system's. For https
+    #[arg(long, value_name = "FILE", env = "EVENKEEL_GIT_CA_FILE", hide_env_values = true)]
+    pub git_ca_file: Option<PathBuf>,
+
+    /// Private key for the repository, without a passphrase. For ssh
+    #[arg(long, value_name = "FILE", env = "EVENKEEL_GIT_SSH_KEY", hide_env_values = true)]
+    pub git_ssh_key: Option<PathBuf>,
+
+    /// The keys of the hosts that are trusted, as ssh-keyscan prints them. For ssh
+    #[arg(long, value_name = "FILE", env = "EVENKEEL_GIT_KNOWN_HOSTS", hide_env_values = true)]
+    pub git_known_hosts: Option<PathBuf>,
+
     /// Delete a deployment when its manifest leaves the folder or the repository, instead of showing it as Orphaned. Volumes stay
     #[arg(long, value_name = "BOOL", env = "EVENKEEL_PRUNE", hide_env_values = true, value_parser = BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub prune: Option<bool>,

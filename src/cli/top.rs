@@ -9,6 +9,8 @@ use super::failure::Failure;
 use super::format::{Format, print_whole};
 use super::help;
 use super::output::{Look, print, table, tell};
+use super::since::since;
+use super::usage;
 
 /// Deployments that are measured side by side; the operator bounds how many containers are.
 const AT_A_TIME: usize = 8;
@@ -16,7 +18,9 @@ const AT_A_TIME: usize = 8;
 /// Shows what deployments and their containers use: CPU, memory, network and block I/O, processes.
 ///
 /// CPU is percent of one CPU over the last second. Memory is the working set: what cannot be taken back at once. Network
-/// and block I/O are counted since each container was started. It takes one to two seconds.
+/// and block I/O are counted since each container was started. It takes one to two seconds. With --since, it is what was used over
+/// that time instead, containers that are gone included: sampled every ten seconds, kept by the sample for an hour and by the minute
+/// for days.
 #[derive(Debug, Args)]
 #[command(after_help = help::TOP)]
 pub struct TopArgs {
@@ -32,6 +36,12 @@ pub struct TopArgs {
     /// Only deployments that have these labels: app=web, app!=web, app
     #[arg(short = 'l', long, value_name = "LABELS", conflicts_with = "deployment")]
     selector: Option<String>,
+    /// What was used since then, per second, instead of now: 10m, 2h or a time
+    #[arg(long, value_name = "WHEN", conflicts_with = "sort_by")]
+    since: Option<String>,
+    /// The machine itself: CPU, load, memory, disks
+    #[arg(long, conflicts_with_all = ["deployment", "all_namespaces", "selector", "containers", "sort_by", "since"])]
+    host: bool,
     /// The greediest first
     #[arg(long, value_name = "WHAT", value_enum)]
     sort_by: Option<Order>,
@@ -51,6 +61,10 @@ enum Order {
 /// `evenkeel top`.
 pub async fn top(args: TopArgs) -> Result<(), Failure> {
     let api = args.connection.open().await?;
+    if args.host {
+        return usage::host(&api, args.output).await;
+    }
+    let since = args.since.as_deref().map(|text| seconds_since(text, Look::of_stdout().now)).transpose()?;
     let names = match &args.deployment {
         Some(name) => vec![(args.connection.namespace().to_owned(), name.clone())],
         None => names(&api, &args).await?,
@@ -58,7 +72,8 @@ pub async fn top(args: TopArgs) -> Result<(), Failure> {
     let all: Vec<Result<Value, Failure>> = stream::iter(names)
         .map(|(namespace, name)| {
             let api = &api;
-            async move { api.get(&deployment_path(&namespace, &name, Some("metrics"))).await }
+            let query = since.map(|seconds| format!("?sinceSeconds={seconds}")).unwrap_or_default();
+            async move { api.get(&format!("{}{query}", deployment_path(&namespace, &name, Some("metrics")))).await }
         })
         .buffered(AT_A_TIME)
         .collect()
@@ -71,7 +86,15 @@ pub async fn top(args: TopArgs) -> Result<(), Failure> {
             one => metrics.push(one?),
         }
     }
+    if since.is_some() {
+        return usage::history(&metrics, args.output, args.deployment.is_some(), args.all_namespaces);
+    }
     show(&args, metrics)
+}
+
+fn seconds_since(text: &str, now: jiff::Timestamp) -> Result<u64, Failure> {
+    let since = since(text, now).map_err(Failure::Usage)?;
+    Ok(u64::try_from(now.duration_since(since).as_secs()).unwrap_or_default())
 }
 
 async fn names(api: &Api, args: &TopArgs) -> Result<Vec<(String, String)>, Failure> {
@@ -195,7 +218,7 @@ enum Limit {
 }
 
 /// `312B`, `4.2MiB`, `1.9GiB`.
-fn bytes(count: u64) -> String {
+pub(super) fn bytes(count: u64) -> String {
     let mut figure = count as f64;
     for unit in ["B", "KiB", "MiB", "GiB"] {
         if figure < 1000.0 {

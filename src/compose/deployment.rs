@@ -7,7 +7,7 @@ use serde_json::{Map as Object, Value as Json, json};
 use super::{Loaded, normalise_name};
 use crate::crd::{API_VERSION, FieldError, Location};
 
-/// The key of a Compose file's top level that carries what Compose has no word for.
+/// The key of a Compose file's top level, and of its services, that carries what Compose has no word for.
 const OWN: &str = "x-evenkeel";
 
 /// What [`OWN`] may say of the object, and of its specification.
@@ -59,7 +59,7 @@ pub fn own_profiles(loaded: &Loaded) -> Vec<String> {
 /// `profiles` are those it was loaded with.
 ///
 /// # Errors
-/// `x-evenkeel` has a key that nobody knows, or what a container cannot be given: a config that is no file.
+/// `x-evenkeel` has a key that nobody knows.
 pub fn deployment(loaded: &Loaded, profiles: &[String]) -> Result<Made, Vec<FieldError>> {
     let mut maker = Maker { loaded, warnings: Vec::new(), errors: Vec::new() };
     let (metadata, mut spec) = maker.own();
@@ -73,6 +73,9 @@ pub fn deployment(loaded: &Loaded, profiles: &[String]) -> Result<Made, Vec<Fiel
         if let Some(resources) = loaded.config.get(part) {
             spec.insert(part.to_owned(), resources.clone());
         }
+    }
+    if let Some(configs) = maker.configs() {
+        spec.insert("configs".to_owned(), configs);
     }
     let active: BTreeSet<&String> = profiles.iter().filter(|profile| !profile.is_empty()).collect();
     if !active.is_empty() {
@@ -133,8 +136,10 @@ impl Maker<'_> {
                 take(service, field);
             }
         }
+        if let Some(own) = self.loaded.yaml["services"][name].get(OWN) {
+            service[OWN] = own.clone();
+        }
         self.optional(service);
-        self.configs(name, service);
     }
 
     /// A dependency that may be missing, and is.
@@ -145,28 +150,17 @@ impl Maker<'_> {
         }
     }
 
-    /// Configs are files that are mounted.
-    fn configs(&mut self, name: &str, service: &mut Json) {
-        let Some(Json::Array(configs)) = take(service, "configs") else { return };
-        for (index, config) in configs.iter().enumerate() {
-            let source = config["source"].as_str().unwrap_or_default();
-            let Some(file) = self.loaded.config["configs"][source]["file"].as_str() else {
-                let message = format!("the config {source} is no file: only configs with file can be given to containers");
-                self.wrong(&format!("services.{name}.configs.{index}"), message);
-                continue;
-            };
-            let target = match config["target"].as_str() {
-                None | Some("") => format!("/{source}"),
-                Some(target) if target.starts_with('/') => target.to_owned(),
-                Some(target) => format!("/{target}"),
-            };
-            let mount = json!({"type": "bind", "source": file, "target": target, "read_only": true});
-            if let Some(Json::Array(mounts)) = service.get_mut("volumes") {
-                mounts.push(mount);
-            } else {
-                service["volumes"] = json!([mount]);
+    /// Configs that come from a variable of the project have its text: the operator's own environment is another one.
+    fn configs(&self) -> Option<Json> {
+        let mut configs = self.loaded.config.get("configs")?.clone();
+        for config in configs.as_object_mut()?.values_mut().filter_map(Json::as_object_mut) {
+            let named = config.get("environment").and_then(Json::as_str);
+            if let Some(text) = named.and_then(|name| self.loaded.variables.get(name)).cloned() {
+                config.shift_remove("environment");
+                config.insert("content".to_owned(), json!(text));
             }
         }
+        Some(configs)
     }
 }
 
@@ -250,24 +244,17 @@ secrets: {key: {file: ./key}}
         assert_eq!(warnings, ["/srv/my_shop/compose.yaml:8:27: services.web.deploy.placement: has no effect"]);
         let admitted = admit(Kind::Deployment, manifest, None, false).unwrap();
         let web = &admitted.object["spec"]["services"]["web"];
-        assert_eq!(
-            web["volumes"][2],
-            json!({"type": "bind", "source": "/srv/my_shop/conf", "target": "/etc/conf", "read_only": true})
-        );
+        assert_eq!(admitted.object["spec"]["configs"]["conf"]["file"], "/srv/my_shop/conf");
         assert!(web.get("depends_on").is_none_or(|known| known == &json!({})));
-        assert!(web.get("configs").is_none());
+        assert_eq!(web["configs"], json!([{"source": "conf", "target": "/etc/conf"}]));
     }
 
     #[test]
     fn what_cannot_be_run_is_told_with_its_place() {
-        let text = "x-evenkeel: {nmespace: a}\nservices:\n  web: {image: a, configs: [c]}\nconfigs: {c: {content: x}}\n";
+        let text = "x-evenkeel: {nmespace: a}\nservices:\n  web: {image: a}\n";
         let errors: Vec<String> = made(text).unwrap_err().iter().map(ToString::to_string).collect();
-        assert_eq!(errors.len(), 2);
+        assert_eq!(errors.len(), 1);
         assert!(errors[0].starts_with("/srv/my_shop/compose.yaml:1:14: x-evenkeel.nmespace: is not known"), "{errors:?}");
-        assert!(
-            errors[1].starts_with("/srv/my_shop/compose.yaml:3:29: services.web.configs.0: the config c is no file"),
-            "{errors:?}"
-        );
     }
 
     #[test]

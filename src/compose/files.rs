@@ -2,7 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
 
 /// Files by their absolute paths.
 pub trait Files {
@@ -35,17 +40,42 @@ pub struct Disk;
 /// A file above this size is none that Compose reads.
 const LARGEST: u64 = 16 * 1024 * 1024;
 
+/// Opens a regular file, links followed. Anything else is refused before it can block or do something: a pipe waits for a writer,
+/// and to open a device may be an action.
+///
+/// # Errors
+/// It is not there, cannot be read, or is none.
+pub fn open_regular(path: impl AsRef<Path>) -> io::Result<File> {
+    let path = path.as_ref();
+    regular(&std::fs::metadata(path)?)?;
+    // What is put in its place meanwhile is not waited for either.
+    let file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+fn regular(found: &Metadata) -> io::Result<()> {
+    let kind = found.file_type();
+    let (error, message) = match () {
+        () if kind.is_file() => return Ok(()),
+        () if kind.is_dir() => (io::ErrorKind::IsADirectory, "is a folder"),
+        () if kind.is_fifo() => (io::ErrorKind::InvalidInput, "is a named pipe, and only regular files are read"),
+        () if kind.is_socket() => (io::ErrorKind::InvalidInput, "is a socket, and only regular files are read"),
+        () => (io::ErrorKind::InvalidInput, "is a device, and only regular files are read"),
+    };
+    Err(io::Error::new(error, message))
+}
+
 impl Files for Disk {
     fn read(&self, path: &str) -> io::Result<String> {
-        let kind = std::fs::metadata(path)?;
-        if kind.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder"));
-        }
-        if kind.len() > LARGEST {
+        let file = open_regular(path)?;
+        let mut text = String::new();
+        // A file may grow while it is read.
+        if file.take(LARGEST + 1).read_to_string(&mut text)? as u64 > LARGEST {
             let message = format!("is larger than {} MiB", LARGEST / 1024 / 1024);
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
         }
-        std::fs::read_to_string(path)
+        Ok(text)
     }
 
     fn kind(&self, path: &str) -> Option<Kind> {

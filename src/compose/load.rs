@@ -31,9 +31,14 @@ pub(super) struct Context<'a> {
     pub interpolate: bool,
     /// Texts that are known already, by path (`-`: standard input).
     pub texts: RefCell<BTreeMap<String, String>>,
+    /// Projects that were included before: one that is reached on many ways is loaded once.
+    pub included: RefCell<BTreeMap<Included, Node>>,
     /// Where what is wrong goes.
     pub sink: &'a Sink,
 }
+
+/// What makes an included project: its files, its folder as it is seen and as it is, its variables.
+pub(super) type Included = (Vec<String>, String, String, Variables);
 
 /// Variables for interpolation.
 pub(super) struct Outside<'a> {

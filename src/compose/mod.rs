@@ -53,7 +53,7 @@ use shape::{View, Writer};
 use sink::{Sink, Stop};
 
 pub use deployment::{Made, deployment, folder_name, is_compose, object_name, own_profiles};
-pub use files::{Disk, Files, Given, Kind, Noted};
+pub use files::{Disk, Files, Given, Kind, Noted, open_regular};
 pub use project::{Asked, Found, NAMES, OVERRIDES, find, normalise_name};
 
 /// What is loaded.
@@ -96,6 +96,8 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// Why it cannot be shown as JSON, if it cannot: then `config` lacks that.
     pub not_json: Vec<FieldError>,
+    /// What it was made with.
+    variables: load::Variables,
     places: Node,
     sources: Vec<String>,
 }
@@ -194,7 +196,7 @@ impl Load<'_> {
         shown.take_names(&sources);
         let not_json = shown.into_findings().0;
         let (config, yaml) = (Json::Object(config), Json::Object(yaml));
-        Ok(Loaded { name, config, yaml, profiles, warnings: Vec::new(), not_json, places: tree, sources })
+        Ok(Loaded { name, config, yaml, profiles, warnings: Vec::new(), not_json, variables, places: tree, sources })
     }
 
     /// Makes a check of the whole project, unless none is wanted.
@@ -260,6 +262,7 @@ impl Load<'_> {
             home: self.request.environment.get("HOME").filter(|home| !home.is_empty()).cloned(),
             interpolate,
             texts: RefCell::new(self.request.texts.clone()),
+            included: RefCell::default(),
             sink: self.sink,
         }
     }

@@ -11,14 +11,20 @@
 //! | `jobs` | what takes long goes on beside the turn | writes |
 //! | `status` | what to tell people | pure |
 //! | `inputs` | what is known of the files that images are built from | |
+//! | `likeness` | how containers that Compose made compare with what is declared | reads |
+//! | `follow` | which mounted files count | pure |
+//! | `inputs` | what is known of them, and of what images are built from | |
 //! | `record` | history, memory, Events | store |
+//! | `projects` | the Compose projects on the engine, and whose they are | |
 //! | `registries` | pulls under way and refusals, over all Deployments | store |
 //! | `boot` | one summary after a restart of daemon or host | store |
 
 mod act;
 mod boot;
+mod follow;
 mod inputs;
 mod jobs;
+mod likeness;
 mod reconcile;
 mod record;
 mod registries;
@@ -27,6 +33,7 @@ mod triggers;
 pub mod intent;
 pub mod plan;
 pub mod preview;
+pub mod projects;
 pub mod status;
 pub mod world;
 
@@ -50,6 +57,7 @@ use crate::store::Store;
 use boot::Boot;
 use inputs::Inputs;
 use jobs::Jobs;
+use likeness::Likenesses;
 use registries::Registries;
 use world::World;
 
@@ -72,6 +80,8 @@ pub struct Options {
     pub resync: Duration,
     /// The watched folder, for the label that tells Compose where a project's file is.
     pub manifests: Option<std::path::PathBuf>,
+    /// Where Sources keep the files of repositories, in a folder for each.
+    pub sources: std::path::PathBuf,
 }
 
 /// What every turn needs. One per operator.
@@ -84,6 +94,7 @@ pub struct Controller {
     options: Options,
     jobs: Jobs,
     inputs: Inputs,
+    likenesses: Likenesses,
     registries: Registries,
     boot: Boot,
     /// What must not be lost of Deployments and is not on disk yet, since that is full.
@@ -117,6 +128,7 @@ impl Controller {
             registry,
             jobs,
             inputs: Inputs::new(inputs),
+            likenesses: Likenesses::default(),
             clock,
             options,
             owed: Mutex::default(),

@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use crate::crd::Deployment;
-use crate::model::{Action, Job, JobKind, Key, Plan, Progress};
+use crate::model::{Action, Job, JobKind, Key, Note, Plan, Progress};
 use crate::store::Kind;
 
 use super::Controller;
-use super::plan::plan;
+use super::plan::{adoption, plan};
 
 /// A plan for people and machines.
 #[derive(Debug, Clone, Serialize)]
@@ -17,6 +17,9 @@ pub struct Preview {
     pub deployment: String,
     /// The generation it is for.
     pub generation: i64,
+    /// What is taken over from Compose.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub adoptions: Vec<Adoption>,
     /// What would be done, in order.
     pub actions: Vec<PlannedAction>,
     /// What the recovery mode keeps from being done.
@@ -60,6 +63,39 @@ pub struct PlannedAction {
     pub after: Vec<usize>,
 }
 
+/// Something that is taken over from Compose.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Adoption {
+    /// `container`, `network` or `volume`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Docker's restart policy on a container, which becomes `no`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart: Option<String>,
+    /// In what a container differs from its declaration.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub differs: Vec<String>,
+    /// The same in words.
+    pub text: String,
+}
+
+impl Adoption {
+    fn of(note: &Note) -> Option<Self> {
+        let text = adoption(note)?;
+        let none = |kind, name: &String| Self { kind, name: name.clone(), restart: None, differs: vec![], text: text.clone() };
+        Some(match note {
+            Note::Adopted { name, record, .. } => {
+                Self { restart: Some(record.restart.to_string()), differs: record.differs.clone(), ..none("container", name) }
+            }
+            Note::AdoptedNetwork { name, .. } => none("network", name),
+            Note::AdoptedVolume { name, .. } => none("volume", name),
+            _ => return None,
+        })
+    }
+}
+
 impl Controller {
     /// How far the jobs of a Deployment are, in order of kind and subject.
     pub fn progress(&self, key: &Key) -> Vec<JobProgress> {
@@ -82,25 +118,26 @@ impl Controller {
     ///
     /// # Errors
     /// When it is not there, is wrong, or the engine cannot be seen; as text for people.
-    pub fn preview(&self, key: &Key) -> Result<Preview, String> {
+    pub async fn preview(&self, key: &Key) -> Result<Preview, String> {
         let object = self.store.get(Kind::Deployment, key).map_err(|error| error.to_string())?;
         let object = object.ok_or_else(|| format!("deployment {key} not found"))?;
         let object: Deployment = serde_json::from_value((*object).clone()).map_err(|error| error.to_string())?;
-        self.preview_object(&object)
+        self.preview_object(&object).await
     }
 
     /// The plan that a Deployment would have if it were stored as it is.
     ///
     /// # Errors
     /// When it is wrong, or the engine cannot be seen; as text for people.
-    pub fn preview_object(&self, object: &Deployment) -> Result<Preview, String> {
+    pub async fn preview_object(&self, object: &Deployment) -> Result<Preview, String> {
         let metadata = &object.metadata;
         let namespace = metadata.namespace.as_deref().unwrap_or("default");
         let key = Key::new(namespace, metadata.name.as_deref().unwrap_or_default());
         let desired = self.desired(&key, object)?;
-        let observed = self.observe(&desired)?;
+        let mut observed = self.observe(&desired)?;
         let read = |error: crate::store::StoreError| error.to_string();
         let (history, memory) = (self.store.history(&key).map_err(read)?, self.store.memory(&key).map_err(read)?);
+        observed.likeness = self.likeness_now(&desired, &observed.snapshot, &history, &memory).await;
         Ok(plan(&desired, &observed, &history, &memory, self.clock.now()).into())
     }
 }
@@ -116,6 +153,7 @@ impl From<Plan> for Preview {
         Self {
             deployment: plan.key.to_string(),
             generation: plan.generation,
+            adoptions: plan.notes.iter().filter_map(Adoption::of).collect(),
             actions: plan.actions.iter().map(show).collect(),
             withheld: plan.withheld.iter().map(show).collect(),
             waiting: plan.waiting.iter().map(ToString::to_string).collect(),

@@ -1,5 +1,6 @@
 //! One turn of one Deployment.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use jiff::Timestamp;
 use kube::runtime::controller::Action as Requeue;
 use tracing::{Instrument, debug, info_span, warn};
 
-use crate::crd::{Deployment, DeploymentStatus};
+use crate::crd::{Deployment, DeploymentStatus, Source};
 use crate::model::annotations::{SOURCE, SOURCE_NAME};
 use crate::model::{Desired, History, Key, MANIFESTS_SOURCE, Memory, Observed, Plan, Reason, Severity};
 use crate::resolve::{remains, resolve};
@@ -18,7 +19,7 @@ use super::plan::plan;
 use super::status::{Sight, blind, invalid, status};
 use super::triggers::fingerprint;
 use super::world::View;
-use super::{Controller, record};
+use super::{Controller, follow, record};
 
 /// Longest pause of a Deployment whose plan stays the same though it was carried out.
 const CIRCLING_CAP: Duration = Duration::from_secs(5);
@@ -89,11 +90,12 @@ impl Controller {
             Err(why) => return self.finish(key, invalid(&loaded.object, &why, self.clock.now())).await,
         };
         self.inputs.want(&desired);
-        let observed = match self.observe(&desired) {
+        let mut observed = match self.observe(&desired) {
             Ok(observed) => observed,
             Err(_) if !self.world.was_tried() => return Ok(Requeue::requeue(FIRST_LOOK)),
             Err(why) => return self.finish(key, blind(&loaded.object, &why, self.clock.now())).await,
         };
+        observed.likeness = self.likeness(&desired, &observed.snapshot, &loaded.history, &loaded.memory);
         self.remove_ended_holds(&desired).await?;
         let mut outcomes = record::finished_jobs(self, &desired, &mut loaded.history, &mut loaded.memory).await;
         let plan = {
@@ -137,7 +139,9 @@ impl Controller {
             Err(_) if object.metadata.deletion_timestamp.is_some() => remains(object, &self.options.instance, self.options.bound),
             resolved => resolved.map_err(|errors| crate::crd::list_errors(&errors))?,
         };
-        Ok(Desired { host_booted_at: self.boot.host_booted_at(), ..desired })
+        let mut desired = Desired { host_booted_at: self.boot.host_booted_at(), ..desired };
+        follow::mounted(&mut desired, self.source_folder(object).as_deref());
+        Ok(desired)
     }
 
     /// Removes Holds that ended by themselves, a while later: an outside stop that fell into one is still being judged.
@@ -159,6 +163,21 @@ impl Controller {
         Some(self.options.manifests.as_ref()?.join(path).display().to_string())
     }
 
+    /// The folder of the Source that an object came from: files in it that containers mount belong to what it declares.
+    fn source_folder(&self, object: &Deployment) -> Option<PathBuf> {
+        let annotations = object.metadata.annotations.as_ref()?;
+        annotations.get(SOURCE)?;
+        let name = annotations.get(SOURCE_NAME).map_or(MANIFESTS_SOURCE, String::as_str);
+        let Ok(key) = name.parse::<Key>();
+        let source = self.store.get(Kind::Source, &key).ok()?;
+        let source = source.and_then(|source| serde_json::from_value::<Source>((*source).clone()).ok());
+        let Some(Source { spec, .. }) = source else {
+            return self.options.manifests.clone().filter(|_| name == MANIFESTS_SOURCE);
+        };
+        let here = spec.folder.map(|folder| folder.path).or(spec.worktree.map(|tree| tree.path));
+        Some(here.unwrap_or_else(|| self.options.sources.join(key.namespace).join(key.name).join("tree")))
+    }
+
     /// What is: the cached picture, without a call to the engine.
     pub(super) fn observe(&self, desired: &Desired) -> Result<Observed, String> {
         let _span = info_span!("observe").entered();
@@ -167,7 +186,9 @@ impl Controller {
                 snapshot,
                 jobs: self.jobs.of(&desired.key),
                 inputs: self.inputs.of(desired),
+                files: self.inputs.files_of(desired),
                 registries: self.registries.view(),
+                likeness: Default::default(),
             }),
             View::Blind { why, .. } => Err(why),
         }

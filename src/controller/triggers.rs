@@ -166,11 +166,11 @@ async fn follow_jobs(controller: Arc<Controller>, sender: mpsc::Sender<Trigger>)
     }
 }
 
-/// Takes in what is found of the files that images are built from.
+/// Takes in what is found of the files that images are built from and that containers have mounted.
 async fn follow_inputs(controller: Arc<Controller>, sender: mpsc::Sender<Trigger>) {
     let Some(mut news) = controller.inputs.news() else { return };
     while let Some(found) = news.recv().await {
-        let key = found.key.clone();
+        let key = found.key().clone();
         controller.inputs.learn(found);
         if sender.send(Trigger::Keys(vec![key])).await.is_err() {
             return;

@@ -48,9 +48,12 @@ pub struct DeploymentSpec {
     /// Compose volumes by key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub volumes: BTreeMap<String, serde_json::Value>,
-    /// Compose secrets by key: files of the host.
+    /// Compose secrets by key: files of the host, or variables of the operator's environment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, serde_json::Value>,
+    /// Compose configs by key: files of the host, or texts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub configs: BTreeMap<String, serde_json::Value>,
     /// Active Compose profiles: services with other profiles only are not run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub profiles: Vec<String>,

@@ -14,8 +14,13 @@ use super::{API_VERSION, Alert, Channel, Deployment, Hold, Incident, Kind, Sourc
 pub use fields::fields_reference;
 
 /// Parts of a Deployment's spec that are Compose's.
-const COMPOSE_PARTS: [(&str, &[Key]); 4] =
-    [("services", keys::SERVICE), ("networks", keys::NETWORK), ("volumes", keys::VOLUME), ("secrets", keys::SECRET)];
+const COMPOSE_PARTS: [(&str, &[Key]); 5] = [
+    ("services", keys::SERVICE),
+    ("networks", keys::NETWORK),
+    ("volumes", keys::VOLUME),
+    ("secrets", keys::SECRET),
+    ("configs", keys::CONFIG),
+];
 
 /// Who reads a schema.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -130,7 +135,7 @@ fn for_editors(schema: Value) -> Value {
 fn compose_map(table: &'static [Key], part: &str, reader: Reader) -> Value {
     let map = map_schema(table, reader);
     match part {
-        "services" | "secrets" => map,
+        "services" | "secrets" | "configs" => map,
         _ => nullable(map, reader),
     }
 }

@@ -18,10 +18,12 @@ use super::credentials::{Access, Keyring};
 use super::error::{Attempt, Call};
 use super::pull::Story;
 use super::wire::{self, Wire};
-use super::{Alive, ContainerLine, Engine, EngineInfo, Events, Result, alive, build, convert, events, limits, read};
+use super::{
+    Alive, ContainerLine, Engine, EngineInfo, Events, Result, alive, build, compare, convert, events, files, hooks, limits, read,
+};
 use crate::model::{
-    BuildSpec, Container, ContainerSpec, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind, Image, Network,
-    NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec, familiar_reference, registry_of,
+    BuildSpec, Container, ContainerSpec, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind, HookSpec, Image,
+    Network, NetworkAttachment, NetworkSpec, Progress, ReloadSignal, Volume, VolumeSpec, familiar_reference, registry_of,
 };
 
 /// bollard's own timeout is in whole seconds and knows no pulls: it is put out of the way of ours.
@@ -107,6 +109,14 @@ impl Client {
         let id = self.call(attempt.clone(), limits::CREATE, span.clone(), work).await?.id;
         span.record("id", &id);
         Ok(id)
+    }
+
+    /// Writes files into a container that has not been started yet.
+    async fn upload(&self, name: &str, id: &str, archive: Vec<u8>) -> Result<()> {
+        let attempt = Attempt::new(Call::Other, format!("write configs and secrets into container {name}"));
+        let options = query::UploadToContainerOptions { path: "/".to_owned(), ..Default::default() };
+        let work = self.docker.upload_to_container(id, Some(options), bollard::body_full(archive.into()));
+        self.call(attempt, limits::CREATE, span!("docker.upload_files", container = %name), work).await
     }
 
     async fn connect(&self, attempt: Attempt, network: &str, container: &str, attachment: &NetworkAttachment) -> Result<()> {
@@ -206,6 +216,28 @@ impl Engine for Client {
         }
     }
 
+    async fn compare_container(
+        &self,
+        id: &str,
+        spec: &ContainerSpec,
+        networks: &BTreeMap<String, String>,
+    ) -> Result<Option<Vec<String>>> {
+        let look = async |what: String, path: String| {
+            let span = span!("docker.compare_container", id = %id);
+            match self.look::<serde_json::Value>(what, span, &path).await {
+                Ok(reply) => Ok(Some(reply)),
+                Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
+                Err(failure) => Err(failure),
+            }
+        };
+        let what = format!("inspect container {}", short(id));
+        let Some(container) = look(what, format!("/containers/{id}/json")).await? else { return Ok(None) };
+        let image = container["Image"].as_str().unwrap_or_default();
+        // An image that was removed by force is compared as one that brings nothing.
+        let image = look(format!("inspect image {image}"), format!("/images/{image}/json")).await?.unwrap_or_default();
+        Ok(Some(compare::differences(spec, networks, &container, &image)))
+    }
+
     async fn list_networks(&self) -> Result<Vec<Network>> {
         let networks: Vec<read::NetworkReply> = self.look("list networks", span!("docker.list_networks"), "/networks").await?;
         Ok(networks.into_iter().map(Into::into).collect())
@@ -226,7 +258,15 @@ impl Engine for Client {
     async fn create_container(&self, spec: &ContainerSpec, networks: &BTreeMap<String, String>) -> Result<String> {
         let attempt = Attempt::new(Call::Name, format!("create container {} from image {}", spec.name, spec.image));
         let further = convert::further_networks(spec, networks).map_err(|why| attempt.refused(&why))?;
+        let archive = files::archive(&spec.files).map_err(|why| attempt.refused(&why))?;
         let id = self.create(&attempt, spec, networks).await?;
+        if let Some(archive) = archive
+            && let Err(failure) = self.upload(&spec.name, &id, archive).await
+        {
+            // All or nothing, as below.
+            self.remove_container(&id, false).await?;
+            return Err(failure);
+        }
         for (network, attachment) in further {
             let what = format!("create container {}: connect it to network {}", spec.name, attachment.network);
             if let Err(failure) = self.connect(Attempt::new(Call::Connect, what), &network, &id, attachment).await {
@@ -249,6 +289,18 @@ impl Engine for Client {
         let seconds = i32::try_from(grace_seconds).unwrap_or(i32::MAX);
         let options = query::StopContainerOptions { t: Some(seconds), signal: None };
         gone_is_done(self.call(attempt, limits::stop(grace_seconds), span, self.docker.stop_container(id, Some(options))).await)
+    }
+
+    async fn run_hook(&self, id: &str, hook: &HookSpec, limit: Duration) -> Result<()> {
+        let span = span!("docker.run_hook", id = %id, command = hook.command.first().map(String::as_str));
+        hooks::run(self, id, hook, limit, span).await
+    }
+
+    async fn signal_container(&self, id: &str, signal: ReloadSignal) -> Result<()> {
+        let attempt = Attempt::new(Call::Other, format!("send {signal} to container {}", short(id)));
+        let span = span!("docker.signal_container", id = %id, signal = %signal);
+        let options = query::KillContainerOptions { signal: signal.name().to_owned() };
+        self.call(attempt, limits::CHANGE, span, self.docker.kill_container(id, Some(options))).await
     }
 
     async fn remove_container(&self, id: &str, force: bool) -> Result<()> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::mounts;
-use super::version::{ApiVersion, MAC_PER_ENDPOINT};
+use super::version::{ApiVersion, MAC_PER_ENDPOINT, UNIQUE_NETWORK_NAMES};
 use crate::model::{
     ContainerSpec, DeviceRequestSpec, DockerRestart, HealthcheckSpec, IpamSpec, NamespaceMode, NetworkAttachment, NetworkMode,
     NetworkSpec, VolumeSpec,
@@ -25,7 +25,7 @@ pub(super) fn container(
         return Err(format!("mac_address needs Docker 25 (API {MAC_PER_ENDPOINT}) or newer; this engine speaks API {api}"));
     }
     let first = match (&spec.network, spec.networks.first()) {
-        (NetworkMode::Networks, Some(attachment)) => Some((network_id(attachment, networks)?, endpoint(attachment))),
+        (NetworkMode::Networks, Some(attachment)) => Some((first_network(attachment, networks, api)?, endpoint(attachment))),
         (NetworkMode::Bridge, _) if wants_mac => Some(("bridge".to_owned(), models::EndpointSettings::default())),
         _ => None,
     };
@@ -50,7 +50,7 @@ pub(super) fn container(
 /// The networks that are connected after the container was made, with their ids.
 ///
 /// Engines before API 1.44 take only one in a create. Newer ones take all, but know the id of only the first for what it is
-/// (moby, `updateContainerNetworkSettings`), and ids it must be, since names need not be unique. So all engines get one.
+/// (moby, `updateContainerNetworkSettings`). So all engines get one, and the others by id.
 pub(super) fn further_networks<'a>(
     spec: &'a ContainerSpec,
     networks: &BTreeMap<String, String>,
@@ -59,6 +59,17 @@ pub(super) fn further_networks<'a>(
         return Ok(vec![]);
     }
     spec.networks.iter().skip(1).map(|attachment| Ok((network_id(attachment, networks)?, attachment))).collect()
+}
+
+/// How the network is called that a container is made with. Newer engines look for it again at each connect and each start: once it
+/// has been removed and made again, its old id is found no more (measured on 26). On older ones names need not be unique.
+fn first_network(
+    attachment: &NetworkAttachment,
+    networks: &BTreeMap<String, String>,
+    api: ApiVersion,
+) -> Result<String, Refusal> {
+    let id = network_id(attachment, networks)?;
+    Ok(if api < UNIQUE_NETWORK_NAMES { id } else { attachment.name.clone() })
 }
 
 fn network_id(attachment: &NetworkAttachment, networks: &BTreeMap<String, String>) -> Result<String, Refusal> {
@@ -92,13 +103,15 @@ fn config(spec: &ContainerSpec) -> models::ContainerCreateBody {
 }
 
 /// What is the host's, but for mounts and networks.
-fn host_config(spec: &ContainerSpec) -> Result<models::HostConfig, Refusal> {
+pub(super) fn host_config(spec: &ContainerSpec) -> Result<models::HostConfig, Refusal> {
     let limits = &spec.resources;
     Ok(models::HostConfig {
         nano_cpus: limits.nano_cpus,
         cpu_shares: limits.cpu_shares,
         cpu_quota: limits.cpu_quota,
         cpu_period: limits.cpu_period,
+        cpu_realtime_period: limits.cpu_rt_period,
+        cpu_realtime_runtime: limits.cpu_rt_runtime,
         cpuset_cpus: limits.cpuset.clone(),
         memory: limits.memory,
         memory_reservation: limits.memory_reservation,
@@ -111,6 +124,7 @@ fn host_config(spec: &ContainerSpec) -> Result<models::HostConfig, Refusal> {
         cgroup_parent: spec.cgroup_parent.clone(),
         cgroupns_mode: spec.cgroupns.as_ref().map(|word| word.parse()).transpose()?,
         devices: filled(spec.devices.iter().map(device).collect()),
+        device_cgroup_rules: filled(spec.device_cgroup_rules.clone()),
         device_requests: filled(spec.device_requests.iter().map(device_request).collect()),
         ulimits: filled(spec.ulimits.iter().map(ulimit).collect()),
         log_config: spec
@@ -199,7 +213,7 @@ fn port_bindings(spec: &ContainerSpec) -> Option<models::PortMap> {
     (!bindings.is_empty()).then_some(bindings)
 }
 
-fn healthcheck(check: &HealthcheckSpec) -> models::HealthConfig {
+pub(super) fn healthcheck(check: &HealthcheckSpec) -> models::HealthConfig {
     let nanos = |time: Option<Duration>| time.map(|time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX));
     models::HealthConfig {
         test: filled(check.test.clone()),

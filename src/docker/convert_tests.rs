@@ -67,11 +67,13 @@ fn full() -> ContainerSpec {
             mount(MountSource::Anonymous { carry_over: None }, "/new", false),
             mount(MountSource::Tmpfs { size: Some(1024), mode: Some(0o1777) }, "/scratch", false),
         ],
+        files: vec![],
         tmpfs: pairs(&[("/run", "size=64k")]),
         network: NetworkMode::Networks,
         networks: vec![
             NetworkAttachment {
                 network: "front".to_owned(),
+                name: "shop_front".to_owned(),
                 aliases: text(&["web"]),
                 ipv4: some("10.0.0.9"),
                 ipv6: some("fd00::9"),
@@ -97,6 +99,7 @@ fn full() -> ContainerSpec {
         security_opt: text(&["no-new-privileges:true"]),
         group_add: text(&["video"]),
         devices: vec![DeviceSpec { source: "/dev/a".to_owned(), target: "/dev/b".to_owned(), permissions: "rw".to_owned() }],
+        device_cgroup_rules: vec![],
         device_requests: vec![DeviceRequestSpec {
             driver: some("nvidia"),
             count: Some(-1),
@@ -118,6 +121,8 @@ fn full() -> ContainerSpec {
             cpu_shares: Some(2),
             cpu_quota: Some(3),
             cpu_period: Some(4),
+            cpu_rt_period: None,
+            cpu_rt_runtime: None,
             cpuset: some("0-1"),
             memory: Some(5),
             memory_reservation: Some(6),
@@ -148,6 +153,19 @@ fn an_empty_specification_asks_for_nothing_and_no_network() {
     let made = body(&ContainerSpec { image: "web:1".to_owned(), ..Default::default() }, OLD).unwrap();
     let host = json!({"NetworkMode": "none", "RestartPolicy": {"Name": "no"}, "Privileged": false, "ReadonlyRootfs": false});
     assert_eq!(made, json!({"Image": "web:1", "Tty": false, "OpenStdin": false, "HostConfig": host}));
+}
+
+#[test]
+fn older_engines_are_told_ids_of_networks_for_their_names_may_be_two() {
+    let spec = ContainerSpec {
+        networks: vec![NetworkAttachment { network: "front".to_owned(), name: "shop_front".to_owned(), ..Default::default() }],
+        ..Default::default()
+    };
+    for (api, name) in [(OLD, "id-front"), (UNIQUE_NETWORK_NAMES, "shop_front")] {
+        let made = body(&spec, api).unwrap();
+        assert_eq!(made["HostConfig"]["NetworkMode"], name);
+        assert!(made["NetworkingConfig"]["EndpointsConfig"][name].is_object(), "{made}");
+    }
 }
 
 #[test]

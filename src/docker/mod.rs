@@ -6,6 +6,7 @@
 mod alive;
 mod build;
 mod client;
+mod compare;
 mod connect;
 mod convert;
 mod credentials;
@@ -13,6 +14,8 @@ mod daemon;
 mod error;
 mod events;
 pub mod fake;
+mod files;
+mod hooks;
 mod inside;
 mod limits;
 mod mounts;
@@ -24,6 +27,7 @@ mod version;
 mod wire;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -31,7 +35,7 @@ use tokio::sync::watch;
 
 use crate::model::{
     BuildSpec, Container, ContainerSpec, ContainerState, DockerRestart, EngineEvent, EngineFailure, EngineRun, EventCursor,
-    Image, Network, NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec,
+    HookSpec, Image, Network, NetworkAttachment, NetworkSpec, Progress, ReloadSignal, Volume, VolumeSpec,
 };
 
 pub use build::{DigestCache, InputError};
@@ -105,6 +109,14 @@ pub trait Engine: Send + Sync + 'static {
     async fn list_containers(&self) -> Result<Vec<ContainerLine>>;
     /// One container; `None` if it is gone.
     async fn inspect_container(&self, id: &str) -> Result<Option<Container>>;
+    /// In what a container differs from what it would be made from, a line each, without values that may be secrets; `None` if it is gone.
+    /// `networks` gives the real name of each network key of the spec.
+    async fn compare_container(
+        &self,
+        id: &str,
+        spec: &ContainerSpec,
+        networks: &BTreeMap<String, String>,
+    ) -> Result<Option<Vec<String>>>;
     /// All networks.
     async fn list_networks(&self) -> Result<Vec<Network>>;
     /// All volumes.
@@ -118,6 +130,10 @@ pub trait Engine: Send + Sync + 'static {
     async fn start_container(&self, id: &str) -> Result<()>;
     /// Stops it gracefully and returns when it has stopped. One that is stopped or gone is no error.
     async fn stop_container(&self, id: &str, grace_seconds: u64) -> Result<()>;
+    /// Runs a command in it to its end, which must be a good one: exit code 0 within `limit`.
+    async fn run_hook(&self, id: &str, hook: &HookSpec, limit: Duration) -> Result<()>;
+    /// Sends its main process a signal.
+    async fn signal_container(&self, id: &str, signal: ReloadSignal) -> Result<()>;
     /// Removes it (`force`: also when running), without its anonymous volumes. One that is gone is no error.
     async fn remove_container(&self, id: &str, force: bool) -> Result<()>;
     /// Gives it another name.

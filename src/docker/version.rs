@@ -12,6 +12,9 @@ const NEWEST: ApiVersion = ApiVersion(1, 51);
 /// From here on a MAC address belongs to an endpoint, before it belonged to the container.
 pub(super) const MAC_PER_ENDPOINT: ApiVersion = ApiVersion(1, 44);
 
+/// From here on no two networks have the same name.
+pub(super) const UNIQUE_NETWORK_NAMES: ApiVersion = ApiVersion(1, 44);
+
 /// A version of the engine's API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ApiVersion(pub(super) u16, pub(super) u16);

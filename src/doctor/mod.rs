@@ -6,6 +6,7 @@
 mod certificate;
 mod disk;
 mod engine;
+mod git;
 mod mounts;
 mod objects;
 mod pools;
@@ -90,6 +91,8 @@ pub struct Known {
     pub deployments: BTreeSet<Key>,
     /// Those that were given back to Docker, policies and all.
     pub released: BTreeSet<Key>,
+    /// How many of its Sources are read by the git program.
+    pub git_sources: usize,
     /// By how much the wall clock has moved against the monotonic one since it was started.
     pub clock_moved: SignedDuration,
 }
@@ -101,6 +104,7 @@ pub async fn examine(subject: &Subject<'_>) -> Vec<Finding> {
     let now = subject.clock.now();
     let data_folder = move |path: &Path| [disk::data_folder(path)].into_iter().chain(certificate::examine(path, now)).collect();
     findings.extend(look_at("data folder", subject.data_dir, DISK_DEADLINE, data_folder).await);
+    findings.push(git::examine(subject.operator.as_ref().map_or(0, |known| known.git_sources)).await);
     findings.extend(subject.operator.as_ref().map(|known| engine::steps(known.clock_moved)));
     findings
 }

@@ -6,7 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BuildSpec, ContainerSpec, DockerRestart, Key, NetworkSpec, RebuildRequest, ReplicaId, VolumeSpec};
+use super::{
+    AdoptRequest, BuildSpec, ContainerSpec, DockerRestart, FollowedFile, HookSpec, Key, NetworkSpec, OnChange, RebuildRequest,
+    ReplicaId, VolumeSpec,
+};
 
 /// What should be, of one Deployment.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,6 +90,14 @@ pub struct DesiredService {
     pub pull: PullRule,
     /// How its image is built; `None`: it is pulled.
     pub build: Option<BuildSpec>,
+    /// Commands that are run in a container right after each start.
+    pub post_start: Vec<HookSpec>,
+    /// Commands that are run in it before it is stopped.
+    pub pre_stop: Vec<HookSpec>,
+    /// What follows when a file that its containers have mounted changes; `None`: it does not say.
+    pub on_change: Option<OnChange>,
+    /// Mounted files whose changes count: filled in by the controller, which knows where the manifest came from.
+    pub followed: Vec<FollowedFile>,
     /// Containers started before this are restarted (annotation).
     pub restarted_at: Option<Timestamp>,
     /// Containers made before this are made anew (annotation).
@@ -97,6 +108,8 @@ pub struct DesiredService {
     pub start_asked_at: Option<Timestamp>,
     /// A pull was asked for then (annotation).
     pub pulled_at: Option<Timestamp>,
+    /// What Compose made of it was asked to be taken over (annotation).
+    pub adopt: Option<AdoptRequest>,
     /// A build of its image was asked for (annotation).
     pub rebuild: Option<RebuildRequest>,
 }
@@ -235,6 +248,13 @@ pub const REASON_STOPPED: &str = "Stopped";
 pub const REASON_SUSPENDED: &str = "Suspended";
 /// Reason of a Hold made by `evenkeel release`: Docker's own restart policies carry on.
 pub const REASON_RELEASED: &str = "Released";
+
+impl DesiredService {
+    /// Whether an exit 0 of its own accord is the end of its work.
+    pub fn ends(&self) -> bool {
+        !matches!(self.restart, RestartRule::Always)
+    }
+}
 
 impl Desired {
     /// The Hold in force for a replica at `now`: the most specific scope wins, then the newest.

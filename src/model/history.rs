@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BuildRecord, DockerRestart, FailureKind, ImageRecord, ReplicaId};
+use super::{Adopted, AdoptedShared, BuildRecord, FailureKind, FileMarks, ImageRecord, ReplicaId};
 
 /// How many last actions are kept.
 pub const LAST_ACTIONS: usize = 10;
@@ -35,24 +35,18 @@ pub struct Memory {
     pub volumes: BTreeMap<String, BTreeMap<String, String>>,
     /// Containers that evenkeel did not make and looks after, by `service-number`.
     pub adopted: BTreeMap<String, Adopted>,
+    /// Networks and volumes that evenkeel did not make and uses as its own.
+    #[serde(skip_serializing_if = "AdoptedShared::is_empty")]
+    pub adopted_shared: AdoptedShared,
+    /// Contents of mounted files that containers have, by `service-number`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, FileMarks>,
     /// What evenkeel's own pulls brought, by reference as declared.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<String, ImageRecord>,
     /// What evenkeel's own builds made, by reference.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub builds: BTreeMap<String, BuildRecord>,
-}
-
-/// A container that evenkeel did not make and looks after.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Adopted {
-    /// Full id.
-    pub container_id: String,
-    /// Spec hash of the service when it was taken over: it is replaced when this changes.
-    pub spec_hash: String,
-    /// Docker's restart policy that was on it.
-    pub restart: DockerRestart,
 }
 
 /// A finished run.
@@ -147,6 +141,11 @@ impl History {
 }
 
 impl Memory {
+    /// The record of a container that was taken over as that replica.
+    pub fn adopted(&self, id: &ReplicaId, container_id: &str) -> Option<&Adopted> {
+        self.adopted.get(&id.to_string()).filter(|adopted| adopted.container_id == container_id)
+    }
+
     /// Whether that replica has finished for that spec hash.
     pub fn completed(&self, id: &ReplicaId, spec_hash: &str) -> Option<&Completion> {
         self.completions.get(&id.to_string()).filter(|done| done.spec_hash == spec_hash)

@@ -55,6 +55,9 @@ pub mod annotations {
     pub const RECREATED_AT: &str = "evenkeel.dev/recreatedAt";
     /// When `evenkeel start` was asked for last: what had failed by then is started at once.
     pub const STARTED_AT: &str = "evenkeel.dev/startedAt";
+    /// RFC 3339 time, then maybe the word `recreate`. What Compose made before it is taken over as it is, or made anew where it
+    /// differs. A suffix `.SERVICE` narrows it to one service.
+    pub const ADOPTED_AT: &str = "evenkeel.dev/adoptedAt";
     /// RFC 3339 time. A pull of the images was asked for then. A suffix `.SERVICE` narrows it to one service.
     pub const PULLED_AT: &str = "evenkeel.dev/pulledAt";
     /// RFC 3339 time, then any of the words `no-cache` and `pull`. A build of the images was asked for then. A suffix `.SERVICE`

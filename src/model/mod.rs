@@ -1,10 +1,12 @@
 //! What modules hand each other. Plain data: no I/O, no library of the outside world.
 
+mod adopt;
 mod build;
 mod cause;
 mod containers;
 mod desired;
 mod event;
+mod files;
 mod history;
 mod image;
 mod key;
@@ -18,11 +20,13 @@ mod shared;
 mod template;
 mod waiting;
 
+pub use adopt::*;
 pub use build::*;
 pub use cause::*;
 pub use containers::*;
 pub use desired::*;
 pub use event::*;
+pub use files::*;
 pub use history::*;
 pub use image::*;
 pub use key::*;

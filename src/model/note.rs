@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{DockerRestart, ReplicaId};
+use super::{Adopted, AdoptedNetwork, FileMarks, ReplicaId};
 
 /// Something the record must keep.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Note {
     /// It ran long enough: its attempts are forgiven.
     Stable(ReplicaId),
@@ -62,16 +62,30 @@ pub enum Note {
         /// Path in the container -> volume name.
         names: BTreeMap<String, String>,
     },
-    /// A container that evenkeel did not make is in the place of one it made, and is taken over.
+    /// A container that evenkeel did not make is taken over.
     Adopted {
-        /// Which.
+        /// As which.
         replica: ReplicaId,
-        /// Full id of the container.
-        container_id: String,
-        /// Spec hash at that moment: the container is replaced only when this changes.
-        spec_hash: String,
-        /// Docker's restart policy that was on it.
-        restart: DockerRestart,
+        /// Its name.
+        name: String,
+        /// What is remembered of it.
+        record: Adopted,
+        /// It does not run, since that moment, and somebody may have meant that: it stays so until somebody starts it.
+        at_rest: Option<Timestamp>,
+    },
+    /// A network that evenkeel did not make is used as its own from now on.
+    AdoptedNetwork {
+        /// Its name.
+        name: String,
+        /// What is remembered of it.
+        record: AdoptedNetwork,
+    },
+    /// A volume that evenkeel did not make is used as its own from now on.
+    AdoptedVolume {
+        /// Its name.
+        name: String,
+        /// When.
+        at: Timestamp,
     },
     /// A newer image could not be pulled, and a container is made from the one that is there.
     OldImage {
@@ -81,6 +95,13 @@ pub enum Note {
         image: String,
         /// Why there is no newer one.
         failure: String,
+    },
+    /// Contents of mounted files that a replica's container has.
+    Files {
+        /// Which.
+        replica: ReplicaId,
+        /// By path.
+        marks: FileMarks,
     },
     /// All that a deletion must remove is gone: the finalizer can go.
     Cleaned,

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::image::{familiar_reference, same_digest};
-use super::{BuildInput, Containers, Key, RegistryView, ReplicaId, Shared, Subject, labels};
+use super::{BuildInput, Containers, FileStates, Key, Likeness, RegistryView, ReplicaId, Shared, Subject, labels};
 
 /// The engine as the cache knows it at one moment: everything on it, ours or not. Large parts are shared between moments.
 #[derive(Debug, Clone, Default)]
@@ -53,8 +53,12 @@ pub struct Observed {
     pub jobs: Vec<Job>,
     /// What is known of the files that its images are built from, by service; nothing yet of those that are absent.
     pub inputs: BTreeMap<String, BuildInput>,
+    /// What is known of the files that its containers have mounted; `None`: nothing yet.
+    pub files: Option<FileStates>,
     /// What is known of registries, by `host[:port]`; nothing is known of those that are absent.
     pub registries: BTreeMap<String, RegistryView>,
+    /// How containers that Compose made in our places compare with what is declared, by full id; those absent are not compared yet.
+    pub likeness: BTreeMap<String, Likeness>,
 }
 
 /// Identifies a run of host and daemon; a change means everything may have been stopped by it.

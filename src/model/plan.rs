@@ -6,7 +6,8 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::{
-    BuildSpec, Cause, ContainerSpec, DockerRestart, JobKind, Key, NetworkSpec, Note, ReplicaId, StopReason, VolumeSpec, Waiting,
+    BuildSpec, Cause, ContainerSpec, DockerRestart, FileMarks, JobKind, Key, NetworkSpec, Note, ReloadSignal, ReplicaId,
+    StopReason, VolumeSpec, Waiting,
 };
 
 /// The whole decision for one Deployment at one moment. Prints as stable text.
@@ -137,6 +138,15 @@ pub enum Op {
         /// Why, for the record that keeps it out of the decision table.
         reason: StopReason,
     },
+    /// Send its main process a signal, for it to read its files again. Never taken for somebody else's.
+    Signal {
+        /// Which.
+        target: Target,
+        /// The signal.
+        signal: ReloadSignal,
+        /// Contents that it has been told of then.
+        marks: FileMarks,
+    },
     /// Remove a container that is not running; anonymous volumes stay.
     RemoveContainer(Target),
     /// Give it its final name.
@@ -205,6 +215,7 @@ impl Op {
             Self::CreateContainer { .. } => "create container",
             Self::Start(_) => "start container",
             Self::Stop { .. } => "stop container",
+            Self::Signal { .. } => "signal container",
             Self::RemoveContainer(_) => "remove container",
             Self::Rename { .. } => "rename container",
             Self::Connect { .. } => "connect container",
@@ -237,6 +248,7 @@ impl Action {
             Op::Start(target) | Op::RemoveContainer(target) | Op::Stop { target, .. } | Op::Rename { target, .. } => {
                 target.renumber(moved)
             }
+            Op::Signal { target, .. } => target.renumber(moved),
             Op::Disconnect { target, .. } | Op::SetRestartPolicy { target, .. } => target.renumber(moved),
             Op::CreateNetwork(_) | Op::RemoveNetwork { .. } | Op::CreateVolume(_) | Op::RemoveVolume { .. } => {}
             Op::Pull { .. } | Op::Build { .. } | Op::Tag { .. } => {}

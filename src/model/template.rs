@@ -3,6 +3,7 @@
 //! Built from the spec alone, never from an inspect. `docker::convert` turns it into the engine's request.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use super::{DockerRestart, HostPort};
@@ -48,6 +49,8 @@ pub struct ContainerSpec {
     pub healthcheck: Option<HealthcheckSpec>,
     /// Mounts, named and anonymous volumes included.
     pub mounts: Vec<MountSpec>,
+    /// Files that are written into it when it is made.
+    pub files: Vec<FileSpec>,
     /// Mount path -> options, for tmpfs.
     pub tmpfs: BTreeMap<String, String>,
     /// Namespace and network it joins.
@@ -84,6 +87,8 @@ pub struct ContainerSpec {
     pub group_add: Vec<String>,
     /// Devices.
     pub devices: Vec<DeviceSpec>,
+    /// Rules of the devices cgroup.
+    pub device_cgroup_rules: Vec<String>,
     /// Device requests (GPUs).
     pub device_requests: Vec<DeviceRequestSpec>,
     /// Kernel parameters.
@@ -226,6 +231,8 @@ pub enum NamespaceMode {
 pub struct NetworkAttachment {
     /// Key of the network in the spec.
     pub network: String,
+    /// Its real name.
+    pub name: String,
     /// Further names it answers to; the service's name is among them, the container's is added when it is made.
     pub aliases: Vec<String>,
     /// Fixed IPv4 address.
@@ -290,6 +297,10 @@ pub struct Resources {
     pub cpu_quota: Option<i64>,
     /// Microseconds.
     pub cpu_period: Option<i64>,
+    /// Real-time microseconds.
+    pub cpu_rt_period: Option<i64>,
+    /// Real-time microseconds a period.
+    pub cpu_rt_runtime: Option<i64>,
     /// `0-3,7`.
     pub cpuset: Option<String>,
     /// Bytes.
@@ -374,4 +385,54 @@ pub struct VolumeSpec {
     pub labels: BTreeMap<String, String>,
     /// Hash of the above but for the labels that are ours.
     pub hash: String,
+}
+
+/// A file that is written into a container before it is started for the first time: a config or a secret that is no file of the
+/// host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileSpec {
+    /// Absolute path in the container.
+    pub target: String,
+    /// What is in it.
+    pub source: FileSource,
+    /// Owner.
+    pub uid: u64,
+    /// Group.
+    pub gid: u64,
+    /// Permissions.
+    pub mode: u32,
+}
+
+/// Where a file's content comes from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum FileSource {
+    /// It stands in the manifest.
+    Content(String),
+    /// It is the value of this variable of the operator's environment, read when it is written.
+    Environment(String),
+}
+
+impl fmt::Debug for FileSource {
+    /// Without the content: it may be long, and may hold what is not for logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Content(_) => f.write_str("Content"),
+            Self::Environment(name) => f.debug_tuple("Environment").field(name).finish(),
+        }
+    }
+}
+
+/// A command that is run in a container.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HookSpec {
+    /// Its words.
+    pub command: Vec<String>,
+    /// Who runs it; `None`: the container's own user.
+    pub user: Option<String>,
+    /// With all capabilities.
+    pub privileged: bool,
+    /// Where; `None`: the container's own folder.
+    pub working_dir: Option<String>,
+    /// Further variables, `KEY=value`.
+    pub env: Vec<String>,
 }

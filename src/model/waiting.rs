@@ -117,6 +117,16 @@ pub enum WaitReason {
         /// Who holds it.
         holder: String,
     },
+    /// A container, network or volume that Compose made is in its place, and not what is declared.
+    NotAdopted {
+        /// What it is and what to do.
+        message: String,
+    },
+    /// A container that Compose made is in its place, and is being held against what is declared.
+    Comparing {
+        /// Its name.
+        container: String,
+    },
     /// Something of the engine's or a registry's is in the way; tried again at the cap for ever.
     Obstacle {
         /// Machine-readable reason.

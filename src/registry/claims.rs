@@ -124,7 +124,7 @@ impl Index {
 }
 
 /// Project of a Deployment.
-pub(super) fn project(object: &Value) -> String {
+pub fn project(object: &Value) -> String {
     // Only what the project is derived from: the whole of a large object is not parsed for it.
     let mut deployment = Deployment::default();
     let key = key_of(object);

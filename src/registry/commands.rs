@@ -1,4 +1,4 @@
-//! What people command: stop, suspend, start, resume, release, restart, retry, pull, rebuild.
+//! What people command: stop, suspend, start, resume, release, restart, retry, pull, rebuild, adopt.
 //!
 //! *Guarantees.* A stop is on disk before it is answered, and no start is made afterwards, but for one that was being made
 //! and outlasted the gate's patience; that one is undone at the controller's next turn.
@@ -15,8 +15,8 @@ use super::holds::{NewHold, described, laid_message, laid_reason, services, view
 use super::target::{Services, Target};
 use super::{Registry, RegistryError, Result, Scope};
 use crate::model::{
-    HoldState, HoldView, Key, REASON_EXTERNAL_STOP, REASON_RELEASED, REASON_STOPPED, REASON_SUSPENDED, Reason, RebuildRequest,
-    annotations,
+    AdoptRequest, HoldState, HoldView, Key, REASON_EXTERNAL_STOP, REASON_RELEASED, REASON_STOPPED, REASON_SUSPENDED, Reason,
+    RebuildRequest, annotations,
 };
 use crate::store::{Kind, Object, Part, StoreError};
 
@@ -126,6 +126,15 @@ impl Registry {
         whole_services("rebuild", scope)?;
         let request = RebuildRequest { at: self.clock.now(), no_cache, pull };
         self.annotate_with(key, scope, annotations::REBUILT_AT, request.to_string()).await
+    }
+
+    /// `evenkeel adopt`: annotates adoptedAt, of the Deployment or of each service. What Compose made until now is taken over as it is,
+    /// or made anew where it differs.
+    pub async fn adopt(&self, key: &Key, scope: &Scope, recreate: bool, by: &str) -> Result<Object> {
+        whole_services("adopt", scope)?;
+        let request = AdoptRequest { at: self.clock.now(), recreate };
+        tracing::debug!(deployment = %key, by, recreate, "adoption asked for");
+        self.annotate_with(key, scope, annotations::ADOPTED_AT, request.to_string()).await
     }
 
     pub(super) fn deployment(&self, key: &Key) -> Result<Object> {

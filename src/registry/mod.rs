@@ -28,6 +28,7 @@ mod tests;
 
 use std::sync::Arc;
 
+pub use self::claims::project;
 pub use self::gates::StartPermit;
 pub use self::incidents::Word;
 use crate::clock::SharedClock;
@@ -77,6 +78,8 @@ pub struct DeleteOptions {
     pub volumes: bool,
     /// Only this object, not another of the same name.
     pub expected_uid: Option<String>,
+    /// The resourceVersion the object must have.
+    pub expected: Option<u64>,
     /// Compute and return, do not delete.
     pub dry_run: bool,
     /// Its manifest was taken away, not the Deployment by hand: its Holds stay, for it may come back.

@@ -71,15 +71,8 @@ impl Registry {
             let finalized = found["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty);
             return Ok((found, finalized));
         }
-        let marked = match kind {
-            Kind::Deployment => options.orphan || options.volumes || options.pruned,
-            Kind::Source => options.orphan,
-            Kind::Hold | Kind::Channel | Kind::Alert | Kind::Incident | Kind::Event => false,
-        };
-        if marked {
-            self.mark_deletion(kind, key, options).await?;
-        }
-        let (last, gone) = self.store.delete(kind, key, options.expected_uid.clone()).await?;
+        let asked = options.clone();
+        let (last, gone) = self.store.delete_as(kind, key, move |object| mark_deletion(kind, object, asked)).await?;
         match kind {
             Kind::Deployment if gone => self.clear_after(key, &last).await?,
             Kind::Hold if gone => self.tell_lifted(&last).await?,
@@ -247,28 +240,6 @@ impl Registry {
         }
     }
 
-    async fn mark_deletion(&self, kind: Kind, key: &Key, options: &DeleteOptions) -> Result<()> {
-        let DeleteOptions { orphan, volumes, pruned, expected_uid, .. } = options.clone();
-        let mark = move |object: &mut Value| {
-            let found = object["metadata"]["uid"].as_str().unwrap_or_default();
-            if let Some(wanted) = expected_uid.filter(|wanted| wanted != found) {
-                return Err(RegistryError::Refused(format!(
-                    "it is another object of that name: its uid is {found}, not {wanted}"
-                )));
-            }
-            if orphan {
-                add_finalizer(object, FINALIZER_ORPHAN);
-            }
-            for (asked, annotation) in [(volumes, annotations::DELETE_VOLUMES), (pruned, annotations::PRUNED)] {
-                if asked {
-                    object["metadata"]["annotations"][annotation] = "true".into();
-                }
-            }
-            Ok(())
-        };
-        self.store.modify(kind, key, Part::Main, None, mark).await.map(drop)
-    }
-
     async fn clear_after(&self, key: &Key, last: &Value) -> Result<()> {
         self.drop_unless_pruned(key, last).await?;
         Ok(self.store.forget(key).await?)
@@ -286,6 +257,24 @@ impl Registry {
         self.tell(&key, Reason::HoldLifted, format!("{} was deleted", described(&view(last)?))).await;
         Ok(())
     }
+}
+
+/// Says on the object how it is to be deleted, if it is the one that was meant.
+fn mark_deletion(kind: Kind, object: &mut Value, options: DeleteOptions) -> Result<()> {
+    store::expect_uid(kind, object, options.expected_uid)?;
+    let found = store::revision_of(object);
+    if let Some(wanted) = options.expected.filter(|wanted| *wanted != found) {
+        return Err(StoreError::Conflict { kind, key: key_of(object), wanted: wanted.to_string(), found }.into());
+    }
+    if options.orphan && matches!(kind, Kind::Deployment | Kind::Source) {
+        add_finalizer(object, FINALIZER_ORPHAN);
+    }
+    for (asked, annotation) in [(options.volumes, annotations::DELETE_VOLUMES), (options.pruned, annotations::PRUNED)] {
+        if asked && kind == Kind::Deployment {
+            object["metadata"]["annotations"][annotation] = "true".into();
+        }
+    }
+    Ok(())
 }
 
 fn admit(kind: Kind, object: Value, old: Option<&Value>, options: &WriteOptions) -> Result<Admitted> {

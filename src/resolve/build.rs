@@ -83,6 +83,10 @@ fn secrets(scope: &Scope, name: &str, build: &Build, problems: &mut Problems) ->
     let mut files = BTreeMap::new();
     for (index, secret) in build.secrets.iter().enumerate() {
         match scope.project.secrets.get(&secret.source) {
+            Some(declared) if declared.file.is_empty() => {
+                let message = format!("the secret {:?} is no file, and a build takes files only", secret.source);
+                problems.add(name, format_args!("build.secrets[{index}]"), message);
+            }
             Some(declared) => {
                 let id = if secret.target.is_empty() { &secret.source } else { &secret.target };
                 files.insert(id.clone(), declared.file.clone());

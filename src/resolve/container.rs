@@ -26,6 +26,9 @@ pub(super) fn template(scope: &Scope, name: &str, service: &Service, problems: &
         pull_policy: _,
         restart: _,
         scale: _,
+        evenkeel: _,
+        post_start: _,
+        pre_stop: _,
         // Made into labels.
         labels: _,
         // Read above and in `resources`.
@@ -38,12 +41,15 @@ pub(super) fn template(scope: &Scope, name: &str, service: &Service, problems: &
         ports: _,
         expose: _,
         secrets: _,
+        configs: _,
         volumes: _,
         volumes_from: _,
         tmpfs: _,
         blkio_config: _,
         cpu_period: _,
         cpu_quota: _,
+        cpu_rt_period: _,
+        cpu_rt_runtime: _,
         cpus: _,
         cpuset: _,
         cpu_shares: _,
@@ -65,6 +71,7 @@ pub(super) fn template(scope: &Scope, name: &str, service: &Service, problems: &
         cgroup_parent,
         cgroup,
         command,
+        device_cgroup_rules,
         dns,
         dns_opt,
         dns_search,
@@ -121,6 +128,7 @@ pub(super) fn template(scope: &Scope, name: &str, service: &Service, problems: &
         ports: network::ports(name, service, problems),
         healthcheck: healthcheck.map(probe),
         mounts,
+        files: mounts::files(scope, name, service),
         tmpfs: mounts::tmpfs(service),
         network: mode,
         networks,
@@ -139,6 +147,7 @@ pub(super) fn template(scope: &Scope, name: &str, service: &Service, problems: &
         security_opt,
         group_add,
         devices: resources::devices(service),
+        device_cgroup_rules,
         device_requests: resources::device_requests(service),
         sysctls,
         ulimits: resources::ulimits(&service.ulimits),
@@ -160,7 +169,7 @@ pub(super) fn template(scope: &Scope, name: &str, service: &Service, problems: &
 }
 
 /// `KEY=value`; a key without a value takes away what the image sets.
-fn variable((key, value): (String, Option<String>)) -> String {
+pub(super) fn variable((key, value): (String, Option<String>)) -> String {
     match value {
         Some(value) => format!("{key}={value}"),
         None => key,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Scope, mounts};
-use crate::crd::compose::{Deploy, DeployResources, Service, json_hash};
+use crate::crd::compose::{Deploy, DeployResources, Secret, Service, json_hash};
 
 /// Hex digits of a hash in our labels. 64 bits: it is compared with the hash of the same replica's last container only,
 /// where an accidental match is out of the question, and people read it in labels and plans.
@@ -19,8 +19,11 @@ struct Outside<'a> {
     networks: BTreeMap<&'a str, &'a str>,
     /// Real names of its volumes.
     volumes: BTreeMap<&'a str, &'a str>,
-    /// Files of its secrets.
+    /// Where its secrets come from.
     secrets: BTreeMap<&'a str, &'a str>,
+    /// Where its configs come from, or what is in them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    configs: BTreeMap<&'a str, &'a Secret>,
 }
 
 /// The hash in a container's label: another one means that it must be replaced.
@@ -54,6 +57,11 @@ fn outside<'a>(scope: &Scope<'a>, service: &'a Service) -> Outside<'a> {
     let networks = service.networks.keys().filter_map(|key| Some((key.as_str(), project.networks.get(key)?.name.as_str())));
     let volumes = mounts::volume_keys(service).filter_map(|key| Some((key, project.volumes.get(key)?.name.as_str())));
     let secrets = service.secrets.iter().map(|secret| secret.source.as_str());
-    let secrets = secrets.filter_map(|key| Some((key, project.secrets.get(key)?.file.as_str())));
-    Outside { networks: networks.collect(), volumes: volumes.collect(), secrets: secrets.collect() }
+    let secrets = secrets.filter_map(|key| {
+        let Secret { file, environment, .. } = project.secrets.get(key)?;
+        Some((key, environment.as_deref().unwrap_or(file)))
+    });
+    let configs = service.configs.iter().map(|config| config.source.as_str());
+    let configs = configs.filter_map(|key| Some((key, project.configs.get(key)?)));
+    Outside { networks: networks.collect(), volumes: volumes.collect(), secrets: secrets.collect(), configs: configs.collect() }
 }

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::{Problems, Scope, service::missing};
-use crate::crd::compose::{FileMount, Mount, MountKind, Service};
-use crate::model::{MountSource, MountSpec};
+use crate::crd::compose::{FileMount, Mount, MountKind, Secret, Service};
+use crate::model::{FileSource, FileSpec, MountSource, MountSpec};
 
 /// Where a secret lies that does not say.
 const SECRETS: &str = "/run/secrets";
+
+/// Permissions of a file that does not say: for everybody to read.
+const READABLE: u32 = 0o444;
 
 /// Keys of the volumes that a service mounts.
 pub(super) fn volume_keys(service: &Service) -> impl Iterator<Item = &str> {
@@ -15,7 +18,7 @@ pub(super) fn volume_keys(service: &Service) -> impl Iterator<Item = &str> {
     named.filter_map(|mount| mount.source.as_deref())
 }
 
-/// All mounts by target. Of two with one target the later counts, and a secret gives way to a mount: as in Compose.
+/// All mounts by target. Of two with one target the later counts, and a secret or a config gives way to a mount: as in Compose.
 pub(super) fn mounts(scope: &Scope, name: &str, service: &Service, problems: &mut Problems) -> Vec<MountSpec> {
     let mut mounts: Vec<MountSpec> = Vec::new();
     for (index, mount) in service.volumes.iter().enumerate() {
@@ -26,17 +29,77 @@ pub(super) fn mounts(scope: &Scope, name: &str, service: &Service, problems: &mu
         mounts.retain(|earlier| earlier.target != mount.target);
         mounts.push(MountSpec { source, target: mount.target.clone(), read_only: mount.read_only });
     }
-    for (index, secret) in service.secrets.iter().enumerate() {
-        match secret_mount(scope, secret) {
-            Some(mount) if mounts.iter().all(|earlier| earlier.target != mount.target) => mounts.push(mount),
-            Some(_) => {}
-            None => {
-                let message = format!("there is no secret {:?} in spec.secrets", secret.source);
-                problems.add(name, format_args!("secrets[{index}]"), message);
-            }
+    let of_host = from_outside(scope, name, service, problems).into_iter().filter_map(|(target, _, from)| match from {
+        Origin::Host(path) => {
+            // A missing file is an error of the engine's, not made as a folder.
+            let source = MountSource::Bind { path, create: false, propagation: None, selinux: None };
+            Some(MountSpec { source, target, read_only: true })
+        }
+        Origin::Text(_) => None,
+    });
+    for mount in of_host {
+        if mounts.iter().all(|earlier| earlier.target != mount.target) {
+            mounts.push(mount);
         }
     }
     mounts
+}
+
+/// Configs and secrets that are no files of the host: written into the container. What cannot be had is told by [`mounts`].
+pub(super) fn files(scope: &Scope, name: &str, service: &Service) -> Vec<FileSpec> {
+    let written = from_outside(scope, name, service, &mut Problems::default()).into_iter();
+    let file = |(target, mount, from): (String, &FileMount, Origin)| match from {
+        Origin::Host(_) => None,
+        Origin::Text(source) => {
+            let id = |text: &Option<String>| text.as_deref().and_then(|id| id.parse().ok()).unwrap_or_default();
+            let mode = mount.mode.map_or(READABLE, |mode| mode.0);
+            Some(FileSpec { target, source, uid: id(&mount.uid), gid: id(&mount.gid), mode })
+        }
+    };
+    written.filter_map(file).collect()
+}
+
+/// Where a config or a secret comes from.
+enum Origin {
+    /// A path of the host.
+    Host(String),
+    /// Not from a file.
+    Text(FileSource),
+}
+
+/// Secrets and configs of a service by their path in the container.
+fn from_outside<'a>(
+    scope: &Scope,
+    name: &str,
+    service: &'a Service,
+    problems: &mut Problems,
+) -> Vec<(String, &'a FileMount, Origin)> {
+    let parts = [
+        ("secrets", SECRETS, &service.secrets, &scope.project.secrets),
+        ("configs", "", &service.configs, &scope.project.configs),
+    ];
+    let mut all = Vec::new();
+    for (part, folder, mounts, declared) in parts {
+        for (index, mount) in mounts.iter().enumerate() {
+            let target = match mount.target.as_str() {
+                "" => format!("{folder}/{}", mount.source),
+                absolute if absolute.starts_with('/') => absolute.to_owned(),
+                bare => format!("{folder}/{bare}"),
+            };
+            let Some(Secret { file, environment, content, .. }) = declared.get(&mount.source) else {
+                let message = format!("there is no {} {:?} in spec.{part}", part.trim_end_matches('s'), mount.source);
+                problems.add(name, format_args!("{part}[{index}]"), message);
+                continue;
+            };
+            let from = match (environment, content) {
+                (Some(name), _) => Origin::Text(FileSource::Environment(name.clone())),
+                (None, Some(text)) => Origin::Text(FileSource::Content(text.clone())),
+                (None, None) => Origin::Host(file.clone()),
+            };
+            all.push((target, mount, from));
+        }
+    }
+    all
 }
 
 fn source(scope: &Scope, mount: &Mount) -> Result<MountSource, String> {
@@ -63,18 +126,6 @@ fn source(scope: &Scope, mount: &Mount) -> Result<MountSource, String> {
             MountSource::Tmpfs { size: options.size.map(|bytes| bytes.0), mode: options.mode }
         }
     })
-}
-
-/// A secret is its file, read-only; a missing file is an error of the engine's, not made as a folder.
-fn secret_mount(scope: &Scope, secret: &FileMount) -> Option<MountSpec> {
-    let path = scope.project.secrets.get(&secret.source)?.file.clone();
-    let target = match secret.target.as_str() {
-        "" => format!("{SECRETS}/{}", secret.source),
-        absolute if absolute.starts_with('/') => absolute.to_owned(),
-        bare => format!("{SECRETS}/{bare}"),
-    };
-    let source = MountSource::Bind { path, create: false, propagation: None, selinux: None };
-    Some(MountSpec { source, target, read_only: true })
 }
 
 /// `tmpfs`: path and options.

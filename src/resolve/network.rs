@@ -51,7 +51,7 @@ pub(super) fn attachments(
             problems.add(name, format_args!("networks.{key}"), format!("there is no network {key:?} in spec.networks"));
         }
     }
-    let attach = |(key, network): (&String, &Option<ServiceNetwork>)| attachment(name, key, network.clone(), &links);
+    let attach = |(key, network): (&String, &Option<ServiceNetwork>)| attachment(scope, name, key, network.clone(), &links);
     let mut attachments: Vec<_> = networks.into_iter().map(attach).collect();
     if let Some(first) = attachments.first_mut() {
         first.mac_address = first.mac_address.take().or_else(|| service.mac_address.clone());
@@ -59,7 +59,7 @@ pub(super) fn attachments(
     attachments
 }
 
-fn attachment(service: &str, key: &str, network: Option<ServiceNetwork>, links: &[String]) -> NetworkAttachment {
+fn attachment(scope: &Scope, service: &str, key: &str, network: Option<ServiceNetwork>, links: &[String]) -> NetworkAttachment {
     let ServiceNetwork { aliases, driver_opts, ipv4_address, ipv6_address, link_local_ips, mac_address, priority: _ } =
         network.unwrap_or_default();
     let mut names = vec![service.to_owned()];
@@ -68,6 +68,7 @@ fn attachment(service: &str, key: &str, network: Option<ServiceNetwork>, links: 
     names.retain(|alias| seen.insert(alias.clone()));
     NetworkAttachment {
         network: key.to_owned(),
+        name: scope.project.networks.get(key).map(|network| network.name.clone()).unwrap_or_default(),
         aliases: names,
         ipv4: ipv4_address,
         ipv6: ipv6_address,

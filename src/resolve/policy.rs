@@ -6,7 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::crd::compose::Service;
 use crate::crd::{Deployment, Recovery};
 use crate::model::{
-    Deletion, DockerRestart, FINALIZER_ORPHAN, RebuildRequest, RecoveryMode, RecoveryPolicy, RestartRule, annotations,
+    AdoptRequest, Deletion, DockerRestart, FINALIZER_ORPHAN, RebuildRequest, RecoveryMode, RecoveryPolicy, RestartRule,
+    annotations,
 };
 
 /// `restart`, or `deploy.restart_policy`, which wins as it does in Compose: as our rule, and in Docker's words.
@@ -74,6 +75,14 @@ pub(super) fn rebuild(deployment: &Deployment, service: &str) -> Option<RebuildR
     let narrow = format!("{}.{service}", annotations::REBUILT_AT);
     let asked = [annotations::REBUILT_AT, narrow.as_str()].into_iter().filter_map(|name| all.get(name)?.parse().ok());
     asked.max_by_key(|request: &RebuildRequest| request.at)
+}
+
+/// The adoption that is asked for: of the Deployment or of the one service, whichever is later.
+pub(super) fn adopt(deployment: &Deployment, service: &str) -> Option<AdoptRequest> {
+    let all = deployment.metadata.annotations.as_ref()?;
+    let narrow = format!("{}.{service}", annotations::ADOPTED_AT);
+    let asked = [annotations::ADOPTED_AT, narrow.as_str()].into_iter().filter_map(|name| all.get(name)?.parse().ok());
+    asked.max_by_key(|request: &AdoptRequest| request.at)
 }
 
 /// The time an annotation asks for, of the Deployment or of the one service, whichever is later. Text that is no time asks for nothing: it must not

@@ -15,6 +15,8 @@ pub(super) fn limits(service: &Service) -> Resources {
         cpu_shares: service.cpu_shares,
         cpu_quota: service.cpu_quota,
         cpu_period: service.cpu_period,
+        cpu_rt_period: service.cpu_rt_period,
+        cpu_rt_runtime: service.cpu_rt_runtime,
         cpuset: service.cpuset.clone(),
         memory: limits.memory.or(service.mem_limit).map(|bytes| bytes.0),
         memory_reservation: reserved.memory.or(service.mem_reservation).map(|bytes| bytes.0),

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Problems, Scope, build, container, hash, labels, policy};
-use crate::crd::compose::{PullPolicy, Service};
-use crate::model::{Dependency, DependencyCondition, DesiredService, DockerRestart, PullRule, RestartRule, annotations};
+use crate::crd::compose::{Hook, PullPolicy, Service};
+use crate::model::{
+    Dependency, DependencyCondition, DesiredService, DockerRestart, HookSpec, PullRule, RestartRule, annotations,
+};
 
 /// Between stop signal and KILL, where the service does not say.
 const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -40,13 +42,24 @@ fn one(scope: &Scope, name: &str, service: &Service, job: bool, problems: &mut P
         stop_grace: service.stop_grace_period.map_or(STOP_GRACE, |span| span.0),
         pull: pull(service),
         build,
+        post_start: service.post_start.iter().map(hook).collect(),
+        pre_stop: service.pre_stop.iter().map(hook).collect(),
+        on_change: service.evenkeel.as_ref().and_then(|own| own.on_change),
+        followed: Vec::new(),
         restarted_at: policy::requested(scope.deployment, annotations::RESTARTED_AT, name),
         recreated_at: policy::requested(scope.deployment, annotations::RECREATED_AT, name),
         retried_at: policy::requested(scope.deployment, annotations::RETRIED_AT, name),
         start_asked_at: policy::requested(scope.deployment, annotations::STARTED_AT, name),
+        adopt: policy::adopt(scope.deployment, name),
         pulled_at: policy::requested(scope.deployment, annotations::PULLED_AT, name),
         rebuild: policy::rebuild(scope.deployment, name),
     }
+}
+
+fn hook(hook: &Hook) -> HookSpec {
+    let Hook { command, user, privileged, working_dir, environment } = hook.clone();
+    let env = environment.into_iter().map(container::variable).collect();
+    HookSpec { command, user, privileged, working_dir, env }
 }
 
 /// Services this one awaits with `service_completed_successfully`: they are jobs.

@@ -2,12 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::compose::{Files, Kind};
 
 /// Files and folders by the absolute path at which they lie in the working folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Beside(pub BTreeMap<String, Found>);
+pub struct Beside {
+    /// Where the repository's own root lies.
+    root: PathBuf,
+    /// What was found, by path.
+    pub found: BTreeMap<String, Found>,
+}
 
 /// What is at a path of a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -20,18 +26,31 @@ pub enum Found {
     Folder,
 }
 
+impl Beside {
+    /// Nothing yet of a repository whose files lie at `root`.
+    pub fn of(root: &Path) -> Self {
+        Self { root: root.to_owned(), found: BTreeMap::new() }
+    }
+}
+
 impl Files for Beside {
     fn read(&self, path: &str) -> io::Result<String> {
-        match self.0.get(path) {
+        match self.found.get(path) {
             Some(Found::Text(text)) => Ok(text.clone()),
             Some(Found::Unreadable(why)) => Err(io::Error::new(io::ErrorKind::InvalidData, why.clone())),
             Some(Found::Folder) => Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder")),
-            None => Err(io::Error::new(io::ErrorKind::NotFound, "there is no such file")),
+            None if Path::new(path).starts_with(&self.root) => {
+                Err(io::Error::new(io::ErrorKind::NotFound, "there is no such file"))
+            }
+            None => {
+                let message = "it lies outside of the repository, and only what is committed is read";
+                Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
+            }
         }
     }
 
     fn kind(&self, path: &str) -> Option<Kind> {
-        self.0.get(path).map(|found| if *found == Found::Folder { Kind::Folder } else { Kind::File })
+        self.found.get(path).map(|found| if *found == Found::Folder { Kind::Folder } else { Kind::File })
     }
 
     /// Links are resolved when the commit is read.

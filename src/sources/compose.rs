@@ -188,7 +188,7 @@ fn places(manifest: &Value, loaded: &Loaded) -> BTreeMap<String, Location> {
     for (part, resources) in manifest["spec"].as_object().into_iter().flatten() {
         let steps: &[&str] = match part.as_str() {
             "project" => &["name"],
-            "services" | "networks" | "volumes" | "secrets" => &[],
+            "services" | "networks" | "volumes" | "secrets" | "configs" => &[],
             _ => &["x-evenkeel"],
         };
         let mut steps = steps.to_vec();

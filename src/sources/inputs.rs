@@ -1,15 +1,16 @@
-//! Looks after the files that images are built from: says a digest of them, and another one when they change.
+//! Looks after the files that images are built from and that containers have mounted: says a digest of them, and another one
+//! when they change.
 //!
 //! # Flow
-//! The controller says which builds there are ([`InputWish`]); what is found is told as [`InputNews`]. Each build is followed by
-//! a task of its own: it computes the digest, off everybody's turn, watches the folders that count and looks again when
+//! The controller says which builds and mounted files there are ([`Wish`]); what is found is told as [`News`]. Each build, and
+//! all mounted files together, are followed by a task of their own: it computes the digest, off everybody's turn, watches the folders that count and looks again when
 //! something in them changes, and at every resync in case that could not be seen.
 //!
 //! # Guarantees
 //! - Nothing is told of what was not looked at; a wish that changed is looked at anew, and old news of it name the old spec.
 //! - An unchanged context costs a `stat` a file, and looking takes a small share of the time only.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +21,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
+use super::mounted::Mounted;
 use super::watch::Watch;
 use crate::clock::SharedClock;
 use crate::docker::DigestCache;
-use crate::model::{BuildInput, BuildSpec, Dockerfile, InputNews, InputWish, Key};
+use crate::model::{
+    BuildInput, BuildSpec, Dockerfile, FileNews, FileStates, FileWish, FollowedFile, InputNews, InputWish, Key, News, Wish,
+};
 
 /// Contexts that are read at once: the disk is shared with those who work.
 const AT_ONCE: usize = 2;
@@ -36,14 +40,14 @@ const REST: u32 = 500;
 
 /// The worker.
 pub struct Inputs {
-    wishes: mpsc::UnboundedReceiver<InputWish>,
+    wishes: mpsc::UnboundedReceiver<Wish>,
     told: Told,
 }
 
 /// What each follower needs.
 #[derive(Clone)]
 struct Told {
-    news: mpsc::UnboundedSender<InputNews>,
+    news: mpsc::UnboundedSender<News>,
     clock: SharedClock,
     resync: Duration,
     turns: Arc<Semaphore>,
@@ -58,8 +62,8 @@ struct Watched {
 impl Inputs {
     /// A worker that does nothing until [`Inputs::run`] runs. `resync` is the time between two looks when nothing is seen to change.
     pub fn new(
-        wishes: mpsc::UnboundedReceiver<InputWish>,
-        news: mpsc::UnboundedSender<InputNews>,
+        wishes: mpsc::UnboundedReceiver<Wish>,
+        news: mpsc::UnboundedSender<News>,
         clock: SharedClock,
         resync: Duration,
     ) -> Self {
@@ -69,13 +73,22 @@ impl Inputs {
     /// Follows what is wished until `shutdown`.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let mut followed: HashMap<(Key, String), (BuildSpec, AbortOnDropHandle<()>)> = HashMap::new();
+        let (files, wished_files) = mpsc::unbounded_channel();
+        let _files = AbortOnDropHandle::new(tokio::spawn(self.told.clone().follow_files(wished_files)));
         loop {
             let wish = tokio::select! {
                 () = shutdown.cancelled() => return,
                 wish = self.wishes.recv() => wish,
             };
             // Without a controller there is nobody to look for.
-            let Some(InputWish { key, builds }) = wish else { return };
+            let InputWish { key, builds } = match wish {
+                Some(Wish::Builds(wish)) => wish,
+                Some(Wish::Files(wish)) => {
+                    let _ = files.send(wish);
+                    continue;
+                }
+                None => return,
+            };
             followed.retain(|(owner, service), (spec, _)| *owner != key || builds.get(service) == Some(spec));
             for (service, spec) in builds {
                 followed.entry((key.clone(), service.clone())).or_insert_with(|| {
@@ -100,7 +113,7 @@ impl Told {
             if last.as_ref() != Some(&input) {
                 debug!(deployment = %key, service, ?input, "the input of a build was looked at");
                 let news = InputNews { key: key.clone(), service: service.clone(), spec: spec.clone(), input: input.clone() };
-                if self.news.send(news).is_err() {
+                if self.news.send(News::Build(Box::new(news))).is_err() {
                     return;
                 }
                 last = Some(input);
@@ -119,6 +132,65 @@ impl Told {
                 () = sleep(rest) => {}
             }
         }
+    }
+
+    /// Looks after the mounted files of all Deployments: with one watch, of which the kernel has few.
+    async fn follow_files(self, mut wishes: mpsc::UnboundedReceiver<FileWish>) {
+        let mut wished: HashMap<Key, BTreeSet<FollowedFile>> = HashMap::new();
+        let mut known: HashMap<Key, (Mounted, FileStates)> = HashMap::new();
+        let mut watched: Option<Watched> = None;
+        loop {
+            known = self.look_at_files(&wished, known).await;
+            let folders: BTreeSet<(PathBuf, u64)> = known.values().flat_map(|(mounted, _)| mounted.folders()).collect();
+            let folders: Vec<_> = folders.into_iter().collect();
+            if watched.as_ref().map_or(!folders.is_empty(), |watched| watched.folders != folders) {
+                // What changed before it was watched is found by the look that follows.
+                watched = Some(Watched { watch: watch(Path::new("/"), &folders).await, folders });
+                continue;
+            }
+            let watch = watched.as_ref().and_then(|watched| watched.watch.as_ref());
+            let wish = tokio::select! {
+                wish = wishes.recv() => wish,
+                () = changed(watch) => continue,
+                () = sleep(self.resync), if !wished.is_empty() => continue,
+            };
+            let Some(wish) = wish else { return };
+            let mut next = Some(wish);
+            while let Some(FileWish { key, files }) = next {
+                known.remove(&key);
+                match files.is_empty() {
+                    true => wished.remove(&key),
+                    false => wished.insert(key, files),
+                };
+                next = wishes.try_recv().ok();
+            }
+        }
+    }
+
+    /// Looks at all files that are wished, and tells what is new.
+    async fn look_at_files(
+        &self,
+        wished: &HashMap<Key, BTreeSet<FollowedFile>>,
+        mut known: HashMap<Key, (Mounted, FileStates)>,
+    ) -> HashMap<Key, (Mounted, FileStates)> {
+        // Never closed.
+        let _turn = self.turns.acquire().await;
+        let (wished, now, told) = (wished.clone(), self.clock.now(), self.news.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            for (key, files) in wished {
+                let (mut mounted, before) =
+                    known.remove(&key).map_or_else(Default::default, |(mounted, before)| (mounted, Some(before)));
+                let states = mounted.look(&files, now);
+                if before.as_ref() != Some(&states) {
+                    debug!(deployment = %key, files = states.len(), "mounted files were looked at");
+                    // Without a controller there is nobody to tell.
+                    let _ = told.send(News::Files(FileNews { key: key.clone(), files, states: states.clone() }));
+                }
+                known.insert(key, (mounted, states));
+            }
+            known
+        });
+        work.await.unwrap_or_default()
     }
 
     async fn look(&self, spec: &BuildSpec, mut cache: DigestCache) -> (BuildInput, DigestCache) {
@@ -179,8 +251,8 @@ mod tests {
     /// A context, and what the worker says of it.
     struct Scene {
         folder: tempfile::TempDir,
-        wishes: mpsc::UnboundedSender<InputWish>,
-        news: mpsc::UnboundedReceiver<InputNews>,
+        wishes: mpsc::UnboundedSender<Wish>,
+        news: mpsc::UnboundedReceiver<News>,
         _worker: AbortOnDropHandle<()>,
     }
 
@@ -202,12 +274,21 @@ mod tests {
         fn wish(&self, services: &[&str]) {
             let spec = BuildSpec { context: Some(self.path("").display().to_string()), ..BuildSpec::default() };
             let builds = services.iter().map(|service| ((*service).to_owned(), spec.clone())).collect();
-            self.wishes.send(InputWish { key: Key::new("default", "web"), builds }).unwrap();
+            self.wishes.send(Wish::Builds(InputWish { key: Key::new("default", "web"), builds })).unwrap();
+        }
+
+        async fn news(&mut self) -> News {
+            tokio::time::timeout(Duration::from_secs(20), self.news.recv()).await.expect("there are news").unwrap()
         }
 
         async fn next(&mut self) -> BuildInput {
-            let news = tokio::time::timeout(Duration::from_secs(20), self.news.recv()).await.expect("there are news");
-            news.unwrap().input
+            let News::Build(news) = self.news().await else { panic!("news of mounted files") };
+            news.input
+        }
+
+        async fn next_files(&mut self) -> FileStates {
+            let News::Files(news) = self.news().await else { panic!("news of a build") };
+            news.states
         }
     }
 
@@ -251,7 +332,22 @@ mod tests {
         scene.wish(&["other"]);
         scene.next().await;
         fs::write(scene.path("new"), "").unwrap();
-        let news = tokio::time::timeout(Duration::from_secs(20), scene.news.recv()).await.unwrap().unwrap();
-        assert_eq!(news.service, "other");
+        assert!(matches!(scene.news().await, News::Build(news) if news.service == "other"));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn mounted_files_are_followed_and_those_that_come_later_too() {
+        let mut scene = Scene::new(Duration::from_secs(3600));
+        let path = scene.path("app.conf");
+        let file = FollowedFile { path: path.display().to_string(), replaced_only: false, folder: false };
+        let wish = FileWish { key: Key::new("default", "web"), files: BTreeSet::from([file]) };
+        scene.wishes.send(Wish::Files(wish)).unwrap();
+        assert_eq!(scene.next_files().await.len(), 0);
+        fs::write(&path, "a").unwrap();
+        let first = scene.next_files().await;
+        fs::write(scene.path("draft"), "b").unwrap();
+        fs::rename(scene.path("draft"), &path).unwrap();
+        let second = scene.next_files().await;
+        assert!(first.len() == 1 && second.len() == 1 && first != second);
     }
 }

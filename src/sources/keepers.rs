@@ -60,7 +60,7 @@ impl Keepers {
 
     /// Lists them, then follows their changes; an error where these can be followed no longer.
     async fn follow(&mut self, stopping: &CancellationToken) -> store::Result<()> {
-        let store = self.surroundings.registry.store().clone();
+        let store = self.surroundings.registry().store().clone();
         let mut changes: BoxStream<'static, store::Result<Change>> = store.changes(Kind::Source, None)?;
         let all = store.list(Kind::Source, None)?.items;
         self.kept.retain(|key, _| all.iter().any(|source| key_of(source) == *key));

@@ -27,6 +27,8 @@ pub struct Asked {
     pub manifests: Option<PathBuf>,
     /// `--git`.
     pub git: Option<GitAddress>,
+    /// `--git-token-file`, `--git-ssh-key` and their like.
+    pub git_auth: Option<crd::GitAuth>,
     /// `--git-interval`.
     pub git_interval: Option<Duration>,
     /// `--prune`.
@@ -54,6 +56,13 @@ impl std::str::FromStr for GitAddress {
         let (branch, path) = rest.split_once(':').unwrap_or((rest, ""));
         let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         Ok(Self { url: url.to_owned(), branch: given(branch), path: given(path) })
+    }
+}
+
+impl GitAddress {
+    /// Whether it is reached by ssh.
+    pub fn is_by_ssh(&self) -> bool {
+        crd::Remote::read(&self.url).is_ok_and(|remote| remote.transport == crd::Transport::Ssh)
     }
 }
 
@@ -87,6 +96,9 @@ fn git_spec(address: &GitAddress, asked: &Asked) -> Value {
     let mut spec = json!({"git": {"url": address.url}, "prune": asked.prune});
     if let Some(branch) = &address.branch {
         spec["git"]["ref"] = json!({ "branch": branch });
+    }
+    if let Some(auth) = &asked.git_auth {
+        spec["git"]["auth"] = json!(auth);
     }
     if let Some(path) = &address.path {
         spec["path"] = json!(path);

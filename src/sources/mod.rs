@@ -7,7 +7,9 @@
 //! | `folder` | puts in force what files declare |
 //! | `git` | repositories |
 //! | `compose`, `beside` | Compose files as manifests; what those of a commit name beside themselves |
+//! | `propose` | what a Source would put in force, for plans |
 //! | `files`, `watch`, `substitute`, `merge` | reading a folder, noticing changes, variables, how a manifest is laid over what is stored |
+//! | `turn` | whose turn it is in a folder of ours |
 //! | `inputs` | digests of what images are built from |
 
 mod beside;
@@ -20,7 +22,10 @@ mod keeper;
 mod keepers;
 pub mod made;
 pub mod merge;
+mod mounted;
+pub mod propose;
 mod substitute;
+mod turn;
 mod watch;
 
 pub use keeper::{Keeper, Surroundings};

@@ -157,3 +157,17 @@ fn dns_name(text: &str) -> String {
     let kept: String = kept.chars().take(200).collect();
     if kept.is_empty() { COMPONENT.into() } else { kept.trim_end_matches('-').to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_event_is_about_becomes_a_part_of_its_name_that_may_stand_before_a_dot() {
+        let long = format!("a{}b", "/".repeat(300));
+        for (text, name) in [("team/web.yaml", "team-web-yaml"), ("-/Ä/", COMPONENT), (long.as_str(), "a"), ("X--", "x")] {
+            assert_eq!(dns_name(text), name, "{text}");
+        }
+        assert_eq!(dns_name(&"x".repeat(300)).len(), 200);
+    }
+}

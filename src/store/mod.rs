@@ -36,7 +36,7 @@ use futures::stream::BoxStream;
 use serde_json::Value;
 
 pub use self::lock::{Lock, lock_engine};
-pub use self::objects::merged;
+pub use self::objects::{expect_uid, merged};
 pub use self::state::revision_of;
 use self::writer::{Batch, Inner};
 use crate::clock::SharedClock;
@@ -255,7 +255,19 @@ impl Store {
     /// and whether it is gone.
     pub async fn delete(&self, kind: Kind, key: &Key, expected_uid: Option<String>) -> Result<(Object, bool)> {
         let key = key.clone();
-        self.write(move |batch| objects::delete(batch, kind, &key, expected_uid.as_deref())).await
+        self.write(move |batch| objects::delete(batch, kind, &key, |object| objects::expect_uid(kind, object, expected_uid)))
+            .await
+    }
+
+    /// The same, with no other write in between: `change` gets a copy of the object first, and may change or refuse.
+    pub async fn delete_as<E: From<StoreError> + Send + 'static>(
+        &self,
+        kind: Kind,
+        key: &Key,
+        change: impl FnOnce(&mut Value) -> std::result::Result<(), E> + Send + 'static,
+    ) -> std::result::Result<(Object, bool), E> {
+        let key = key.clone();
+        self.write(move |batch| objects::delete(batch, kind, &key, change)).await
     }
 
     /// The change feed of a kind: what came after revision `since` (else from now on), then live. A reader that falls

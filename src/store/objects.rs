@@ -86,23 +86,38 @@ pub fn merged(part: Part, old: &Value, mut new: Value) -> Value {
 }
 
 /// See [`Store::delete`](super::Store::delete).
-pub(super) fn delete(batch: &mut Batch<'_>, kind: Kind, key: &Key, expected_uid: Option<&str>) -> Result<(Object, bool)> {
+pub(super) fn delete<E: From<StoreError>>(
+    batch: &mut Batch<'_>,
+    kind: Kind,
+    key: &Key,
+    change: impl FnOnce(&mut Value) -> std::result::Result<(), E>,
+) -> std::result::Result<(Object, bool), E> {
     let old = batch.object(kind, key).ok_or_else(|| StoreError::NotFound { kind, key: key.clone() })?;
-    if let Some(wanted) = expected_uid.filter(|wanted| old["metadata"]["uid"] != **wanted) {
-        let wanted = format!("of uid {wanted}");
-        return Err(StoreError::Conflict { kind, key: key.clone(), wanted, found: revision_of(&old) });
-    }
     let mut last = Value::clone(&old);
-    if !has_finalizers(&old) {
+    change(&mut last)?;
+    let mut last = merged(Part::Main, &old, last);
+    if !has_finalizers(&last) {
         return Ok((batch.remove(kind, key, last), true));
     }
     if !old["metadata"]["deletionTimestamp"].is_null() {
-        return Ok((old, false));
+        let same = last == *old;
+        return Ok((if same { old } else { batch.put(kind, key, Part::Main, ChangeKind::Modified, last) }, false));
     }
     last["metadata"]["deletionTimestamp"] = seconds(batch.now()).into();
     last["metadata"]["deletionGracePeriodSeconds"] = 0.into();
     bump_generation(&mut last);
     Ok((batch.put(kind, key, Part::Main, ChangeKind::Modified, last), false))
+}
+
+/// Refuses an object of another uid.
+pub fn expect_uid(kind: Kind, object: &Value, expected: Option<String>) -> Result<()> {
+    match expected.filter(|wanted| object["metadata"]["uid"] != **wanted) {
+        Some(wanted) => {
+            let (key, found) = (key_of(object)?, revision_of(object));
+            Err(StoreError::Conflict { kind, key, wanted: format!("of uid {wanted}"), found })
+        }
+        None => Ok(()),
+    }
 }
 
 /// A time as Kubernetes writes it.

@@ -201,6 +201,29 @@ fn a_start_on_a_read_only_folder_says_where_and_what_to_do_and_changes_nothing()
 }
 
 #[test]
+fn a_commit_that_meets_a_full_disk_is_taken_once_there_is_space() {
+    let sandbox = Sandbox::new();
+    let disk = SmallDisk::under_the_operator_of(&sandbox);
+    let repository = Repository::new(&sandbox);
+    let web = sandbox.deployment("web", json!({"app": service::sleeper(&sandbox.image())}));
+    repository.push(&[("web.yaml", &web)]);
+    let operator = Operator::of(&sandbox).arg("--git").arg(&repository.url()).arg("--git-interval").arg("1s").start();
+    operator.wait_ready("web");
+    let runs = sandbox.docker().runs(&sandbox.container("web", "app", 1));
+    disk.fill();
+    repository.push(&[("more.yaml", &sandbox.deployment("more", json!({"app": service::sleeper(&sandbox.image())})))]);
+    eventually(secs(10), "it is told", || {
+        let log = operator.log();
+        check(log.contains("No space left on device"), || log)
+    });
+    assert!(operator.api().deployment("more").is_err());
+    disk.make_space();
+    operator.wait_ready("more");
+    assert!(operator.evenkeel(&["get", "sources", "git"]).contains("True"));
+    assert_eq!(sandbox.docker().runs(&sandbox.container("web", "app", 1)), runs);
+}
+
+#[test]
 fn a_commit_that_does_not_fit_on_the_disk_is_told_and_what_runs_stays() {
     let sandbox = Sandbox::new();
     let _disk = SmallDisk::under_the_operator_of(&sandbox);

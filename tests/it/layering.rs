@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 13] = [
     &["notify::notice", "notify::route", "notify::report", "notify::template"],
     &["docker", "store", "systemd", "telemetry"],
     &["registry"],
-    &["controller", "doctor", "notify", "sources"],
+    &["controller", "doctor", "notify", "resources", "sources"],
     &["api", "cli"],
     &["config"],
     &["app", "main", "lib"],

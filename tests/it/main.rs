@@ -7,11 +7,13 @@
 
 mod support;
 
+mod adopt;
 mod builds;
 mod cli;
 mod commands;
 mod compose;
 mod compose_config;
+mod content;
 mod converge;
 mod daemon_boot;
 mod daemon_engine;
@@ -24,6 +26,7 @@ mod documents;
 mod engine;
 mod exec;
 mod faults;
+mod followed;
 mod harness;
 mod heal;
 mod input;
@@ -34,7 +37,9 @@ mod logs;
 mod notify;
 mod order;
 mod outside;
+mod proposals;
 mod pulls;
+mod resources;
 mod sources;
 mod supervised;
 mod traces;

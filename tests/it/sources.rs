@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{Operator, Sandbox, check, eventually, holds_for, same, secs, service};
 
 /// Runs git as some user would, without this user's settings.
-fn git(folder: &Path, args: &[&str]) -> String {
+pub fn git(folder: &Path, args: &[&str]) -> String {
     let mut command = Command::new("git");
     command.current_dir(folder).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
     for role in ["AUTHOR", "COMMITTER"] {
@@ -43,15 +43,43 @@ impl<'a> Repository<'a> {
 
     /// Pushes these manifests; the revision.
     pub fn push(&self, files: &[(&str, &Value)]) -> String {
-        for (name, manifest) in files {
-            let path = self.work().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, serde_yaml::to_string(manifest).unwrap()).unwrap();
-        }
+        self.push_to("main", files)
+    }
+
+    /// The same to a branch that is checked out.
+    pub fn push_to(&self, branch: &str, files: &[(&str, &Value)]) -> String {
+        files.iter().for_each(|(name, manifest)| self.write(name, &serde_yaml::to_string(manifest).unwrap()));
+        self.push_work(branch)
+    }
+
+    /// Writes a file of the working tree, to be pushed.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.work().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// The bare repository that is pushed to.
+    pub fn bare(&self) -> std::path::PathBuf {
+        self.sandbox.dir().join("shop.git")
+    }
+
+    /// Pushes all that is there but these; the revision.
+    pub fn push_all(&self, but: &[&str]) -> String {
+        but.iter().for_each(|name| std::fs::remove_file(self.work().join(name)).unwrap());
+        self.push_work("main")
+    }
+
+    fn push_work(&self, branch: &str) -> String {
         git(&self.work(), &["add", "--all"]);
         git(&self.work(), &["commit", "--quiet", "--message", "change"]);
-        git(&self.work(), &["push", "--quiet", "origin", "main"]);
-        format!("main@sha1:{}", git(&self.work(), &["rev-parse", "HEAD"]))
+        git(&self.work(), &["push", "--quiet", "origin", branch]);
+        format!("{branch}@sha1:{}", git(&self.work(), &["rev-parse", "HEAD"]))
+    }
+
+    /// Begins a branch.
+    pub fn branch(&self, name: &str) {
+        git(&self.work(), &["checkout", "--quiet", "-b", name]);
     }
 }
 

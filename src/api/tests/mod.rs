@@ -87,6 +87,10 @@ impl Planner for Echo {
         json!({"jobs": [{"kind": "pull", "subject": key.to_string()}]})
     }
 
+    fn projects(&self) -> Result<Value, String> {
+        Ok(json!([{"name": "shop"}]))
+    }
+
     async fn plan_object(&self, deployment: Value) -> Result<PlanText, String> {
         Ok(PlanText { text: "plan of what was sent\n".into(), json: json!({"planned": deployment["spec"]["services"]}) })
     }

@@ -1,7 +1,11 @@
 //! Sources over the API, and their webhooks.
 
-use axum::body::Body;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::body::{Body, Bytes};
 use axum::http::Request;
+use futures::stream;
 use ring::hmac;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -15,9 +19,13 @@ use crate::store::Kind;
 const SOURCES: &str = "/apis/evenkeel.dev/v1alpha1/namespaces/default/sources";
 
 fn source(api: &Api, name: &str, webhook: bool) -> Value {
+    hooked(api, name, webhook.then_some("GitHub"))
+}
+
+fn hooked(api: &Api, name: &str, kind: Option<&str>) -> Value {
     let mut spec = json!({"folder": {"path": "/srv/manifests"}});
-    if webhook {
-        spec["webhook"] = json!({"type": "GitHub", "secretFile": api.dir.path().join("secret")});
+    if let Some(kind) = kind {
+        spec["webhook"] = json!({"type": kind, "secretFile": api.dir.path().join("secret")});
     }
     json!({"apiVersion": "evenkeel.dev/v1alpha1", "kind": "Source", "metadata": {"name": name}, "spec": spec})
 }
@@ -77,4 +85,60 @@ async fn a_signed_message_asks_for_a_look_and_nothing_else_does() {
     assert_eq!(post(&api, "/hooks/default/shop", &signature("s3cret", &large), large.clone()).await, 413);
     assert_eq!(post(&api, "/hooks/default/shop", &right, body).await, 202);
     assert!(asked_at(&api, "shop").is_some());
+}
+
+#[tokio::test]
+async fn each_servers_message_is_taken_by_its_own_header_and_no_other() {
+    let api = Api::new();
+    std::fs::write(api.dir.path().join("secret"), "s3cret\n").unwrap();
+    let body = br#"{"ref": "refs/heads/main"}"#.to_vec();
+    let prefixed = signature("s3cret", &body);
+    let bare = prefixed.trim_start_matches("sha256=").to_owned();
+    let all = [
+        ("GitHub", "x-hub-signature-256", prefixed.clone()),
+        ("GitLab", "x-gitlab-token", "s3cret".to_owned()),
+        ("Gitea", "x-gitea-signature", bare),
+        ("Generic", "x-signature", prefixed),
+    ];
+    for (kind, ..) in &all {
+        api.post(SOURCES, &hooked(&api, &kind.to_lowercase(), Some(kind))).await.expect(201);
+    }
+    for (kind, ..) in &all {
+        for (other, header, value) in &all {
+            let request = Request::post(format!("/hooks/default/{}", kind.to_lowercase())).header(*header, value);
+            let answer = router(api.state.clone()).oneshot(request.body(Body::from(body.clone())).unwrap()).await.unwrap();
+            assert_eq!(answer.status().as_u16(), if kind == other { 202 } else { 401 }, "{kind} by {header}");
+        }
+        assert!(asked_at(&api, &kind.to_lowercase()).is_some());
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_message_is_read_before_it_may_be_right() {
+    let api = Api::new();
+    std::fs::write(api.dir.path().join("secret"), "s3cret\n").unwrap();
+    api.post(SOURCES, &source(&api, "shop", true)).await.expect(201);
+    api.post(SOURCES, &source(&api, "plain", false)).await.expect(201);
+    api.post(SOURCES, &hooked(&api, "lab", Some("GitLab"))).await.expect(201);
+    let right = signature("s3cret", b"x");
+    for (path, header, value, is_read) in [
+        ("nobody", "x-hub-signature-256", right.as_str(), false),
+        ("plain", "x-hub-signature-256", &right, false),
+        ("shop", "x-other", &right, false),
+        ("shop", "x-hub-signature-256", &right[..60], false),
+        ("lab", "x-gitlab-token", "wrong", false),
+        ("lab", "x-gitlab-token", "s3cret", true),
+        ("shop", "x-hub-signature-256", &right, true),
+    ] {
+        let read = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&read);
+        let part = async move {
+            seen.store(true, Ordering::SeqCst);
+            Ok::<_, std::io::Error>(Bytes::from("x"))
+        };
+        let request = Request::post(format!("/hooks/default/{path}")).header(header, value);
+        let request = request.body(Body::from_stream(stream::once(part))).unwrap();
+        let code = router(api.state.clone()).oneshot(request).await.unwrap().status().as_u16();
+        assert_eq!((code, read.load(Ordering::SeqCst)), (if is_read { 202 } else { 401 }, is_read), "{path} {header}");
+    }
 }

@@ -70,8 +70,14 @@ fn load(
     let paths: Vec<String> = entry.paths.iter().map(absolute).collect();
     let Some(main) = paths.first() else { return sink.fail(path, item.place, "is missing path, the file to include") };
     for file in &paths {
-        if context.files.kind(file) != Some(Kind::File) {
-            return sink.fail(path, item.place, format!("the file {file} cannot be read: there is no such file"));
+        if context.texts.borrow().contains_key(file) {
+            continue;
+        }
+        match context.files.read(file) {
+            Ok(text) => drop(context.texts.borrow_mut().insert(file.clone(), text)),
+            Err(error) => {
+                return sink.fail(path, item.place, format!("the file {file} cannot be read: {}", said(&error)));
+            }
         }
     }
     let directory = match entry.project_directory.as_str() {
@@ -86,8 +92,14 @@ fn load(
         return sink.fail(path, item.place, format!("files include one another in a circle: {way}"));
     }
     let variables = variables(context, &entry, &directory, model, path, item)?;
+    let key = (paths.clone(), seen.clone(), directory.clone(), variables.clone());
+    if let Some(known) = context.included.borrow().get(&key) {
+        return Ok(known.clone());
+    }
     let inner = Model { files: paths, folder: seen, absolute: directory, variables: &variables, included: included.to_vec() };
-    context.model(&inner)
+    let loaded = context.model(&inner)?;
+    context.included.borrow_mut().insert(key, loaded.clone());
+    Ok(loaded)
 }
 
 /// The including project's variables, then those of the entry's own files or of the `.env` beside what it includes.

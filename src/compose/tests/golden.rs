@@ -9,9 +9,9 @@ use serde::Deserialize;
 use super::*;
 
 #[derive(Debug, Deserialize)]
-struct Case {
+pub(super) struct Case {
     name: String,
-    files: BTreeMap<String, String>,
+    pub(super) files: BTreeMap<String, String>,
     #[serde(default)]
     args: Vec<String>,
     #[serde(default)]
@@ -35,7 +35,7 @@ const THEMES: [(&str, &str); 8] = [
     ("reset", include_str!("golden/reset.yaml")),
 ];
 
-fn cases() -> Vec<(&'static str, Case)> {
+pub(super) fn cases() -> Vec<(&'static str, Case)> {
     let read = |(theme, text): &(&'static str, &str)| -> Vec<(&'static str, Case)> {
         let cases: Vec<Case> = serde_yaml::from_str(text).unwrap_or_else(|error| panic!("{theme}: {error}"));
         cases.into_iter().map(|case| (*theme, case)).collect()

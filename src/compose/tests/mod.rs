@@ -1,5 +1,6 @@
 //! The loader held against docker compose: cases recorded from it, and a corpus of real files.
 
+mod bounds;
 mod corpus;
 mod golden;
 mod properties;

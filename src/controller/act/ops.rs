@@ -2,15 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::warn;
 
 use crate::docker;
 use crate::model::{
     Action, ActionResult, ContainerSpec, Desired, EngineFailure, FailureKind, JobKind, NetworkAttachment, NetworkRef, Op,
-    Outcome, Plan, Progress, StopReason, Subject, Target,
+    Outcome, Plan, Progress, ReplicaId, StopReason, Subject, Target,
 };
 
 use crate::controller::Controller;
 use crate::controller::world::View;
+
+/// How long a command may take that is run right after a start.
+const HOOK: Duration = Duration::from_secs(600);
 
 /// Ids of what earlier actions of the plan made, by action index.
 pub(super) struct Made(BTreeMap<usize, String>);
@@ -102,6 +108,11 @@ impl Controller {
                 self.world.refresh_volumes().await?;
             }
             Op::CreateContainer { spec, networks } => return self.create(spec, networks, made).await.map(Some),
+            Op::Signal { target, signal, .. } => {
+                let id = made.target(target)?;
+                self.world.mark_signal(&id, *signal);
+                self.engine.signal_container(&id, *signal).await?;
+            }
             Op::RemoveContainer(target) => {
                 let id = made.target(target)?;
                 self.engine.remove_container(&id, false).await?;
@@ -172,16 +183,32 @@ impl Controller {
         let started = self.engine.start_container(&id).await;
         drop(guard);
         let seen = self.world.refresh_container(&id).await;
-        match started.and(seen) {
+        let started = match started.and(seen) {
+            Ok(()) => self.post_start(desired, replica, &id).await,
+            failed => failed,
+        };
+        match started {
             Ok(()) => ActionResult::Done { id: Some(id) },
             Err(failure) => ActionResult::Failed(failure),
         }
+    }
+
+    /// Runs what a service wants run right after a start, up to the first that fails. The container runs on then, as with Compose.
+    async fn post_start(&self, desired: &Desired, replica: &ReplicaId, id: &str) -> docker::Result<()> {
+        for hook in desired.services.get(&replica.service).iter().flat_map(|service| &service.post_start) {
+            self.engine.run_hook(id, hook, HOOK).await?;
+        }
+        Ok(())
     }
 
     /// A graceful stop, as a job. That it is ours is on disk before it is made.
     fn stop(&self, desired: &Desired, action: &Action, id: &str, grace: u64, reason: StopReason) -> ActionResult {
         let (engine, world) = (Arc::clone(&self.engine), Arc::clone(&self.world));
         let (action, container) = (action.clone(), id.to_owned());
+        let hooks = match &action.subject {
+            Subject::Replica(replica) => desired.services.get(&replica.service).map(|service| service.pre_stop.clone()),
+            _ => None,
+        };
         let silent = tokio::sync::watch::Sender::new(Progress::default()).subscribe();
         self.jobs.start(&desired.key, JobKind::Stop(id.to_owned()), silent, async move {
             let began = tokio::time::Instant::now();
@@ -190,6 +217,12 @@ impl Controller {
                     kind: FailureKind::Transient,
                     message: format!("cannot write down whose stop this is: {error}"),
                 };
+                for hook in hooks.into_iter().flatten() {
+                    // The stop is wanted all the same.
+                    if let Err(failure) = engine.run_hook(&container, &hook, Duration::from_secs(grace.max(1))).await {
+                        warn!(container, error = failure.message, "a pre_stop hook failed");
+                    }
+                }
                 world.mark_stop(&container, reason).await.map_err(unwritten)?;
                 if let Err(failure) = engine.stop_container(&container, grace).await {
                     // Refused: a stop that comes later is somebody else's. Unanswered: it may still be carried out.

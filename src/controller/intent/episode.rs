@@ -18,6 +18,8 @@ pub(super) struct Episode {
     pub(super) started_at: Option<Timestamp>,
     pub(super) start_is_rough: bool,
     pub(super) signals: Signals,
+    /// Signals of ours whose `kill` has not come yet, by number, and when they were sent.
+    pub(super) own_signals: Vec<(i32, Timestamp)>,
     pub(super) mark: Option<Mark>,
     pub(super) died: Option<Died>,
     /// When the `stop` came, in the daemon's time.
@@ -120,7 +122,7 @@ impl Episode {
 
     pub(super) fn killed(&mut self, id: &str, event: &EngineEvent, effects: &mut Vec<Effect>) {
         let at = event.at();
-        if self.is_of_an_older_run(at) {
+        if self.is_of_an_older_run(at) || self.is_own_signal(event) {
             return;
         }
         if self.died.as_ref().is_some_and(|died| at > died.at) {
@@ -138,6 +140,13 @@ impl Episode {
         self.signals.started_at = self.started_at;
         self.signals.add(event.attributes.get("signal").map(String::as_str), at);
         effects.push(Effect::Signalled);
+    }
+
+    /// Whether the `kill` is that of a signal of ours, of which there is one the less then.
+    fn is_own_signal(&mut self, event: &EngineEvent) -> bool {
+        let number = event.attributes.get("signal").and_then(|text| text.parse::<i32>().ok());
+        let known = self.own_signals.iter().position(|(sent, _)| Some(*sent) == number);
+        known.map(|index| self.own_signals.remove(index)).is_some()
     }
 
     pub(super) fn died(&mut self, id: &str, event: &EngineEvent, now: Timestamp, effects: &mut Vec<Effect>) {

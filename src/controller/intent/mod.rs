@@ -35,7 +35,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::docker::Alive;
-use crate::model::{End, EngineEvent, EventKind, Key, ReplicaId, StopReason, Vacated, Verdict};
+use crate::model::{End, EngineEvent, EventKind, Key, ReloadSignal, ReplicaId, StopReason, Vacated, Verdict};
 
 use episode::{Episode, Mark, Stage};
 use peers::Peers;
@@ -53,6 +53,8 @@ pub const QUIET: Duration = Duration::from_secs(10);
 const ANSWER_WAIT: Duration = Duration::from_secs(3);
 /// A mark of ours with no signal following within this time was for a stop that was never made.
 const MARK_LIFE: Duration = Duration::from_secs(300);
+/// The same of a signal of ours: a call that is not answered for this long was not made.
+const SIGNAL_LIFE: Duration = Duration::from_secs(60);
 /// How far ahead an open end is said to be decided when that hangs on something without a time of its own.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
 
@@ -228,6 +230,13 @@ impl Intent {
             episode.stage = Stage::Decided(Verdict::Ours(reason));
         }
         episode.end_at(Verdict::Ours(reason), died.unwrap_or(at))
+    }
+
+    /// A signal that is about to be sent to a container, for it to read its files again, is ours: it says nothing of a later end.
+    pub fn signalling(&mut self, container_id: &str, signal: ReloadSignal, at: Timestamp) {
+        let episode = self.episodes.entry(container_id.to_owned()).or_default();
+        episode.own_signals.retain(|(_, sent)| after(*sent, SIGNAL_LIFE) > at);
+        episode.own_signals.push((signal.number(), at));
     }
 
     /// The stop that was marked is not made. Returns whether there was a mark to take back.

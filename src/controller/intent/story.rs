@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
 use crate::docker::Alive;
-use crate::model::{Container, ContainerState, DockerRestart, EngineEvent, EventKind, Key, ReplicaId, StopReason, Verdict};
+use crate::model::{
+    Container, ContainerState, DockerRestart, EngineEvent, EventKind, Key, ReloadSignal, ReplicaId, StopReason, Verdict,
+};
 
 use super::{Effect, Gap, Intent, Owner};
 
@@ -33,6 +35,11 @@ pub enum Turn {
     Mark {
         id: String,
         reason: StopReason,
+    },
+    /// A signal of our own is about to be sent.
+    Signal {
+        id: String,
+        signal: ReloadSignal,
     },
     StreamEnds,
     Resumes(Gap),
@@ -216,6 +223,10 @@ impl Story {
             }
             Turn::Mark { id, reason } => {
                 self.intent.marked(&id, reason, now);
+                vec![]
+            }
+            Turn::Signal { id, signal } => {
+                self.intent.signalling(&id, signal, now);
                 vec![]
             }
             Turn::StreamEnds => {

@@ -1,7 +1,7 @@
 //! One test per row of the decision table, with the gaps measured on 20.10 and 26.
 
 use crate::docker::Alive;
-use crate::model::{ContainerState, End, StopReason, Verdict};
+use crate::model::{ContainerState, End, ReloadSignal, StopReason, Verdict};
 
 use super::story::{Entry, Ms, Story, Turn, container, owner, time};
 use super::{Gap, Intent};
@@ -34,6 +34,29 @@ fn row_1_a_reload_signal_long_ago_delays_the_verdict_but_does_not_change_it() {
     let mut story = Story::of(&["web"]);
     story.kill(100, "web", 1).die(100_000, "web", 0).until(200_000);
     assert_eq!(story.verdict("web"), Some((105_000, Verdict::OwnAccord)));
+}
+
+#[test]
+fn a_signal_of_our_own_says_nothing_of_a_later_end_and_hides_nobody_elses() {
+    // It ends right after it: of its own accord, decided at once.
+    let mut story = Story::of(&["web"]);
+    story
+        .tell(100, Turn::Signal { id: "web".into(), signal: ReloadSignal::Hup })
+        .kill(110, "web", 1)
+        .die(120, "web", 129)
+        .until(120);
+    assert_eq!(story.verdict("web"), Some((120, Verdict::OwnAccord)));
+    // A person stops it a moment later: a Hold.
+    let mut story = Story::of(&["web"]);
+    story.tell(100, Turn::Signal { id: "web".into(), signal: ReloadSignal::Hup }).kill(110, "web", 1);
+    stop_by_hand(&mut story, 200, "web", 48);
+    story.until(60_000);
+    assert_eq!((story.holds().len(), story.verdict("web").unwrap().1), (1, Verdict::ExternalStop));
+    // The second one is somebody else's.
+    let mut story = Story::of(&["web"]);
+    story.tell(100, Turn::Signal { id: "web".into(), signal: ReloadSignal::Hup }).kill(110, "web", 1).kill(111, "web", 1);
+    story.die(120, "web", 129).until(60_000);
+    assert_eq!(story.verdict("web").unwrap().1, Verdict::Killed);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use crate::model::{
 };
 
 use super::holds::{existing, give_back, suspended_entirely};
-use super::identity::owns;
-use super::{Planner, Slots, sorted};
+use super::identity::{owns_network, owns_volume};
+use super::{Planner, Slots, adopt, sorted};
 
 /// Stop grace of a container whose service is no longer known, in seconds: Docker's own default.
 const DEFAULT_GRACE: u64 = 10;
@@ -27,7 +27,7 @@ pub(super) fn undeclared(planner: &mut Planner<'_>, slots: &Slots<'_>) {
     let unused: Vec<&Network> = owned_networks(planner).into_iter().filter(|network| !declared(network)).collect();
     for network in unused {
         let attached = |container: &Container| container.networks.contains_key(&network.name);
-        if !slots.all().any(attached) {
+        if !slots.all().any(attached) && !adopt::is_shared(planner, slots, network) {
             remove_network(planner, network, Cause::NotDeclared);
         }
     }
@@ -59,12 +59,16 @@ pub(super) fn delete(planner: &mut Planner<'_>, slots: &Slots<'_>, deletion: Del
     if !containers.is_empty() {
         return;
     }
-    let networks = owned_networks(planner);
+    let shared = |network: &&Network| !adopt::is_shared(planner, slots, network);
+    let networks: Vec<&Network> = owned_networks(planner).into_iter().filter(shared).collect();
     for network in &networks {
         remove_network(planner, network, Cause::Deleted);
     }
     let volumes: Vec<String> = match deletion.volumes {
-        true => planner.snapshot.volumes.values().filter(|v| owns(planner.desired, &v.labels)).map(|v| v.name.clone()).collect(),
+        true => {
+            let ours = planner.snapshot.volumes.values().filter(|v| owns_volume(planner.desired, planner.memory, v));
+            ours.map(|volume| volume.name.clone()).collect()
+        }
         false => vec![],
     };
     for name in &volumes {
@@ -135,5 +139,5 @@ fn remove_network(planner: &mut Planner<'_>, network: &Network, cause: Cause) {
 }
 
 fn owned_networks<'a>(planner: &Planner<'a>) -> Vec<&'a Network> {
-    planner.snapshot.networks.values().filter(|network| owns(planner.desired, &network.labels)).collect()
+    planner.snapshot.networks.values().filter(|network| owns_network(planner.desired, planner.memory, network)).collect()
 }

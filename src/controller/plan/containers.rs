@@ -11,12 +11,15 @@ use crate::model::{
 use super::holds::{Standing, existing, keep_stopped, leave_alone, standing};
 use super::identity::{Slot, container_name, owns};
 use super::recovery::Next;
-use super::{Planner, Slots, ended, images, order, recovery, replace, running, spec, volumes};
+use super::{Planner, Slots, adopt, ended, files, images, order, recovery, replace, running, spec, volumes};
 
 /// Plans for all declared replicas of a service.
 pub(super) fn service(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredService) {
     for number in 1..=service.replicas {
         let replica = ReplicaId::new(&service.name, number);
+        if planner.settled.contains(&replica) {
+            continue;
+        }
         let slot = slots.get(&replica);
         let standing = standing(planner, &replica);
         let to_be_stopped = matches!(standing, Standing::Stopped { .. }) && slot.current.is_some_and(Container::is_up);
@@ -54,7 +57,8 @@ fn undecided(planner: &mut Planner<'_>, replica: &ReplicaId, slot: Slot<'_>) -> 
 
 fn keep_running(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredService, replica: &ReplicaId, slot: Slot<'_>) {
     if let Some(container) = slot.current {
-        remember(planner, service, replica, container);
+        remember(planner, replica, container);
+        files::remember(planner, service, replica, container);
     }
     let up = slot.current.is_some_and(Container::is_up);
     if let Some(done) = completion(planner, service, replica).filter(|_| !up) {
@@ -74,7 +78,10 @@ fn keep_running(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredS
             planner.wait_replica(replica, WaitReason::Restarting, None);
         }
         state => {
-            let due = replace::due(planner, slots, service, container);
+            let due = replace::due(planner, slots, service, container).or_else(|| files::half_way(planner, service, slot));
+            if due.is_none() {
+                drop_successor(planner, replica, slot);
+            }
             if due.is_some_and(|cause| replace::step(planner, slots, service, replica, slot, cause)) {
                 return;
             }
@@ -84,6 +91,13 @@ fn keep_running(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredS
                 _ => ended::decide(planner, slots, service, replica, container),
             }
         }
+    }
+}
+
+/// What it was made for is not wanted any more: a file that changed is as it was before.
+fn drop_successor(planner: &mut Planner<'_>, replica: &ReplicaId, slot: Slot<'_>) {
+    if let Some(successor) = slot.successor {
+        planner.act(Op::RemoveContainer(existing(successor)), Subject::Replica(replica.clone()), Cause::NotDeclared, vec![]);
     }
 }
 
@@ -101,20 +115,11 @@ fn finished(done: &Completion) -> WaitReason {
     }
 }
 
-/// Keeps what cannot be found again once the container is gone: its anonymous volumes, and that it was taken over.
-fn remember(planner: &mut Planner<'_>, service: &DesiredService, replica: &ReplicaId, container: &Container) {
+/// Keeps what cannot be found again once the container is gone: its anonymous volumes.
+fn remember(planner: &mut Planner<'_>, replica: &ReplicaId, container: &Container) {
     let names = spec::anonymous_volumes(container);
     if !names.is_empty() && planner.memory.volumes.get(&replica.to_string()) != Some(&names) {
         planner.note(Note::Volumes { replica: replica.clone(), names });
-    }
-    let adopted = planner.memory.adopted.get(&replica.to_string());
-    if !owns(planner.desired, &container.labels) && adopted.is_none_or(|adopted| adopted.container_id != container.id) {
-        planner.note(Note::Adopted {
-            replica: replica.clone(),
-            container_id: container.id.clone(),
-            spec_hash: service.spec_hash.clone(),
-            restart: container.restart_policy.clone(),
-        });
     }
 }
 
@@ -122,12 +127,14 @@ fn remember(planner: &mut Planner<'_>, service: &DesiredService, replica: &Repli
 pub(super) fn take_policy_off(planner: &mut Planner<'_>, replica: &ReplicaId, container: &Container) {
     if container.restart_policy != DockerRestart::No {
         let op = Op::SetRestartPolicy { target: existing(container), policy: DockerRestart::No };
-        planner.act(op, Subject::Replica(replica.clone()), Cause::PolicyDrift, vec![]);
+        let cause = adopt::policy_cause(planner, replica, container);
+        planner.act(op, Subject::Replica(replica.clone()), cause, vec![]);
     }
 }
 
 /// There is no container: make and start one.
 fn make(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredService, replica: &ReplicaId) {
+    files::expect(planner, service, replica);
     let record = recovery::record(planner, service, replica);
     let fresh = if record.was_running { Cause::Vanished } else { Cause::Missing };
     let Some(cause) = after_failure(planner, service, replica, &record, !record.was_running, fresh) else { return };

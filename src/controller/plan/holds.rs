@@ -95,7 +95,8 @@ pub(super) fn leave_alone(
     planner.wait_replica(replica, WaitReason::Suspended { reason }, None);
 }
 
-/// Puts the declared restart policy on a container, if it is not there.
+/// Puts the restart policy on a container that Docker is to carry on with, if it is not there: the declared one, or the one that it
+/// had when it was taken over.
 pub(super) fn give_back(
     planner: &mut Planner<'_>,
     service: &DesiredService,
@@ -103,8 +104,10 @@ pub(super) fn give_back(
     container: &Container,
     cause: Cause,
 ) {
-    if container.restart_policy != service.declared_restart {
-        let op = Op::SetRestartPolicy { target: existing(container), policy: service.declared_restart.clone() };
+    let adopted = planner.memory.adopted(replica, &container.id);
+    let policy = adopted.map_or(&service.declared_restart, |adopted| &adopted.restart);
+    if container.restart_policy != *policy {
+        let op = Op::SetRestartPolicy { target: existing(container), policy: policy.clone() };
         planner.act(op, Subject::Replica(replica.clone()), cause, vec![]);
     }
 }

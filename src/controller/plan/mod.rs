@@ -4,10 +4,12 @@
 //! Planning again after the calls succeeded gives an empty plan; planning after any of them failed, or after a crash
 //! half-way, goes on from what is there.
 
+mod adopt;
 mod builds;
 mod cleanup;
 mod containers;
 mod ended;
+mod files;
 mod holds;
 mod identity;
 mod images;
@@ -22,20 +24,24 @@ mod volumes;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::service as sample_service;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 
 use crate::model::{
-    Action, BuildInput, Cause, Desired, DesiredService, FailureKind, History, Job, JobKind, Memory, NetworkRef, Note, Observed,
-    Obstacle, Op, Plan, Reason, RecoveryMode, RegistryView, ReplicaId, Snapshot, Subject, WaitReason, Waiting,
+    Action, BuildInput, Cause, Desired, DesiredService, FailureKind, FileStates, History, Job, JobKind, Likeness, Memory,
+    NetworkRef, Note, Observed, Obstacle, Op, Plan, Reason, RecoveryMode, RegistryView, ReplicaId, Snapshot, Subject, WaitReason,
+    Waiting,
 };
 
-pub(crate) use identity::{Slots, slots};
+pub(crate) use identity::{Slots, slots, strangers};
 pub(crate) use images::next_poll;
 pub(crate) use order::sorted;
 pub(crate) use recovery::spread;
+pub(crate) use text::adoption;
 
 /// Longest delay between tries when the engine itself is the trouble (5xx, deadlines, conflicts): it mends soon or not by waiting.
 const TRANSIENT_CAP: std::time::Duration = std::time::Duration::from_secs(5);
@@ -49,11 +55,12 @@ pub fn plan(desired: &Desired, observed: &Observed, history: &History, memory: &
         planner.wait(Subject::Deployment, WaitReason::NotOwned { holder }, None);
         return planner.finish();
     }
-    let slots = slots(desired, &observed.snapshot, history, memory);
+    let mut slots = slots(desired, &observed.snapshot, history, memory);
     if let Some(deletion) = desired.deletion {
         cleanup::delete(&mut planner, &slots, deletion);
         return planner.finish();
     }
+    adopt::take_over(&mut planner, &mut slots);
     networks::ensure(&mut planner, &slots);
     volumes::ensure(&mut planner);
     for service in sorted(desired) {
@@ -71,7 +78,9 @@ struct Planner<'a> {
     snapshot: &'a Snapshot,
     jobs: &'a [Job],
     inputs: &'a BTreeMap<String, BuildInput>,
+    files: Option<&'a FileStates>,
     registries: &'a BTreeMap<String, RegistryView>,
+    likeness: &'a BTreeMap<String, Likeness>,
     history: &'a History,
     memory: &'a Memory,
     now: Timestamp,
@@ -86,6 +95,8 @@ struct Planner<'a> {
     starts: BTreeMap<ReplicaId, usize>,
     /// Pulls and builds under way that something asks for, whatever is said of their images.
     wanted: HashSet<JobKind>,
+    /// Replicas of which all is said.
+    settled: BTreeSet<ReplicaId>,
 }
 
 impl<'a> Planner<'a> {
@@ -95,7 +106,9 @@ impl<'a> Planner<'a> {
             snapshot: &observed.snapshot,
             jobs: &observed.jobs,
             inputs: &observed.inputs,
+            files: observed.files.as_ref(),
             registries: &observed.registries,
+            likeness: &observed.likeness,
             history,
             memory,
             now,
@@ -105,6 +118,7 @@ impl<'a> Planner<'a> {
             detached: BTreeSet::new(),
             starts: BTreeMap::new(),
             wanted: HashSet::new(),
+            settled: BTreeSet::new(),
         }
     }
 
@@ -204,8 +218,12 @@ impl<'a> Planner<'a> {
         if let Some(until) = ends.min() {
             self.plan.wake(until);
         }
-        let blocked =
-            |w: &Waiting| w.until.is_none() && matches!(w.reason, WaitReason::NotOwned { .. } | WaitReason::Obstacle { .. });
+        let blocked = |w: &Waiting| {
+            w.until.is_none() && {
+                let reason = &w.reason;
+                matches!(reason, WaitReason::NotOwned { .. } | WaitReason::NotAdopted { .. } | WaitReason::Obstacle { .. })
+            }
+        };
         if self.plan.waiting.iter().any(blocked) {
             self.plan.wake(later(self.now, self.desired.recovery.max));
         }

@@ -5,8 +5,8 @@ use crate::model::{
 };
 
 use super::holds::{any_free, existing};
-use super::identity::owns;
-use super::{Planner, Slots};
+use super::identity::{owns, owns_network};
+use super::{Planner, Slots, adopt};
 
 /// Finds or plans each network that a service which may run needs.
 pub(super) fn ensure(planner: &mut Planner<'_>, slots: &Slots<'_>) {
@@ -32,23 +32,26 @@ fn find(planner: &mut Planner<'_>, slots: &Slots<'_>, spec: &NetworkSpec) -> Res
         let missing = WaitReason::Obstacle { reason: Reason::NetworkMissing, message };
         return named.first().map(|network| NetworkRef::Id(network.id.clone())).ok_or(missing);
     }
-    named.sort_by_key(|network| (!owns(planner.desired, &network.labels), !is_in_use(planner, network), network.id.clone()));
+    named.sort_by_key(|network| {
+        (!owns_network(planner.desired, planner.memory, network), !is_in_use(planner, network), network.id.clone())
+    });
     if let Some(wait) = made_twice(planner, &named) {
         return Err(wait);
     }
     match named.first() {
-        Some(network) if !owns(planner.desired, &network.labels) => {
-            let id = network.id.get(..12).unwrap_or(&network.id);
-            let holder = format!(
-                "network {} ({id}) was made by somebody else; declare it `external: true` to use it, or remove it",
-                network.name
-            );
-            Err(WaitReason::NotOwned { holder })
+        Some(network) if !owns_network(planner.desired, planner.memory, network) => {
+            adopt::network(planner, slots, spec, network).map_or_else(|| Ok(NetworkRef::Id(network.id.clone())), Err)
         }
-        Some(network) if network.labels.get(labels::SPEC_HASH) == Some(&spec.hash) => Ok(NetworkRef::Id(network.id.clone())),
+        Some(network) if made_from(planner, network) == Some(&spec.hash) => Ok(NetworkRef::Id(network.id.clone())),
         Some(network) => make_anew(planner, slots, spec, network),
         None => create(planner, spec, Cause::Missing, vec![]),
     }
+}
+
+/// Hash of the definition that a network of ours is of.
+fn made_from<'p>(planner: &'p Planner<'_>, network: &'p Network) -> Option<&'p String> {
+    let adopted = planner.memory.adopted_shared.networks.get(&network.name).filter(|adopted| adopted.id == network.id);
+    network.labels.get(labels::SPEC_HASH).or(adopted.map(|adopted| &adopted.spec_hash))
 }
 
 fn create(planner: &mut Planner<'_>, spec: &NetworkSpec, cause: Cause, after: Vec<usize>) -> Result<NetworkRef, WaitReason> {

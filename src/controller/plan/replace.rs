@@ -9,18 +9,18 @@ use crate::model::{
 
 use super::holds::{Standing, existing, standing, stop};
 use super::identity::{Slot, container_name, owns};
-use super::{Planner, Slots, containers, images, spec};
+use super::{Planner, Slots, adopt, containers, files, images, spec};
 
 /// Why a container must be replaced, if it must.
 pub(super) fn due(planner: &Planner<'_>, slots: &Slots<'_>, service: &DesiredService, container: &Container) -> Option<Cause> {
     let made_from = if owns(planner.desired, &container.labels) {
         container.spec_hash()
     } else {
-        let replica = container.replica().map(|replica| replica.to_string());
-        let adopted = replica.and_then(|replica| planner.memory.adopted.get(&replica));
-        adopted
-            .filter(|adopted| adopted.container_id == container.id)
-            .map_or(Some(service.spec_hash.as_str()), |adopted| Some(&adopted.spec_hash))
+        let adopted = container.replica().and_then(|replica| planner.memory.adopted(&replica, &container.id));
+        if adopted.is_some_and(|adopted| adopt::recreation_due(service, adopted, container)) {
+            return Some(Cause::RecreateRequested);
+        }
+        adopted.map_or(Some(service.spec_hash.as_str()), |adopted| Some(&adopted.spec_hash))
     };
     if made_from != Some(service.spec_hash.as_str()) {
         return Some(Cause::SpecChanged);
@@ -29,7 +29,7 @@ pub(super) fn due(planner: &Planner<'_>, slots: &Slots<'_>, service: &DesiredSer
         return Some(Cause::RecreateRequested);
     }
     let stale = spec::stale_parent(slots, service, container).map(|service| Cause::DependencyRestarted { service });
-    stale.or_else(|| images::outdated(planner, service, container))
+    stale.or_else(|| images::outdated(planner, service, container)).or_else(|| files::outdated(planner, service, container))
 }
 
 /// Plans the next steps of a replacement. Returns whether it goes ahead; if not, the old container is still the one to look after.

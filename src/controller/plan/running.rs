@@ -7,7 +7,7 @@ use crate::model::{
 
 use super::holds::{existing, stop};
 use super::identity::{container_name, owns};
-use super::{Planner, Slots, containers, images, later, order};
+use super::{Planner, Slots, containers, files, images, later, order};
 
 /// Plans for a running container.
 pub(super) fn keep(
@@ -24,11 +24,15 @@ pub(super) fn keep(
         let cause = Cause::DependencyRestarted { service: parent };
         return stop(planner, service, replica, container, StopReason::Restart, cause, vec![]);
     }
+    if files::restarts(planner, service, replica, container) {
+        return;
+    }
     containers::take_policy_off(planner, replica, container);
     let name = container_name(planner.desired, service, replica.number);
     rename(planner, replica, container, &name);
     reattach(planner, service, replica, container);
     images::retag(planner, service, container);
+    files::signal(planner, service, replica, container);
     watch_health(planner, replica, container);
     forgive(planner, replica, container);
 }

@@ -2,13 +2,17 @@
 
 use std::fmt;
 
-use crate::model::{Action, Cause, DependencyCondition, DockerRestart, Op, Plan, StopReason, Target, WaitReason, Waiting};
+use crate::model::{Action, Cause, DependencyCondition, DockerRestart, Note, Op, Plan, StopReason, Target, WaitReason, Waiting};
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "plan for {}, generation {}", self.key, self.generation)?;
-        if self.actions.is_empty() && self.withheld.is_empty() && self.waiting.is_empty() {
+        let adoptions: Vec<String> = self.notes.iter().filter_map(adoption).collect();
+        if self.actions.is_empty() && self.withheld.is_empty() && self.waiting.is_empty() && adoptions.is_empty() {
             return writeln!(f, "  converged");
+        }
+        for adoption in adoptions {
+            writeln!(f, "  {adoption}")?;
         }
         for (index, action) in self.actions.iter().enumerate() {
             writeln!(f, "  {index}. {action}")?;
@@ -20,6 +24,24 @@ impl fmt::Display for Plan {
             writeln!(f, "  waiting: {waiting}")?;
         }
         Ok(())
+    }
+}
+
+/// What is taken over from Compose, in words.
+pub(crate) fn adoption(note: &Note) -> Option<String> {
+    match note {
+        Note::Adopted { replica, name, record, at_rest } => {
+            let policy = match record.restart {
+                DockerRestart::No => String::new(),
+                ref policy => format!(", its restart policy {policy} becomes no"),
+            };
+            let rest = if at_rest.is_some() { ", it does not run and stays so" } else { "" };
+            let differs = if record.differs.is_empty() { String::new() } else { format!("; {}", record.differs.join("; ")) };
+            Some(format!("adopt container {name} ({}) as replica {replica}{policy}{rest}{differs}", short(&record.container_id)))
+        }
+        Note::AdoptedNetwork { name, record } => Some(format!("adopt network {name} ({})", short(&record.id))),
+        Note::AdoptedVolume { name, .. } => Some(format!("adopt volume {name}")),
+        _ => None,
     }
 }
 
@@ -53,6 +75,7 @@ impl fmt::Display for Op {
                     StopReason::Replace => f.write_str(" to replace it"),
                 }
             }
+            Self::Signal { target, signal, .. } => write!(f, "send {signal} to container {target}"),
             Self::RemoveContainer(target) => write!(f, "remove container {target}"),
             Self::Rename { target, to } => write!(f, "rename container {target} to {to}"),
             Self::Connect { target, name, .. } => write!(f, "connect container {target} to network {name}"),
@@ -104,10 +127,15 @@ impl fmt::Display for Cause {
             Self::DependencyRestarted { service } => write!(f, "service {service} was restarted or replaced"),
             Self::NetworkChanged => f.write_str("it is not on the network it should be on"),
             Self::PolicyDrift => f.write_str("Docker's own restart policy must stay out of it"),
+            Self::Adopted => f.write_str("it is taken over from docker compose"),
             Self::Released => f.write_str("it is given back to Docker"),
             Self::Renamed => f.write_str("its name is not the declared one"),
             Self::TagMissing => f.write_str("the image lost its tag"),
             Self::InputChanged => f.write_str("what it is built from changed"),
+            Self::FilesChanged { paths } => match paths.as_slice() {
+                [first, _, ..] => write!(f, "{first} and {} more of its mounted files changed", paths.len() - 1),
+                paths => write!(f, "its mounted file {} changed", paths.first().map_or("", String::as_str)),
+            },
             Self::RebuildRequested => f.write_str("a build was asked for"),
             Self::PullAlways { made } => write!(f, "pull_policy is always and a container is to be made: {made}"),
             Self::PullDue => f.write_str("pull_policy asks for a look at the registry"),
@@ -170,6 +198,10 @@ impl fmt::Display for WaitReason {
             Self::Stopped { reason } => write!(f, "stopped ({reason})"),
             Self::Suspended { reason } => write!(f, "suspended ({reason}): observed, not touched"),
             Self::NotOwned { holder } => f.write_str(holder),
+            Self::NotAdopted { message } => f.write_str(message),
+            Self::Comparing { container } => {
+                write!(f, "docker compose made container {container}; it is being held against what is declared")
+            }
             Self::Obstacle { message, .. } => f.write_str(message),
             Self::Withheld => f.write_str("the recovery mode keeps evenkeel from acting"),
         }

@@ -2,9 +2,9 @@
 
 use crate::model::{Cause, DesiredService, MountSource, Op, Reason, Subject, VolumeSpec, WaitReason};
 
-use super::Planner;
 use super::holds::any_free;
-use super::identity::owns;
+use super::identity::owns_volume;
+use super::{Planner, adopt};
 
 /// Finds or plans each volume that a service which may run mounts.
 pub(super) fn ensure(planner: &mut Planner<'_>) {
@@ -39,11 +39,8 @@ fn names(service: &DesiredService) -> impl Iterator<Item = &String> {
 fn find(planner: &mut Planner<'_>, spec: &VolumeSpec) -> Option<Result<usize, WaitReason>> {
     match planner.snapshot.volumes.get(&spec.name) {
         Some(_) if spec.external => None,
-        Some(volume) if owns(planner.desired, &volume.labels) => None,
-        Some(_) => {
-            let holder = format!("volume {} was made by somebody else; declare it `external: true` to use it", spec.name);
-            Some(Err(WaitReason::NotOwned { holder }))
-        }
+        Some(volume) if owns_volume(planner.desired, planner.memory, volume) => None,
+        Some(volume) => adopt::volume(planner, spec, volume).map(Err),
         None if spec.external => {
             let message =
                 format!("volume {} is external and does not exist; make it: docker volume create {}", spec.name, spec.name);

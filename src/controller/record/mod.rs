@@ -52,6 +52,7 @@ pub(super) async fn before_acting(
     if *history != old_history {
         put_history(controller, desired, history).await;
     }
+    notes::look_at_adopted(controller, plan).await;
     notes::clean_up(controller, desired, plan).await
 }
 
@@ -70,6 +71,9 @@ pub(super) async fn outcomes(
         match &outcome.result {
             ActionResult::Done { .. } => {
                 forget_obstacle(controller, history, outcome);
+                if keep_signal(memory, outcome) {
+                    put_memory(controller, desired, memory).await;
+                }
                 keep_action(controller, history, outcome, "ok".into());
                 tell_done(controller, desired, outcome).await;
             }
@@ -108,6 +112,15 @@ pub(super) async fn outcomes(
         }
     }
     put_history(controller, desired, history).await;
+}
+
+/// A container that was told of changed files knows them. Returns whether that is one.
+fn keep_signal(memory: &mut Memory, outcome: &Outcome) -> bool {
+    let (Op::Signal { marks, .. }, Subject::Replica(replica)) = (&outcome.action.op, &outcome.action.subject) else {
+        return false;
+    };
+    memory.files.insert(replica.to_string(), marks.clone());
+    true
 }
 
 /// Writes what must not be lost. What the disk does not take is kept in this process and written with a later turn: a pull that
@@ -173,7 +186,7 @@ fn replica_mut<'h>(history: &'h mut History, replica: &ReplicaId) -> &'h mut Rep
 /// A replica's obstacle is gone when it was started, or attached while it ran; any other subject's when an action on it succeeded.
 fn forget_obstacle(controller: &Controller, history: &mut History, outcome: &Outcome) {
     let gone = match (&outcome.action.subject, &outcome.action.op) {
-        (Subject::Replica(_), Op::Start(_)) => true,
+        (Subject::Replica(_), Op::Start(_) | Op::Signal { .. }) => true,
         (Subject::Replica(_), Op::Connect { target: Target::Existing { id, .. }, .. }) => runs(controller, id),
         (Subject::Replica(_), _) => false,
         _ => true,
@@ -291,7 +304,10 @@ async fn tell_done(controller: &Controller, desired: &Desired, outcome: &Outcome
         (Op::CreateContainer { .. } | Op::CreateNetwork(_) | Op::CreateVolume(_), _) => Reason::Created,
         (Op::Start(_), Cause::Recovery { .. }) => Reason::RecoveryStarted,
         (Op::Start(_), Cause::RestartRequested) => Reason::Restarted,
-        (Op::Start(_), Cause::SpecChanged | Cause::ImageChanged { .. } | Cause::RecreateRequested) => Reason::Replaced,
+        (
+            Op::Start(_),
+            Cause::SpecChanged | Cause::ImageChanged { .. } | Cause::RecreateRequested | Cause::FilesChanged { .. },
+        ) => Reason::Replaced,
         (Op::Start(_), _) => Reason::Started,
         (Op::Stop { .. }, _) => Reason::Stopped,
         (Op::RemoveContainer(_) | Op::RemoveNetwork { .. } | Op::RemoveVolume { .. }, _) => Reason::Removed,

@@ -2,12 +2,11 @@
 
 use tracing::debug;
 
-use crate::model::{
-    Adopted, Completion, Desired, Failure as Failed, History, Memory, Note, Plan, Reason, ReplicaHistory, Severity,
-};
+use crate::model::{Completion, Desired, Failure as Failed, History, Memory, Note, Plan, Reason, ReplicaHistory, Severity};
 
 use super::replica_mut;
 use crate::controller::Controller;
+use crate::controller::plan::adoption;
 use crate::controller::reconcile::Failure;
 
 /// Brings history and memory up to what the plan noticed, and tells people what is new.
@@ -20,6 +19,9 @@ pub(super) async fn apply(
 ) -> Result<(), Failure> {
     history.owed_pulls.retain(|image| desired.services.values().any(|service| service.template.image == *image));
     for note in &plan.notes {
+        if let Note::Adopted { replica, at_rest: Some(at), .. } = note {
+            controller.registry.hold_external_stop(&desired.key, replica, *at).await?;
+        }
         let told = keep(note, history, memory);
         if let Some((reason, severity, message)) = told {
             controller.tell(desired, reason, severity, message).await;
@@ -87,10 +89,17 @@ pub(in crate::controller) fn keep(note: &Note, history: &mut History, memory: &m
             memory.volumes.insert(replica.to_string(), names.clone());
             None
         }
-        Note::Adopted { replica, container_id, spec_hash, restart } => {
-            let adopted = Adopted { container_id: container_id.clone(), spec_hash: spec_hash.clone(), restart: restart.clone() };
-            memory.adopted.insert(replica.to_string(), adopted);
-            None
+        Note::Adopted { replica, record, .. } => {
+            memory.adopted.insert(replica.to_string(), record.clone());
+            adoption(note).map(|told| (Reason::Adopted, Severity::Normal, told))
+        }
+        Note::AdoptedNetwork { name, record } => {
+            memory.adopted_shared.networks.insert(name.clone(), record.clone());
+            adoption(note).map(|told| (Reason::Adopted, Severity::Normal, told))
+        }
+        Note::AdoptedVolume { name, at } => {
+            memory.adopted_shared.volumes.insert(name.clone(), *at);
+            adoption(note).map(|told| (Reason::Adopted, Severity::Normal, told))
         }
         Note::OldImage { replica, image, failure } => {
             history.owed_pulls.insert(image.clone());
@@ -99,7 +108,25 @@ pub(in crate::controller) fn keep(note: &Note, history: &mut History, memory: &m
             );
             Some((Reason::ImagePullBackOff, Severity::Warning, message))
         }
+        Note::Files { replica, marks } => {
+            match marks.is_empty() {
+                true => memory.files.remove(&replica.to_string()),
+                false => memory.files.insert(replica.to_string(), marks.clone()),
+            };
+            None
+        }
         Note::Cleaned => None,
+    }
+}
+
+/// Has what was taken over looked at: from now on its ends are read like those of ours.
+pub(super) async fn look_at_adopted(controller: &Controller, plan: &Plan) {
+    for note in &plan.notes {
+        if let Note::Adopted { name, record, .. } = note
+            && let Err(error) = controller.world.refresh_container(&record.container_id).await
+        {
+            debug!(container = %name, %error, "looking at a container that was taken over failed; the next full look shows it");
+        }
     }
 }
 

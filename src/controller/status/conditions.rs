@@ -46,6 +46,8 @@ fn weigh(waiting: &Waiting) -> Option<(u8, Phase, Reason)> {
         WaitReason::BackOffExhausted { .. } => (9, Phase::Failed, Reason::BackOffExhausted),
         WaitReason::JobFailed { .. } => (8, Phase::Failed, Reason::JobFailed),
         WaitReason::NotOwned { .. } => (7, Phase::Degraded, Reason::NotOwned),
+        WaitReason::NotAdopted { .. } => (7, Phase::Degraded, Reason::NotAdopted),
+        WaitReason::Comparing { .. } => (1, Phase::Progressing, Reason::Progressing),
         WaitReason::Obstacle { reason, .. } => (6, Phase::Degraded, *reason),
         WaitReason::Withheld => (5, Phase::Degraded, Reason::Withheld),
         WaitReason::BackOff { .. } => (5, Phase::Degraded, Reason::BackOff),

@@ -113,15 +113,21 @@ fn container_status(sight: &Sight<'_>, replica: &ReplicaId, container: &Containe
         image: container.image.clone(),
         image_id: container.image_id.clone(),
         image_digest: digest.and_then(|digest| digest.split_once('@')).map(|(_, sum)| sum.to_owned()),
-        drift: drift(container).into_iter().chain(images::drift(sight, replica, container)).collect(),
+        drift: drift(sight, replica, container).into_iter().chain(images::drift(sight, replica, container)).collect(),
     }
 }
 
 /// Differences that are shown and not fought.
-fn drift(container: &Container) -> Option<String> {
-    let foreign = !container.labels.contains_key(labels::INSTANCE);
-    let made_by_others = "made by docker compose, not by evenkeel: looked after as it is, replaced when the manifest changes";
-    foreign.then(|| made_by_others.to_owned())
+fn drift(sight: &Sight<'_>, replica: &ReplicaId, container: &Container) -> Vec<String> {
+    if container.labels.contains_key(labels::INSTANCE) {
+        return vec![];
+    }
+    let adopted = sight.memory.adopted(replica, &container.id);
+    let policy = adopted.map(|adopted| adopted.restart.to_string()).filter(|policy| policy != "no");
+    let policy = policy.map(|policy| format!(" (its restart policy was {policy})")).unwrap_or_default();
+    let made = format!("made by docker compose{policy}: looked after as it is, replaced when the manifest changes");
+    let differs = adopted.into_iter().flat_map(|adopted| &adopted.differs).map(|line| format!("differs: {line}"));
+    std::iter::once(made).chain(differs).collect()
 }
 
 fn state_word(state: ContainerState) -> &'static str {

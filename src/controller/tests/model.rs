@@ -109,6 +109,7 @@ impl Model {
             }
             Op::Start(target) => self.start(&id(target)),
             Op::Stop { target, reason, .. } => self.ends(&id(target), 143, Verdict::Ours(*reason)),
+            Op::Signal { .. } => {}
             Op::RemoveContainer(target) => self.remove(&id(target)),
             Op::Rename { target, to } => self.change(&id(target), |container| container.name.clone_from(to)),
             Op::Connect { target, network, name, attachment } => {

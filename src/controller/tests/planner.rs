@@ -159,6 +159,7 @@ impl Model {
             Op::Start(target)
             | Op::Stop { target, .. }
             | Op::RemoveContainer(target)
+            | Op::Signal { target, .. }
             | Op::Rename { target, .. }
             | Op::Disconnect { target, .. }
             | Op::SetRestartPolicy { target, .. } => is_existing(target).filter(|id| foreign(id)).cloned(),

@@ -120,7 +120,13 @@ impl Rig {
         });
         let options = WorldOptions { resync: RESYNC, sole: false, ..WorldOptions::default() };
         let world = World::new(engine.clone(), registry.clone(), self.clock.clone(), options);
-        let options = Options { instance: "default".into(), bound: RecoveryMode::Auto, resync: RESYNC, manifests: None };
+        let options = Options {
+            instance: "default".into(),
+            bound: RecoveryMode::Auto,
+            resync: RESYNC,
+            manifests: None,
+            sources: PathBuf::new(),
+        };
         // Nothing is built in these stories: nobody asks, and nobody answers.
         let ((wishes, _), (_, news)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let inputs = InputChannels { wishes, news };

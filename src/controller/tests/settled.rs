@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::FutureExt;
+
 use crate::crd::Deployment;
 use crate::docker::fake::FakeEngine;
 use crate::model::{
@@ -86,10 +88,11 @@ impl<'a> Scene<'a> {
     fn of(rig: &'a Rig, operator: &Operator, story: &'a Story, object: &Deployment) -> Self {
         let key = Key::new("default", object.metadata.name.clone().unwrap());
         let store = operator.registry.store();
-        let (plan, text) = match operator.controller.preview(&key) {
-            Ok(preview) => (preview.actions.into_iter().map(|action| action.action).collect(), preview.text),
-            Err(why) => (vec![format!("nothing, since {why}")], why),
-        };
+        let (plan, text) =
+            match operator.controller.preview(&key).now_or_never().unwrap_or_else(|| Err("it is being compared".to_owned())) {
+                Ok(preview) => (preview.actions.into_iter().map(|action| action.action).collect(), preview.text),
+                Err(why) => (vec![format!("nothing, since {why}")], why),
+            };
         let mut containers: BTreeMap<ReplicaId, Vec<Container>> = BTreeMap::new();
         for container in rig.engine.containers().into_iter().filter(|found| owner(&found.labels).as_ref() == Some(&key)) {
             containers.entry(container.replica().unwrap()).or_default().push(container);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -11,8 +12,8 @@ use crate::clock::{SharedClock, Timestamp};
 use crate::docker::fake::FakeEngine;
 use crate::docker::{Alive, ContainerLine, Engine, EngineInfo, Events, Result};
 use crate::model::{
-    BuildSpec, Container, ContainerSpec, DockerRestart, EngineRun, EventCursor, HoldView, Image, Key, Network, NetworkAttachment,
-    NetworkSpec, Progress, ReplicaId, Volume, VolumeSpec, labels,
+    BuildSpec, Container, ContainerSpec, DockerRestart, EngineRun, EventCursor, HoldView, HookSpec, Image, Key, Network,
+    NetworkAttachment, NetworkSpec, Progress, ReloadSignal, ReplicaId, Volume, VolumeSpec, labels,
 };
 use crate::registry::Registry;
 use crate::store::Kind;
@@ -177,6 +178,15 @@ impl Engine for Wire {
         self.through(self.engine.inspect_container(id)).await
     }
 
+    async fn compare_container(
+        &self,
+        id: &str,
+        spec: &ContainerSpec,
+        networks: &BTreeMap<String, String>,
+    ) -> Result<Option<Vec<String>>> {
+        self.through(self.engine.compare_container(id, spec, networks)).await
+    }
+
     async fn list_networks(&self) -> Result<Vec<Network>> {
         self.through(self.engine.list_networks()).await
     }
@@ -202,6 +212,16 @@ impl Engine for Wire {
     async fn stop_container(&self, id: &str, grace_seconds: u64) -> Result<()> {
         self.owned_container("stop", id);
         self.through(self.engine.stop_container(id, grace_seconds)).await
+    }
+
+    async fn run_hook(&self, id: &str, hook: &HookSpec, limit: Duration) -> Result<()> {
+        self.owned_container("run a hook in", id);
+        self.through(self.engine.run_hook(id, hook, limit)).await
+    }
+
+    async fn signal_container(&self, id: &str, signal: ReloadSignal) -> Result<()> {
+        self.owned_container("signal", id);
+        self.through(self.engine.signal_container(id, signal)).await
     }
 
     async fn remove_container(&self, id: &str, force: bool) -> Result<()> {

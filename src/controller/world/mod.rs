@@ -37,7 +37,7 @@ use tracing::warn;
 use crate::clock::{SharedClock, Timestamp, TokioClock};
 use crate::controller::intent::{Intent, Owner};
 use crate::docker::{self, Engine};
-use crate::model::{End, EngineRun, EventCursor, Key, ReplicaId, StopReason, Verdict, labels};
+use crate::model::{End, EngineRun, EventCursor, Key, ReloadSignal, ReplicaId, StopReason, Verdict, labels};
 use crate::registry::Registry;
 use crate::store::{self, StoreError};
 use crate::telemetry::chain;
@@ -297,6 +297,13 @@ impl World {
             return Ok(());
         }
         self.write_mark(container_id, None).await
+    }
+
+    /// Says that a signal which is about to be sent is ours, so that it is never taken for somebody else's. Nothing of it needs to
+    /// outlive this process: a signal of which it is not known whose it was makes no Hold either.
+    pub fn mark_signal(&self, container_id: &str, signal: ReloadSignal) {
+        let at = self.clock.now();
+        self.state().intent.signalling(container_id, signal, at);
     }
 
     /// The last look before a start: a plan may be older than what was seen since. `Err` says what forbids it.

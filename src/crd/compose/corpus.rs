@@ -73,11 +73,11 @@ fn judge(sample: &Sample) -> Outcome {
         return Outcome::OutOfScope("YAML tags");
     }
     let Value::Object(top) = &document.value else { return Outcome::Failed(document.errors[0].to_string()) };
-    if ["include", "configs", "models"].iter().any(|key| top.contains_key(*key)) {
-        return Outcome::OutOfScope("include, configs or models at the top");
+    if ["include", "models"].iter().any(|key| top.contains_key(*key)) {
+        return Outcome::OutOfScope("include or models at the top");
     }
     let mut spec = serde_json::Map::from_iter([("profiles".to_owned(), json!(["*"]))]);
-    for part in ["services", "networks", "volumes", "secrets"] {
+    for part in ["services", "networks", "volumes", "secrets", "configs"] {
         let Some(value) = top.get(part).filter(|value| !value.is_null()) else { continue };
         let Some(value) = literal(value, &sample.env) else {
             return Outcome::OutOfScope("odd interpolation, or paths above the folder or at home");
@@ -206,7 +206,7 @@ fn unescaped(value: &Value) -> Value {
 
 /// The first place where they differ, resources that no service uses aside (Compose leaves them out).
 fn compare(ours: &Value, theirs: &Value) -> Outcome {
-    for part in ["services", "networks", "volumes", "secrets"] {
+    for part in ["services", "networks", "volumes", "secrets", "configs"] {
         let empty = serde_json::Map::new();
         let ours = ours[part].as_object().unwrap_or(&empty);
         let theirs = theirs[part].as_object().unwrap_or(&empty);

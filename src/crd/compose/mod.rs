@@ -58,6 +58,9 @@ pub struct Project {
     /// By key.
     #[serde(skip_serializing_if = "service::is_empty")]
     pub secrets: BTreeMap<String, Secret>,
+    /// By key.
+    #[serde(skip_serializing_if = "service::is_empty")]
+    pub configs: BTreeMap<String, Secret>,
 }
 
 impl Project {

@@ -13,10 +13,11 @@ pub(super) fn normalise(project: &mut Project) {
     if project.services.values().any(|service| service.networks.contains_key("default")) {
         project.networks.entry("default".to_owned()).or_default();
     }
-    let Project { name, networks, volumes, secrets, .. } = project;
+    let Project { name, networks, volumes, secrets, configs, .. } = project;
     networks.iter_mut().for_each(|(key, network)| fill_name(&mut network.name, key, network.external, name));
     volumes.iter_mut().for_each(|(key, volume)| fill_name(&mut volume.name, key, volume.external, name));
-    secrets.iter_mut().for_each(|(key, secret)| fill_name(&mut secret.name, key, false, name));
+    let files = secrets.iter_mut().chain(configs.iter_mut());
+    files.for_each(|(key, file)| fill_name(&mut file.name, key, false, name));
 }
 
 /// A service that names no network joins `default`.

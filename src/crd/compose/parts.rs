@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::service::is_empty;
 use super::{Bytes, Cpus, FileMode, Span};
-use crate::model::DependencyCondition;
+use crate::model::{DependencyCondition, OnChange};
 
 /// One published port. A range in the short form has become one of these for each port.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -288,14 +288,15 @@ pub struct ServiceNetwork {
     pub priority: i64,
 }
 
-/// A secret mounted as a file.
+/// A secret or a config as a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct FileMount {
-    /// Key of the secret.
+    /// Its key.
     pub source: String,
-    /// Path in the container; a bare name lies in /run/secrets.
+    /// Path in the container; a bare name lies in /run/secrets, that of a config in /.
+    #[serde(skip_serializing_if = "is_empty")]
     pub target: String,
-    /// Owner; Compose cannot apply it to a file of the host either.
+    /// Owner; of no effect on a file of the host.
     #[serde(skip_serializing_if = "is_empty")]
     pub uid: Option<String>,
     /// Group; as `uid`.
@@ -360,4 +361,31 @@ impl Serialize for Ulimit {
             }
         }
     }
+}
+
+/// One of `post_start` and `pre_stop`: a command that is run in a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Hook {
+    /// Its words.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub command: Vec<String>,
+    /// Who runs it; absent: the container's own user.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub user: Option<String>,
+    /// With all capabilities.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub privileged: bool,
+    /// Where; absent: in the container's own folder.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub working_dir: Option<String>,
+    /// Further variables.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub environment: BTreeMap<String, Option<String>>,
+}
+
+/// `x-evenkeel` of a service: what Compose has no word for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServicePolicy {
+    /// What follows when a mounted file changes; absent: it does not say.
+    pub on_change: Option<OnChange>,
 }

@@ -83,11 +83,18 @@ pub struct Volume {
     pub labels: BTreeMap<String, String>,
 }
 
-/// A secret: a file of the host.
+/// A secret or a config: a file of the host, or what is written into one that containers get.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Secret {
     /// The one given, or `<project>_<key>`.
     pub name: String,
-    /// Absolute path on the host.
+    /// Absolute path on the host; empty where it comes from elsewhere.
+    #[serde(skip_serializing_if = "is_empty")]
     pub file: String,
+    /// The variable of the operator's environment that holds it.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub environment: Option<String>,
+    /// Its text; of configs only.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub content: Option<String>,
 }

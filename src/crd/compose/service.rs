@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    BlkioConfig, Build, Bytes, Cpus, Dependency, Deploy, DeviceMapping, DeviceRequest, FileMount, Healthcheck, Hosts, Logging,
-    Mount, Port, PullPolicy, ServiceNetwork, Span, Ulimit,
+    BlkioConfig, Build, Bytes, Cpus, Dependency, Deploy, DeviceMapping, DeviceRequest, FileMount, Healthcheck, Hook, Hosts,
+    Logging, Mount, Port, PullPolicy, ServiceNetwork, ServicePolicy, Span, Ulimit,
 };
 
 /// Serialises a field unless it is what Go's `omitempty` leaves out.
@@ -54,6 +54,12 @@ pub struct Service {
     /// Microseconds a period.
     #[serde(skip_serializing_if = "is_empty")]
     pub cpu_quota: Option<i64>,
+    /// Microseconds.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub cpu_rt_period: Option<i64>,
+    /// Microseconds a period.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub cpu_rt_runtime: Option<i64>,
     /// CPUs.
     #[serde(skip_serializing_if = "is_empty")]
     pub cpus: Option<Cpus>,
@@ -65,6 +71,9 @@ pub struct Service {
     pub cpu_shares: Option<i64>,
     /// `None`: the image's; `Some([])`: none.
     pub command: Option<Vec<String>>,
+    /// Configs as files.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub configs: Vec<FileMount>,
     /// Overrides `<project>-<service>-<n>`.
     #[serde(skip_serializing_if = "is_empty")]
     pub container_name: Option<String>,
@@ -74,6 +83,9 @@ pub struct Service {
     /// Replicas and resources.
     #[serde(skip_serializing_if = "is_empty")]
     pub deploy: Option<Deploy>,
+    /// Rules of the devices cgroup.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub device_cgroup_rules: Vec<String>,
     /// Devices of the host.
     #[serde(skip_serializing_if = "is_empty")]
     pub devices: Vec<DeviceMapping>,
@@ -241,6 +253,15 @@ pub struct Service {
     /// Working directory.
     #[serde(skip_serializing_if = "is_empty")]
     pub working_dir: Option<String>,
+    /// Commands that are run in a container right after each start.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub post_start: Vec<Hook>,
+    /// Commands that are run in a container before it is stopped.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub pre_stop: Vec<Hook>,
+    /// What Compose has no word for: in no hash, since no container shows it.
+    #[serde(skip)]
+    pub evenkeel: Option<ServicePolicy>,
 }
 
 impl Service {

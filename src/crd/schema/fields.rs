@@ -19,7 +19,7 @@ Made from the source; `EVENKEEL_BLESS=1 cargo nextest run --lib crd::schema` wri
 const COMPOSE: &str = "
 ## Compose
 
-`spec.services`, `spec.networks`, `spec.volumes` and `spec.secrets` are written as the Compose Specification has them, short
+`spec.services`, `spec.networks`, `spec.volumes`, `spec.secrets` and `spec.configs` are written as the Compose Specification has them, short
 and long forms alike. What differs:
 
 - Values are literal: nothing is interpolated, a `$` stays a `$`.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::duplicated_attributes, reason = "the columns of kubectl repeat their types")]
 
+mod program;
 mod remote;
 mod status;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Duration;
 
+pub use program::{OLDEST_GIT, usable_git};
 pub use remote::{Remote, Transport};
 pub use status::{FileResult, FileStatus, SourceStatus};
 
@@ -138,7 +140,7 @@ pub struct GitRef {
 }
 
 /// Credentials, as files of this host that only the operator need be able to read.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GitAuth {
     /// For https: holds a token, sent as the password.

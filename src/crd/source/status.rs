@@ -13,7 +13,8 @@ pub struct SourceStatus {
     /// `Ready` always; `Reconciling` and `Stalled` only when true.
     pub conditions: Vec<Condition>,
     /// The revision that is in force, as far as its files are right: `main@sha1:..`, `sha1:..` of a commit that was named, `-dirty`
-    /// behind it for files as they lie there; of a folder `sha256:..` over its manifests.
+    /// behind it for files as they lie there; of a folder `sha256:..` over its manifests and what
+    /// its Compose files name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_revision: Option<String>,
     /// The revision that was tried last.

@@ -94,8 +94,12 @@ fn mounts(checked: &Checked, name: &str, service: &Service) {
     let tmpfs = service.tmpfs.iter().map(|entry| ("tmpfs", entry.split(':').next().unwrap_or_default().to_owned()));
     let volumes = service.volumes.iter().map(|mount| ("volumes", mount.target.clone()));
     let secrets = service.secrets.iter().map(|mount| ("secrets", in_run(&mount.target)));
+    let configs = service.configs.iter().map(|mount| {
+        let target = if mount.target.is_empty() { &mount.source } else { &mount.target };
+        ("configs", if target.starts_with('/') { target.clone() } else { format!("/{target}") })
+    });
     let mut taken: BTreeMap<String, &str> = BTreeMap::new();
-    for (key, target) in tmpfs.chain(volumes).chain(secrets) {
+    for (key, target) in tmpfs.chain(volumes).chain(secrets).chain(configs) {
         if let Some(other) = taken.insert(target.clone(), key) {
             let by = if other == key { "twice".to_owned() } else { format!("by {other} too") };
             let entry = checked.places.items(name, key, |item| item.to_string().contains(&target)).pop();

@@ -40,7 +40,7 @@ pub(super) fn check(checked: &Checked) {
 
 fn keys(checked: &Checked) {
     let allowed = |name: &str| !name.is_empty() && name.chars().all(|char| char.is_ascii_alphanumeric() || "._-".contains(char));
-    for part in ["services", "networks", "volumes", "secrets"] {
+    for part in ["services", "networks", "volumes", "secrets", "configs"] {
         for key in checked.places.declared(part) {
             let path = field_path(&field_path("spec", part), key);
             if !allowed(key) {

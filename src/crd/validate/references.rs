@@ -1,9 +1,9 @@
 //! What services refer to: it must be there, and no service may wait for itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Checked;
-use crate::crd::compose::{MountKind, Service};
+use crate::crd::compose::{FileMount, MountKind, Secret, Service};
 use crate::crd::decode::did_you_mean;
 use crate::model::DependencyCondition;
 
@@ -20,7 +20,7 @@ pub(super) fn check(checked: &Checked) {
 
 /// Images, networks, volumes, secrets.
 fn resources(checked: &Checked, name: &str, service: &Service) {
-    let Checked { places, sink, .. } = checked;
+    let Checked { places, sink, project, .. } = checked;
     if !["image", "build", "extends", "provider"].iter().any(|key| places.says(name, key)) {
         sink.error(&places.key(name, "image"), "is required: what the containers are made from; or build it");
     }
@@ -40,9 +40,27 @@ fn resources(checked: &Checked, name: &str, service: &Service) {
     }
     for secret in &service.secrets {
         undeclared("secrets", "secrets", "secret", &secret.source);
+        owned(checked, name, "secrets", secret, &project.secrets);
+    }
+    for config in &service.configs {
+        undeclared("configs", "configs", "config", &config.source);
+        owned(checked, name, "configs", config, &project.configs);
     }
     for secret in service.build.iter().flat_map(|build| &build.secrets) {
         undeclared("build", "secrets", "secret", &secret.source);
+        if project.secrets.get(&secret.source).is_some_and(|declared| declared.file.is_empty()) {
+            let message = format!("the secret {:?} for a build is not supported yet by evenkeel: give a file", secret.source);
+            sink.error(&places.key(name, "build"), message);
+        }
+    }
+}
+
+/// Says that a file of the host keeps its owner.
+fn owned(checked: &Checked, name: &str, key: &str, mount: &FileMount, declared: &BTreeMap<String, Secret>) {
+    let asked = mount.uid.is_some() || mount.gid.is_some() || mount.mode.is_some();
+    if asked && declared.get(&mount.source).is_some_and(|declared| !declared.file.is_empty()) {
+        let message = "uid, gid and mode have no effect, as with Compose: the file keeps what it has on the host";
+        checked.sink.warn(&checked.places.entry(name, key, &mount.source), message);
     }
 }
 

@@ -71,12 +71,18 @@ fn git(node: &Node) -> Option<()> {
         Some(remote)
     });
     fields.read("ref", reference);
+    let by_ssh = remote.as_ref().is_some_and(|remote| remote.transport == Transport::Ssh);
     if let Some(node) = fields.get("auth") {
         auth(&node, remote.as_ref());
+    } else if by_ssh {
+        node.fail::<()>(format!("{SSH_NEEDS} in auth"));
     }
     fields.finish();
     Some(())
 }
+
+/// The user's own ssh configuration does not count: what an operator trusts is to be seen in its objects.
+const SSH_NEEDS: &str = "ssh needs keyFile (a private key) and knownHostsFile (the keys of the hosts that are trusted)";
 
 fn reference(node: &Node) -> Option<()> {
     let mut fields = node.fields()?;
@@ -137,7 +143,7 @@ fn auth(node: &Node, remote: Option<&Remote>) -> Option<()> {
         _ if (token || password) && !remote.is_private() => {
             node.fail("the address is not encrypted, and a secret would be sent in the clear: use https")
         }
-        Transport::Ssh if !key || !hosts => node.fail("ssh needs keyFile and knownHostsFile"),
+        Transport::Ssh if !key || !hosts => node.fail(SSH_NEEDS),
         transport if (key || hosts) && transport != Transport::Ssh => node.fail("keyFile and knownHostsFile are for ssh"),
         _ => Some(()),
     }
@@ -272,7 +278,8 @@ mod tests {
         let ssh = json!({"keyFile": "/k", "knownHostsFile": "/h"});
         assert_eq!(auth("git@h:a.git", ssh.clone()), "");
         assert_eq!(auth("https://h/a", json!({"tokenFile": "/t"})), "");
-        assert!(auth("git@h:a.git", json!({"keyFile": "/k"})).contains("ssh needs keyFile and knownHostsFile"));
+        assert!(auth("git@h:a.git", json!({"keyFile": "/k"})).contains("ssh needs keyFile (a private key) and"));
+        assert!(errors(json!({"git": {"url": "git@h:a.git"}})).join("").contains("spec.git: ssh needs keyFile"));
         assert!(auth("https://h/a", ssh).contains("are for ssh"));
         assert!(auth("git@h:a.git", json!({"tokenFile": "/t"})).contains("for https"));
         assert!(auth("http://h/a", json!({"tokenFile": "/t"})).contains("in the clear"));

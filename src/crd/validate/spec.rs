@@ -29,11 +29,11 @@ pub(super) fn read(node: &Node) -> Option<DeploymentSpec> {
         networks: fields.or_default("networks", values),
         volumes: fields.or_default("volumes", values),
         secrets: fields.or_default("secrets", values),
+        configs: fields.or_default("configs", values),
         profiles: fields.or_default("profiles", |node| each(node, text)),
         recovery: fields.or_default("recovery", recovery),
         extensions: BTreeMap::new(),
     };
-    fields.refuse("configs", "bind a file of the host with volumes");
     fields.refuse("include", "write the services out");
     fields.refuse("models", "");
     fields.refuse("name", "the Compose project's name is spec.project");

@@ -330,10 +330,6 @@ fn recovery_and_state_are_checked() {
         ("{services: {}}", &["spec.services: needs at least one service"]),
         ("{state: Halted, services: {a: {image: x}}}", &["spec.state: must be one of Running, Stopped, not \"Halted\""]),
         (
-            "{configs: {}, services: {a: {image: x}}}",
-            &["spec.configs: configs is not supported yet by evenkeel: bind a file of the host with volumes"],
-        ),
-        (
             "{services: {a: {image: x}}, recovery: {mode: On, backoff: {initial: 10m, factor: 0.5, max: 0s}, maxAttempts: 0, alertAfter: 0, stableWindow: 5, actions: [Restart, Restart]}}",
             &[
                 "spec.recovery.mode: must be one of Auto, Suggest, Observe, not \"On\"",

@@ -13,7 +13,7 @@ use super::{CallRecord, FakeEngine, Machine, Verb};
 use crate::docker::{Alive, ContainerLine, Engine, EngineInfo, Events, Result, limits};
 use crate::model::{
     BuildSpec, Container, ContainerSpec, ContainerState, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind,
-    HealthStatus, Image, Network, NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec,
+    HealthStatus, HookSpec, Image, Network, NetworkAttachment, NetworkSpec, Progress, ReloadSignal, Volume, VolumeSpec,
 };
 
 impl FakeEngine {
@@ -92,6 +92,24 @@ impl Engine for FakeEngine {
         self.look(Verb::InspectContainer, id, found).await
     }
 
+    async fn compare_container(
+        &self,
+        id: &str,
+        spec: &ContainerSpec,
+        _networks: &BTreeMap<String, String>,
+    ) -> Result<Option<Vec<String>>> {
+        let (wanted, spec) = (id.to_owned(), spec.clone());
+        let compare = move |machine: &mut Machine| {
+            let unit = machine.containers.get(&machine.find(&wanted).ok()?)?;
+            let lines = [
+                (unit.spec.image != spec.image).then(|| format!("image is {}, declared is {}", unit.spec.image, spec.image)),
+                (unit.spec.command != spec.command).then(|| "command is another one".to_owned()),
+            ];
+            Some(lines.into_iter().flatten().collect())
+        };
+        self.look(Verb::InspectContainer, id, compare).await
+    }
+
     async fn list_networks(&self) -> Result<Vec<Network>> {
         self.look(Verb::ListNetworks, "", |machine| machine.networks.values().cloned().collect()).await
     }
@@ -122,6 +140,20 @@ impl Engine for FakeEngine {
         let (engine, wanted, grace) = (self.clone(), id.to_owned(), Duration::from_secs(grace_seconds));
         let work = async move { engine.do_stop(&wanted, grace).await };
         gone_is_done(self.call(Verb::StopContainer, id, limits::stop(grace_seconds), work).await)
+    }
+
+    async fn run_hook(&self, id: &str, _hook: &HookSpec, _limit: Duration) -> Result<()> {
+        self.change(Verb::RunHook, id, |_| Ok(())).await
+    }
+
+    async fn signal_container(&self, id: &str, signal: ReloadSignal) -> Result<()> {
+        let wanted = id.to_owned();
+        let work = move |machine: &mut Machine| {
+            let id = machine.find(&wanted)?;
+            machine.signal(&id, signal.number());
+            Ok(())
+        };
+        self.change(Verb::SignalContainer, id, work).await
     }
 
     async fn remove_container(&self, id: &str, force: bool) -> Result<()> {

@@ -29,6 +29,8 @@ pub enum Verb {
     CreateContainer,
     StartContainer,
     StopContainer,
+    SignalContainer,
+    RunHook,
     RemoveContainer,
     RenameContainer,
     SetRestartPolicy,

@@ -9,23 +9,23 @@ const HEADER: usize = 8;
 
 /// What is read of a frame so far. A frame is not waited for: it may be larger than memory.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Piece {
-    pub(super) channel: Channel,
-    pub(super) bytes: Bytes,
+pub(in crate::docker) struct Piece {
+    pub(in crate::docker) channel: Channel,
+    pub(in crate::docker) bytes: Bytes,
     /// Whether a frame begins with it.
-    pub(super) first: bool,
+    pub(in crate::docker) first: bool,
 }
 
 /// Reads frames from bytes as they come.
 #[derive(Debug, Default)]
-pub(super) struct Frames {
+pub(in crate::docker) struct Frames {
     buffer: BytesMut,
     /// The frame under way: its channel, and how many bytes of it are still to come.
     open: Option<(Channel, usize)>,
 }
 
 impl Frames {
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(in crate::docker) fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
@@ -33,7 +33,7 @@ impl Frames {
     ///
     /// # Errors
     /// When what comes is no such stream; in words.
-    pub(super) fn next(&mut self) -> Result<Option<Piece>, String> {
+    pub(in crate::docker) fn next(&mut self) -> Result<Option<Piece>, String> {
         let first = self.open.is_none();
         let (channel, left) = match self.open.take() {
             Some(open) => open,

@@ -4,7 +4,7 @@
 
 mod client;
 mod facts;
-mod frames;
+pub(super) mod frames;
 mod lines;
 mod usage;
 

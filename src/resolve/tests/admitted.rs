@@ -86,7 +86,7 @@ fn whatever_is_admitted_is_resolved() {
     let Some(samples) = corpus::accepted() else { return };
     let (mut resolved, mut replicas) = (0, 0);
     for sample in samples {
-        let parts = ["services", "networks", "volumes", "secrets"];
+        let parts = ["services", "networks", "volumes", "secrets", "configs"];
         let part = |part: &&str| Some(((*part).to_owned(), sample.config.get(*part)?.clone()));
         let mut spec: serde_json::Map<String, Value> = parts.iter().filter_map(part).collect();
         spec.insert("profiles".to_owned(), json!(["*"]));

@@ -49,7 +49,7 @@ annotations: {a: b}
     stop_signal: Some("SIGINT",),
     healthcheck: Some(HealthcheckSpec {test: ["CMD-SHELL","curl x",],interval: Some(90s,),timeout: None,start_period: None,start_interval: None,retries: Some(3,),},),
     tmpfs: {"/run": "size=1m","/tmp": "",},
-    networks: [NetworkAttachment {network: "default",aliases: ["app",],ipv4: None,ipv6: None,link_local_ips: [],driver_opts: {},mac_address: None,links: [],},],
+    networks: [NetworkAttachment {network: "default",name: "shop_default",aliases: ["app",],ipv4: None,ipv6: None,link_local_ips: [],driver_opts: {},mac_address: None,links: [],},],
     cap_add: ["NET_ADMIN",],
     privileged: true,
     read_only: true,
@@ -158,9 +158,9 @@ networks: {alpha: {}, beta: {}, gamma: {external: true}}
 ",
     );
     insta::assert_snapshot!(lines(&template.networks), @r#"
-    NetworkAttachment { network: "beta", aliases: ["app"], ipv4: Some("10.0.0.9"), ipv6: None, link_local_ips: [], driver_opts: {}, mac_address: Some("02:42:ac:11:65:43"), links: [] }
-    NetworkAttachment { network: "alpha", aliases: ["app", "www"], ipv4: None, ipv6: None, link_local_ips: [], driver_opts: {}, mac_address: None, links: [] }
-    NetworkAttachment { network: "gamma", aliases: ["app"], ipv4: None, ipv6: None, link_local_ips: [], driver_opts: {}, mac_address: None, links: [] }
+    NetworkAttachment { network: "beta", name: "shop_beta", aliases: ["app"], ipv4: Some("10.0.0.9"), ipv6: None, link_local_ips: [], driver_opts: {}, mac_address: Some("02:42:ac:11:65:43"), links: [] }
+    NetworkAttachment { network: "alpha", name: "shop_alpha", aliases: ["app", "www"], ipv4: None, ipv6: None, link_local_ips: [], driver_opts: {}, mac_address: None, links: [] }
+    NetworkAttachment { network: "gamma", name: "gamma", aliases: ["app"], ipv4: None, ipv6: None, link_local_ips: [], driver_opts: {}, mac_address: None, links: [] }
     "#);
     assert_eq!(template.mac_address.as_deref(), Some("02:42:ac:11:65:43"));
 }

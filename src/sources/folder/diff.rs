@@ -1,13 +1,14 @@
 //! What must be written so that the store says what the folder declares. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::read::{About, Declared, Reading};
 use crate::model::{Key, MANIFESTS_SOURCE, annotations};
 use crate::sources::merge::{annotate, annotation, desired};
-use crate::store::Object;
+use crate::store::{Object, revision_of};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +25,15 @@ pub enum Step {
     Prune(Key),
 }
 
+impl Step {
+    /// Whom it is about.
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Write(key) | Self::Refuse(key, _) | Self::Mark(key, _) | Self::Orphan(key) | Self::Prune(key) => key,
+        }
+    }
+}
+
 /// What is known beside the files and the store.
 #[derive(Debug, Default)]
 pub struct Circumstances {
@@ -37,6 +47,8 @@ pub struct Circumstances {
     pub origin: Origin,
     /// The other Sources there are, by name: what they declared is theirs.
     pub others: BTreeSet<String>,
+    /// What was in force before.
+    pub known: Known,
 }
 
 /// Who declares, and what state of it.
@@ -57,45 +69,80 @@ impl Default for Origin {
 /// Revisions that are remembered on an object.
 const REVISIONS: usize = 10;
 
-/// What is to be done, and whose manifest is gone.
+/// What is to be done, whose manifest is gone, and what is as it should be.
 #[derive(Debug, Default, PartialEq)]
 pub struct Diff {
     /// In order.
     pub steps: Vec<Step>,
     /// Deployments that came from the folder and are not in it.
     pub gone: BTreeSet<Key>,
+    /// What is in force.
+    pub known: Known,
+}
+
+/// Manifests that were found in force, each with the resourceVersion of its object then: what did not change since is so still.
+pub type Known = HashMap<Key, (Arc<Declared>, u64)>;
+
+/// Deployments that came from this Source and are not in its files.
+pub fn gone(reading: &Reading, stored: &[Object], origin: &Origin) -> BTreeSet<Key> {
+    not_declared(reading, stored, origin).filter(|(_, _, kept)| kept.is_none()).map(|(key, ..)| key).collect()
+}
+
+/// Those that its files do not declare as they are now: each with why it may be in them all the same, if it may.
+fn not_declared<'a>(
+    reading: &'a Reading,
+    stored: &'a [Object],
+    origin: &'a Origin,
+) -> impl Iterator<Item = (Key, &'a Value, Option<&'a str>)> {
+    stored.iter().map(AsRef::as_ref).filter_map(move |object: &Value| {
+        let source = annotation(object, annotations::SOURCE).filter(|_| !is_deleting(object))?;
+        let key = Some(key_of(object)).filter(|key| !reading.declared.contains_key(key))?;
+        if owner(object) != Some(origin.source.as_str()) {
+            return None;
+        }
+        let about = About::Deployment(key.clone());
+        let broken = reading.broken.iter().find(|broken| broken.about == about).map(|broken| broken.message.as_str());
+        let kept = broken.or_else(|| reading.may_hold(file_of(source)));
+        Some((key, object, kept))
+    })
 }
 
 /// Holds the folder against the store.
 pub fn diff(reading: &Reading, stored: &[Object], circumstances: &Circumstances) -> Diff {
     let mut diff = Diff::default();
-    let stored: BTreeMap<Key, &Value> = stored.iter().map(|object| (key_of(object), object.as_ref())).collect();
+    let objects: BTreeMap<Key, &Value> = stored.iter().map(|object| (key_of(object), object.as_ref())).collect();
     for (key, declared) in &reading.declared {
-        match stored.get(key).copied() {
+        match objects.get(key).copied() {
             // What is being deleted comes back when it is gone.
             Some(object) if is_deleting(object) => {}
+            Some(object) if circumstances.is_known(key, declared, object) => diff.keep(key, declared, object),
             Some(object) => match kept_by_another(object, &circumstances.origin, &circumstances.others) {
                 Some(other) => diff.steps.push(Step::Refuse(key.clone(), second_source(key, other))),
-                None if in_force(declared, Some(object), &circumstances.origin) == *object => {}
+                None if in_force(declared, Some(object), &circumstances.origin) == *object => diff.keep(key, declared, object),
                 None => diff.steps.push(Step::Write(key.clone())),
             },
             None => diff.steps.push(Step::Write(key.clone())),
         }
     }
-    for (key, object) in stored {
-        let Some(source) = annotation(object, annotations::SOURCE).filter(|_| !is_deleting(object)) else { continue };
-        if owner(object) == Some(circumstances.origin.source.as_str()) && !reading.declared.contains_key(&key) {
-            diff.not_declared(reading, key, object, file_of(source), circumstances);
-        }
+    for (key, object, kept) in not_declared(reading, stored, &circumstances.origin) {
+        diff.not_declared(reading, key, object, kept, circumstances);
     }
     diff
 }
 
+impl Circumstances {
+    fn is_known(&self, key: &Key, declared: &Arc<Declared>, object: &Value) -> bool {
+        self.known.get(key).is_some_and(|(known, version)| Arc::ptr_eq(known, declared) && *version == revision_of(object))
+    }
+}
+
 impl Diff {
-    fn not_declared(&mut self, reading: &Reading, key: Key, object: &Value, file: &str, circumstances: &Circumstances) {
-        let about = About::Deployment(key.clone());
-        let broken = reading.broken.iter().find(|broken| broken.about == about).map(|broken| broken.message.as_str());
-        if let Some(why) = broken.or_else(|| reading.may_hold(file)) {
+    fn keep(&mut self, key: &Key, declared: &Arc<Declared>, object: &Value) {
+        self.known.insert(key.clone(), (Arc::clone(declared), revision_of(object)));
+    }
+
+    fn not_declared(&mut self, reading: &Reading, key: Key, object: &Value, kept: Option<&str>, circumstances: &Circumstances) {
+        if let Some(why) = kept {
             if annotation(object, annotations::SOURCE_ERROR) != Some(why) {
                 self.steps.push(Step::Mark(key, why.to_owned()));
             }

@@ -17,30 +17,32 @@ mod memory;
 mod read;
 mod results;
 mod tell;
+mod write;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::time::Instant;
 
 pub use self::diff::{is_deleting, key_of};
 pub use self::memory::Place;
-pub use self::read::Namespace;
+pub use self::read::{Cache, Namespace, read};
 pub use self::results::Results;
 
 use crate::crd::{ApplyMode, list_errors};
 use crate::model::{Key, annotations};
-use crate::registry::{DeleteOptions, Registry, RegistryError, WriteOptions};
+use crate::registry::{Registry, RegistryError};
 use crate::sources::files::Scan;
-use crate::store::{Kind, Listing, Object, Part, StoreError};
-use diff::{Circumstances, Diff, Origin, Step, diff, in_force, kept_by_another, owner, second_source};
+use crate::sources::turn::Turn;
+use crate::store::{Kind, Listing};
+use diff::{Circumstances, Diff, Known, Origin, Step, diff, gone};
 use memory::Memory;
-use read::{Cache, Declared, Reading, read};
+use read::{Declared, Reading};
 use tell::Told;
 
 /// How often a write that failed is tried again.
@@ -48,9 +50,6 @@ pub const RETRY: Duration = Duration::from_secs(2);
 
 /// How long a manifest must be missing before it counts as gone: editors and git remove files to write them anew.
 pub const GONE_AFTER: Duration = Duration::from_secs(1);
-
-/// How often a write is tried when somebody else writes the same object.
-const TRIES: usize = 5;
 
 /// One state of a source.
 #[derive(Debug, Clone)]
@@ -86,6 +85,7 @@ pub struct Applier {
     cache: Cache,
     told: Told,
     missing: BTreeMap<Key, Instant>,
+    known: Known,
     settled: Option<Settled>,
 }
 
@@ -114,7 +114,13 @@ impl Applier {
     pub fn new(source: &Key, registry: Registry) -> Self {
         let told = Told::new(registry.store().clone());
         let origin = Origin { source: source.to_string(), revision: None };
-        Self { origin, others: BTreeSet::new(), registry, cache: Cache::default(), told, missing: BTreeMap::new(), settled: None }
+        let (others, missing) = (BTreeSet::new(), BTreeMap::new());
+        Self { origin, others, registry, cache: Cache::default(), told, missing, known: Known::new(), settled: None }
+    }
+
+    /// Files that Compose files name or look for, by absolute path, as they were read last.
+    pub fn named(&self) -> BTreeSet<String> {
+        self.cache.named()
     }
 
     /// A trouble with the source as a whole, or its end: logged when it comes, changes or goes.
@@ -133,17 +139,19 @@ impl Applier {
         }
         self.cache.set_namespace(policy.namespace.clone());
         self.origin.revision.clone_from(&content.revision);
-        let reading = read(&content.scan, &mut self.cache);
+        let reading = self.read(&content.scan).await?;
         let Listing { items: stored, revision } = self.registry.store().list(Kind::Deployment, None)?;
         let now = Instant::now();
         let mut circumstances = self.circumstances(content, policy, now)?;
         self.others.clone_from(&circumstances.others);
-        let gone = diff(&reading, &stored, &circumstances).gone;
+        let gone = gone(&reading, &stored, &self.origin);
         if content.whole {
             circumstances.long_gone.clone_from(&gone);
         }
         circumstances.spared = Memory::spared(self.registry.store(), &self.origin.source, content, &gone).await?;
-        let Diff { steps, gone } = diff(&reading, &stored, &circumstances);
+        circumstances.known = std::mem::take(&mut self.known);
+        let Diff { steps, gone, known } = diff(&reading, &stored, &circumstances);
+        self.known = known;
 
         self.missing.retain(|key, _| gone.contains(key));
         let leaving = stored.iter().any(|object| is_deleting(object) && reading.declared.contains_key(&key_of(object)));
@@ -169,14 +177,28 @@ impl Applier {
         Ok(Prepared { results, steps, reading, next, settles })
     }
 
-    /// Writes what differs. Returns what came of it, and when to look again at the latest if that is soon.
+    /// Reads what the files declare, beside the runtime's own work: a large project takes a while, and its env files may lie on a
+    /// slow disk.
+    async fn read(&mut self, scan: &Scan) -> anyhow::Result<Reading> {
+        let (scan, mut cache) = (scan.clone(), std::mem::take(&mut self.cache));
+        let (reading, cache) = tokio::task::spawn_blocking(move || (read(&scan, &mut cache), cache)).await?;
+        self.cache = cache;
+        Ok(reading)
+    }
+
+    /// Writes what differs, within a turn in the Source's folder. Returns what came of it, and when to look again at the latest if that
+    /// is soon.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn apply(&mut self, prepared: Prepared) -> anyhow::Result<(Results, Option<Duration>)> {
+    pub async fn apply(&mut self, prepared: Prepared, turn: &Turn) -> anyhow::Result<(Results, Option<Duration>)> {
         let Prepared { mut results, steps, reading, next, settles } = prepared;
         if !results.withheld {
-            for step in steps {
+            let (writes, others): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(|step| matches!(step, Step::Write(_)));
+            let writes = writes.iter().filter_map(|step| reading.declared.get_key_value(step.key()));
+            let writes = writes.map(|(key, declared)| (key.clone(), Arc::clone(declared))).collect();
+            self.write_all(writes, &reading, &mut results, turn).await?;
+            for step in others {
                 self.take(step, &reading, &mut results).await?;
             }
         }
@@ -209,6 +231,7 @@ impl Applier {
             spared: BTreeSet::new(),
             origin: self.origin.clone(),
             others: others.filter(|name| *name != self.origin.source).collect(),
+            known: Known::new(),
         })
     }
 
@@ -217,7 +240,7 @@ impl Applier {
         for step in steps {
             let refused = match step {
                 Step::Write(key) => match reading.declared.get(key) {
-                    Some(declared) => self.refusal(self.replace(key, declared, true).await, declared)?,
+                    Some(declared) => self.refusal(self.replace(key, declared, None).await, declared)?,
                     None => None,
                 },
                 Step::Refuse(key, why) => reading.declared.get(key).map(|declared| self.placed(declared, why)),
@@ -233,66 +256,25 @@ impl Applier {
 
     async fn take(&mut self, step: Step, reading: &Reading, results: &mut Results) -> anyhow::Result<()> {
         match step {
-            Step::Write(key) => match reading.declared.get(&key) {
-                Some(declared) => self.write(&key, declared, reading, results).await,
-                None => Ok(()),
-            },
+            // They were made before, all at once.
+            Step::Write(_) => Ok(()),
             Step::Refuse(key, why) => {
                 let why = reading.declared.get(&key).map(|declared| self.placed(declared, &why)).unwrap_or(why);
                 self.refuse(&key, reading, &why, results).await
             }
-            Step::Mark(key, why) => Ok(self.annotate(&key, annotations::SOURCE_ERROR, &why).await?),
+            Step::Mark(key, why) => Ok(self.annotate(&key, annotations::SOURCE_ERROR, &why).await.map(drop)?),
             Step::Orphan(key) => {
-                self.annotate(&key, annotations::ORPHANED, "true").await?;
-                tracing::warn!(deployment = %key, "its manifest is gone: it runs on as it is, until it is deleted or its manifest is back");
+                if self.annotate(&key, annotations::ORPHANED, "true").await? {
+                    tracing::warn!(deployment = %key, "its manifest is gone: it runs on as it is, until it is deleted or its manifest is back");
+                }
                 Ok(())
             }
             Step::Prune(key) => {
-                self.prune(&key).await?;
-                tracing::info!(deployment = %key, "its manifest is gone: it is deleted");
+                if self.prune(&key).await? {
+                    tracing::info!(deployment = %key, "its manifest is gone: it is deleted");
+                }
                 Ok(())
             }
-        }
-    }
-
-    async fn prune(&self, key: &Key) -> anyhow::Result<()> {
-        let options = DeleteOptions { pruned: true, ..DeleteOptions::default() };
-        match self.registry.delete(Kind::Deployment, key, &options).await {
-            Ok(_) | Err(RegistryError::Store(StoreError::NotFound { .. })) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Lets go all that the Source declared: deletes it, or leaves it running as nobody's. Forgets what is remembered.
-    ///
-    /// # Errors
-    /// The store failed.
-    pub async fn let_go(&self, prune: bool) -> anyhow::Result<()> {
-        for object in self.registry.store().list(Kind::Deployment, None)?.items {
-            if owner(&object) != Some(self.origin.source.as_str()) || is_deleting(&object) {
-                continue;
-            }
-            let key = key_of(&object);
-            if prune { self.prune(&key).await? } else { self.annotate(&key, annotations::ORPHANED, "true").await? }
-        }
-        Ok(Memory::forget(self.registry.store(), &self.origin.source).await?)
-    }
-
-    /// Puts a manifest in force. What the registry refuses is told like any other mistake in it.
-    async fn write(&mut self, key: &Key, declared: &Declared, reading: &Reading, results: &mut Results) -> anyhow::Result<()> {
-        let done = self.replace(key, declared, false).await;
-        if let Ok(changed) = &done {
-            if *changed {
-                tracing::info!(deployment = %key, source = declared.source, "manifest put in force");
-                declared.warnings.iter().for_each(|warning| tracing::warn!(deployment = %key, "{warning}"));
-            }
-            self.told.right(&declared.source);
-        }
-        let Some(refused) = self.refusal(done, declared)? else { return Ok(()) };
-        self.refuse(key, reading, &refused, results).await?;
-        match self.registry.store().get(Kind::Deployment, key)? {
-            Some(_) => Ok(self.annotate(key, annotations::SOURCE_ERROR, &refused).await?),
-            None => Ok(()),
         }
     }
 
@@ -317,43 +299,6 @@ impl Applier {
     fn placed(&self, declared: &Declared, why: &str) -> String {
         format!("{}: {why}", declared.source)
     }
-
-    /// Whether anything had to be changed.
-    async fn replace(&self, key: &Key, declared: &Declared, dry_run: bool) -> Result<bool, RegistryError> {
-        for _ in 0..TRIES {
-            let stored = self.registry.store().get(Kind::Deployment, key)?;
-            // Another Source may have made it since it was compared.
-            if let Some(other) = stored.as_deref().and_then(|object| kept_by_another(object, &self.origin, &self.others)) {
-                return Err(RegistryError::Refused(second_source(key, other)));
-            }
-            let object = in_force(declared, stored.as_deref(), &self.origin);
-            if stored.as_deref() == Some(&object) {
-                return Ok(false);
-            }
-            let options = WriteOptions { expected: version(stored.as_ref()), dry_run, ..options() };
-            let done = match &stored {
-                Some(_) => self.registry.replace(Kind::Deployment, key, object, Part::Main, false, &options).await,
-                None => self.registry.create(Kind::Deployment, named(object, key), &options).await,
-            };
-            match done {
-                // Somebody wrote in between: what he wrote is not to be lost.
-                Err(RegistryError::Store(
-                    StoreError::Conflict { .. } | StoreError::AlreadyExists { .. } | StoreError::NotFound { .. },
-                )) => {}
-                Err(error) => return Err(error),
-                Ok(written) => return Ok(version(Some(&written.object)) != version(stored.as_ref())),
-            }
-        }
-        Err(RegistryError::Refused("others keep changing it; it is tried again at the next look".to_owned()))
-    }
-
-    async fn annotate(&self, key: &Key, name: &str, value: &str) -> Result<(), RegistryError> {
-        let patch = json!({"metadata": {"annotations": {name: value}}});
-        match self.registry.patch(Kind::Deployment, key, patch, Part::Main, &options()).await {
-            Ok(_) | Err(RegistryError::Store(StoreError::NotFound { .. })) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
 }
 
 /// Tells contents apart.
@@ -362,20 +307,4 @@ fn digest(content: &Content) -> u64 {
     let scan = &content.scan;
     (content.whole, &content.revision, &scan.root, &scan.files, &scan.beside, &scan.variables).hash(&mut hasher);
     hasher.finish()
-}
-
-/// The object under the name that it is declared by.
-fn named(mut object: serde_json::Value, key: &Key) -> serde_json::Value {
-    object["metadata"]["name"] = key.name.clone().into();
-    object["metadata"]["namespace"] = key.namespace.clone().into();
-    object
-}
-
-/// Two manifests of one project are both stored: the planner shows whose it is.
-fn options() -> WriteOptions {
-    WriteOptions { by: "folder".to_owned(), allow_claimed: true, ..WriteOptions::default() }
-}
-
-fn version(stored: Option<&Object>) -> Option<u64> {
-    stored?["metadata"]["resourceVersion"].as_str()?.parse().ok()
 }

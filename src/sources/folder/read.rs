@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ use crate::sources::{compose, merge};
 #[derive(Debug, Default)]
 pub struct Reading {
     /// Deployments that are right, by name.
-    pub declared: BTreeMap<Key, Declared>,
+    pub declared: BTreeMap<Key, Arc<Declared>>,
     /// Manifests that cannot be used, in order of file and line.
     pub broken: Vec<Broken>,
     /// Folders that could not be looked into, relative, and why.
@@ -95,7 +96,7 @@ impl Default for Namespace {
 /// A document, checked.
 #[derive(Debug, Clone)]
 enum Checked {
-    Right(Key, Box<Declared>),
+    Right(Key, Arc<Declared>),
     Wrong(Broken),
 }
 
@@ -131,6 +132,11 @@ impl Cache {
         }
     }
 
+    /// Files that Compose files name or look for, by absolute path.
+    pub fn named(&self) -> BTreeSet<String> {
+        self.projects.values().flat_map(|project| project.read.asked.iter().cloned()).collect()
+    }
+
     /// Reads the Compose projects of a folder where something of them changed; the files that are no manifests of their own.
     fn compose(&mut self, scan: &Scan) -> BTreeSet<String> {
         let mains = if scan.root.as_os_str().is_empty() { Vec::new() } else { compose::mains(&scan.files) };
@@ -142,10 +148,8 @@ impl Cache {
             }
             let read = compose::read_folder(scan, &main);
             let digest = compose::digest(scan, &read.asked);
-            let mut checked = check(self.namespace.given_to(read.document.clone()), digest, &self.namespace);
-            if let Checked::Right(_, declared) = &mut checked {
-                declared.warnings.extend(read.warnings.iter().cloned());
-            }
+            let document = self.namespace.given_to(read.document.clone());
+            let checked = check(document, digest, &self.namespace, &read.warnings);
             self.projects.insert(main, Project { digest, read, checked });
         }
         compose::parts(&scan.root, &scan.files, self.projects.iter().map(|(main, project)| (main, &project.read)))
@@ -166,7 +170,8 @@ impl Cache {
 }
 
 fn check_all(file: &str, text: &str, content: u64, namespace: &Namespace) -> Vec<Checked> {
-    parse_manifests(file, text).into_iter().map(|document| check(namespace.given_to(document), content, namespace)).collect()
+    let documents = parse_manifests(file, text).into_iter();
+    documents.map(|document| check(namespace.given_to(document), content, namespace, &[])).collect()
 }
 
 impl Namespace {
@@ -184,16 +189,18 @@ impl Namespace {
     }
 }
 
-fn check(document: Document, content: u64, namespace: &Namespace) -> Checked {
+/// `more` are warnings that go with it.
+fn check(document: Document, content: u64, namespace: &Namespace, more: &[String]) -> Checked {
     match merge::check(&document, &namespace.default) {
         Ok(checked) => {
             let source = format!("{}:{}", document.file, document.line);
-            let declared = Declared { source, object: checked.object, document, warnings: checked.warnings };
-            Checked::Right(checked.key, Box::new(declared))
+            let warnings = checked.warnings.into_iter().chain(more.iter().cloned()).collect();
+            let declared = Declared { source, object: checked.object, document, warnings };
+            Checked::Right(checked.key, Arc::new(declared))
         }
         Err(errors) => {
             let about = match document.kind.as_str() {
-                "Hold" | "Source" => About::Nobody,
+                "Hold" | "Source" | "Channel" | "Alert" | "Incident" => About::Nobody,
                 _ if document.name.is_empty() => About::Unknown,
                 _ => About::Deployment(Key::new(&document.namespace, &document.name)),
             };
@@ -207,7 +214,7 @@ impl Reading {
     fn add(&mut self, document: Checked) {
         match document {
             Checked::Right(key, declared) => match self.holder(&key) {
-                None => drop(self.declared.insert(key, *declared)),
+                None => drop(self.declared.insert(key, declared)),
                 Some(first) => self.broken.push(second(&key, &declared, &first)),
             },
             Checked::Wrong(broken) => self.broken.push(broken),

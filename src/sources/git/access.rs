@@ -9,14 +9,14 @@ use super::command::Run;
 use super::failure::{Failure, Trouble};
 use crate::crd::{GitSource, Remote, Transport};
 
-/// Longest secret.
-const LONGEST: u64 = 64 * 1024;
+/// Largest file of secrets or keys.
+const LONGEST: u64 = 1024 * 1024;
 
 /// User name that goes with a token: servers look at the password only.
 const TOKEN_USER: &str = "git";
 
 /// Answers what the variables say. `printf` is the shell's own, so that no argument shows it.
-const HELPER: &str = "!f() { test \"$1\" = get && printf 'username=%s\\npassword=%s\\n' \"$EVENKEEL_GIT_USERNAME\" \"$EVENKEEL_GIT_PASSWORD\"; }; f";
+const HELPER: &str = "!f() { test \"$1\" = get && printf 'username=%s\\npassword=%s\\n' \"$EVENKEEL_HELPER_USERNAME\" \"$EVENKEEL_HELPER_PASSWORD\"; }; f";
 
 /// Longest that ssh may take to connect.
 const SSH: &str = "ssh -F /dev/null -o BatchMode=yes -o IdentitiesOnly=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=20 \
@@ -48,8 +48,8 @@ impl Access {
             }
             (None, None) => None,
         };
-        if let Some(file) = &auth.key_file {
-            readable(file).await?;
+        for file in [&auth.key_file, &auth.known_hosts_file, &auth.ca_file].into_iter().flatten() {
+            bytes(file).await.map_err(|why| unreadable(file, &why))?;
         }
         let file = |path: &Path| format!("'{}'", path.display());
         let ssh = (remote.transport == Transport::Ssh).then(|| {
@@ -67,7 +67,7 @@ impl Access {
         run = run.env("GIT_ALLOW_PROTOCOL", self.transport.word()).secrets(&self.secrets);
         if let Some((user, password)) = &self.login {
             run = run.config(format!("credential.{}.helper", self.scope), HELPER);
-            run = run.env("EVENKEEL_GIT_USERNAME", user).env("EVENKEEL_GIT_PASSWORD", password);
+            run = run.env("EVENKEEL_HELPER_USERNAME", user).env("EVENKEEL_HELPER_PASSWORD", password);
         }
         if let Some(ca) = &self.ca {
             run = run.config("http.sslCAInfo", ca);
@@ -86,12 +86,8 @@ fn scope(url: &str) -> String {
 }
 
 async fn secret(path: &Path) -> Result<String, Failure> {
-    let size = readable(path).await?;
-    if size > LONGEST {
-        return Err(unreadable(path, &format!("it is larger than {} KiB", LONGEST / 1024)));
-    }
-    let text = tokio::fs::read_to_string(path).await.map_err(|error| unreadable(path, &error.to_string()))?;
-    let text = text.trim();
+    let bytes = bytes(path).await.map_err(|why| unreadable(path, &why))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| unreadable(path, "it is not UTF-8 text"))?.trim();
     match () {
         () if text.is_empty() => Err(unreadable(path, "it is empty")),
         () if text.contains(['\n', '\r', '\0']) => Err(unreadable(path, "it holds more than one line")),
@@ -99,9 +95,14 @@ async fn secret(path: &Path) -> Result<String, Failure> {
     }
 }
 
-async fn readable(path: &Path) -> Result<u64, Failure> {
-    let opened = async { tokio::fs::File::open(path).await?.metadata().await };
-    opened.await.map(|found| found.len()).map_err(|error| unreadable(path, &error.to_string()))
+/// What a small file of the host holds; or why it cannot be read. A pipe would be waited for without an end.
+pub(super) async fn bytes(path: &Path) -> Result<Vec<u8>, String> {
+    let found = tokio::fs::metadata(path).await.map_err(|error| error.to_string())?;
+    match () {
+        () if !found.is_file() => Err("it is no regular file".to_owned()),
+        () if found.len() > LONGEST => Err(format!("it is larger than {} KiB", LONGEST / 1024)),
+        () => tokio::fs::read(path).await.map_err(|error| error.to_string()),
+    }
 }
 
 fn unreadable(path: &Path, why: &str) -> Failure {
@@ -129,6 +130,7 @@ mod tests {
         std::fs::write(&path, "one\ntwo\n").unwrap();
         let failure = secret(&path).await.unwrap_err();
         assert!(!failure.message.contains("two"), "{failure}");
+        assert!(secret(folder.path()).await.unwrap_err().message.contains("no regular file"));
         std::fs::write(&path, "s3cret\n").unwrap();
         assert_eq!(secret(&path).await.unwrap(), "s3cret");
     }
@@ -138,6 +140,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [key, hosts] = ["a key", "known hosts"].map(|name| folder.path().join(name));
         std::fs::write(&key, "").unwrap();
+        std::fs::write(&hosts, "").unwrap();
         let auth =
             crate::crd::GitAuth { key_file: Some(key.clone()), known_hosts_file: Some(hosts.clone()), ..Default::default() };
         let source = GitSource { url: "git@git.example:team/a.git".into(), auth: Some(auth), ..GitSource::default() };

@@ -3,8 +3,10 @@
 //! # Guarantees
 //! - A running container may have any of it mounted: files are replaced by rename, folders are never replaced or removed, and what
 //!   we did not write is never touched.
+//! - What we wrote is as the commit has it: a file that somebody removed, replaced or edited is written again at the next look.
 //! - Nothing is written outside of it, whatever links are in it, ours or those of a container: no link is followed.
-//! - It can be killed at any point: what was written is written down only when all of it is on disk, and the next time goes on.
+//! - It can be killed at any point: what is ours is written down before it is made, that it is whole only when all of it is on
+//!   disk, and the next time goes on.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,13 +16,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, fchmod, mkdirat, openat, renameat, symlinkat, syncfs, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, Mode, OFlags, Stat, fchmod, fdatasync, mkdirat, openat, renameat, statat, symlinkat, syncfs, unlinkat,
+};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::Commit;
-use super::commit::{self, Entry, EntryKind};
-use super::failure::{Failure, Trouble};
+use super::commit::{self, Blobs, Entry, EntryKind, Tree};
+use super::failure::Failure;
+use crate::sources::turn::{Over, Turn};
 
 /// Largest file that is written.
 const LARGEST: u64 = 64 * 1024 * 1024;
@@ -31,85 +36,211 @@ const NOTICES: usize = 20;
 /// Bytes that are read from the repository at once.
 const BATCH: u64 = 32 * 1024 * 1024;
 
+/// Up to so many files are made durable one by one; more of them with all that others write to that disk.
+const FEW: usize = 32;
+
+/// The working folder, and what is known of it.
+pub struct Checkout {
+    root: PathBuf,
+    /// Where what was written is written down.
+    place_of_index: PathBuf,
+    index: Option<Index>,
+}
+
 /// What was written, and of which commit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Index {
+    /// The commit, once all of it is there.
     commit: String,
     files: BTreeMap<String, Written>,
     /// What could not be written, and why.
     notices: Vec<String>,
+    /// Something of somebody else's is in the place of a file: it is tried again.
+    obstructed: bool,
 }
 
-/// One file as it was written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// One file as it was written; a file that is ours and may be anything has no id.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 struct Written {
     id: String,
     kind: EntryKind,
+    /// What it looked like then: inode, size, time of its last change.
+    seen: Seen,
 }
 
-/// A file that was written.
-type Done = (String, Written);
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen(u64, i64, i64, i64);
+
+impl Seen {
+    fn of(stat: &Stat) -> Self {
+        Self(stat.st_ino, stat.st_size, stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or_default())
+    }
+}
 
 /// A file and what is to be in it.
 type Content = (String, Written, Vec<u8>);
 
-/// Writes a commit into `<folder>/tree`. Returns what could not be written, and why.
-///
-/// # Errors
-/// The repository cannot be read, or the disk says no.
-pub async fn write(place: &[OsString], folder: &Path, commit: &Commit) -> Result<Vec<String>, Failure> {
-    let place_of_index = folder.join("tree.json");
-    let root = folder.join("tree");
-    let mut index = read(root.clone(), place_of_index.clone()).await;
-    if index.commit == commit.id {
-        return Ok(index.notices);
-    }
-    let mut notices = Vec::new();
-    let tree = commit::list(place, commit).await?;
-    let wanted: BTreeMap<String, &Entry> = tree
-        .iter()
-        .filter(|(name, entry)| is_written(name, entry, &mut notices))
-        .map(|(name, entry)| (name.clone(), entry))
-        .collect();
-    let gone: Vec<String> = index.files.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
-    on_disk(&root, move |root| gone.iter().try_for_each(|name| remove(root, name))).await?;
-    index.files.retain(|name, _| wanted.contains_key(name));
-    let changed: Vec<(String, Written, u64)> = wanted
-        .into_iter()
-        .map(|(name, entry)| (name, Written { id: entry.id.clone(), kind: entry.kind }, entry.size))
-        .filter(|(name, written, _)| index.files.get(name) != Some(written))
-        .collect();
-    for batch in batches(changed) {
-        let ids: Vec<String> = batch.iter().map(|(_, written)| written.id.clone()).collect();
-        let bytes = commit::blobs(place, &ids).await?;
-        let contents: Vec<Content> =
-            batch.into_iter().zip(bytes).map(|((name, written), bytes)| (name, written, bytes)).collect();
-        let (written, refused) = on_disk(&root, move |root| put_all(root, contents)).await?;
-        index.files.extend(written);
-        notices.extend(refused);
-    }
-    index.commit.clone_from(&commit.id);
-    notices.truncate(NOTICES);
-    index.notices.clone_from(&notices);
-    on_disk(&root, move |root| {
-        syncfs(root)?;
-        let text = serde_json::to_vec(&index)?;
-        let draft = place_of_index.with_extension("json.new");
-        std::fs::write(&draft, text)?;
-        std::fs::rename(&draft, &place_of_index)
-    })
-    .await?;
-    Ok(notices)
+/// What came of writing files: those that were, why others were not, and whether that can change without a commit.
+#[derive(Default)]
+struct Put {
+    done: Vec<(String, Written)>,
+    refused: Vec<(String, String)>,
+    obstructed: bool,
 }
 
-/// What was written before; nothing, if that is not known or the folder is gone.
-async fn read(root: PathBuf, index: PathBuf) -> Index {
-    let read = move || {
-        let text = std::fs::read(&index).ok().filter(|_| root.is_dir())?;
-        serde_json::from_slice(&text).ok()
-    };
-    tokio::task::spawn_blocking(read).await.ok().flatten().unwrap_or_default()
+impl Checkout {
+    /// The one at `<folder>/tree`.
+    pub fn of(folder: &Path) -> Self {
+        Self { root: folder.join("tree"), place_of_index: folder.join("tree.json"), index: None }
+    }
+
+    /// Makes the folder what the commit says. Returns what could not be written, and why.
+    ///
+    /// # Errors
+    /// The repository cannot be read, or the disk says no.
+    pub async fn write(
+        &mut self,
+        turn: &Turn,
+        place: &[OsString],
+        commit: &Commit,
+        blobs: &mut Blobs,
+    ) -> Result<Vec<String>, Failure> {
+        let index = match self.index.take() {
+            Some(index) => index,
+            None => self.read(turn).await,
+        };
+        let mut index = self.examined(turn, index).await?;
+        let whole = index.commit == commit.id && !index.obstructed && index.files.values().all(|written| !written.id.is_empty());
+        if !whole {
+            let tree = blobs.tree(place, commit).await?;
+            index = self.update(turn, place, commit, blobs, &tree, index).await?;
+        }
+        let notices = index.notices.clone();
+        self.index = Some(index);
+        Ok(notices)
+    }
+
+    /// Makes it so, whatever is there.
+    async fn update(
+        &self,
+        turn: &Turn,
+        place: &[OsString],
+        commit: &Commit,
+        blobs: &Blobs,
+        tree: &Tree,
+        mut index: Index,
+    ) -> Result<Index, Failure> {
+        let mut notices = Vec::new();
+        let wanted: BTreeMap<&String, &Entry> =
+            tree.iter().filter(|(name, entry)| is_written(name, entry, &mut notices)).collect();
+        let gone: Vec<String> = index.files.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
+        let is_there = |name: &String, entry: &Entry| {
+            index.files.get(name).is_some_and(|found| found.id == entry.id && found.kind == entry.kind)
+        };
+        let changed: Vec<(String, Entry)> = wanted
+            .into_iter()
+            .filter(|(name, entry)| !is_there(name, entry))
+            .map(|(name, entry)| (name.clone(), entry.clone()))
+            .collect();
+        let few = changed.len() <= FEW;
+        index.commit.clear();
+        index.files.extend(changed.iter().map(|(name, _)| (name.clone(), Written::default())));
+        self.write_down(turn, &index, false).await?;
+        gone.iter().for_each(|name| drop(index.files.remove(name)));
+        let remove_all =
+            move |root: &OwnedFd, over: &Over| gone.iter().try_for_each(|name| over.check().and_then(|()| remove(root, name)));
+        self.on_disk(turn, remove_all).await?;
+        index.obstructed = false;
+        for batch in batches(changed) {
+            let contents = contents(place, blobs, batch).await?;
+            let put = self.on_disk(turn, move |root, over| put_all(root, contents, few, over)).await?;
+            index.files.extend(put.done);
+            index.obstructed |= put.obstructed;
+            for (name, why) in put.refused {
+                index.files.remove(&name);
+                notices.push(why);
+            }
+        }
+        index.commit.clone_from(&commit.id);
+        notices.truncate(NOTICES);
+        index.notices = notices;
+        self.write_down(turn, &index, !few).await?;
+        Ok(index)
+    }
+
+    /// What was written before; nothing, if that is not known.
+    async fn read(&self, turn: &Turn) -> Index {
+        let index = self.place_of_index.clone();
+        let read = move |_: &Over| Ok(serde_json::from_slice(&std::fs::read(&index)?)?);
+        turn.work(read).await.unwrap_or_default()
+    }
+
+    /// Of what was removed or changed since it was written it is only known that it is ours.
+    async fn examined(&self, turn: &Turn, mut index: Index) -> Result<Index, Failure> {
+        let (index, lost) = self
+            .on_disk(turn, move |root, _| {
+                let mut lost = 0_usize;
+                for (name, written) in index.files.iter_mut().filter(|(_, written)| !written.id.is_empty()) {
+                    let found = statat(root, name, AtFlags::SYMLINK_NOFOLLOW).map(|found| Seen::of(&found));
+                    if found != Ok(written.seen) {
+                        (*written, lost) = (Written::default(), lost + 1);
+                    }
+                }
+                Ok((index, lost))
+            })
+            .await?;
+        if lost > 0 {
+            tracing::warn!(folder = %self.root.display(), files = lost, "files were removed or changed by somebody: they are written again");
+        }
+        Ok(index)
+    }
+
+    /// Writes down what is there; with `all`, after everything is on the disk.
+    async fn write_down(&self, turn: &Turn, index: &Index, all: bool) -> Result<(), Failure> {
+        let (text, place) = (serde_json::to_vec(index), self.place_of_index.clone());
+        self.on_disk(turn, move |root, over| {
+            if all {
+                syncfs(root)?;
+            }
+            over.check()?;
+            let draft = place.with_extension("json.new");
+            std::fs::write(&draft, text?)?;
+            std::fs::rename(&draft, &place)
+        })
+        .await
+    }
+
+    /// Works on the folder, which is made if it is missing.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        turn: &Turn,
+        work: impl FnOnce(&OwnedFd, &Over) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let path = self.root.clone();
+        let done = turn.work(move |over| {
+            if !path.is_dir() {
+                std::fs::create_dir_all(&path)?;
+                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+            }
+            let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            work(&openat(CWD, &path, flags, Mode::empty())?, over)
+        });
+        done.await.map_err(|error| Failure::of_disk(format!("cannot write the working folder {}", self.root.display()), &error))
+    }
+}
+
+/// What is to be in files: what is known of the commit's texts, and what else the repository has.
+async fn contents(place: &[OsString], blobs: &Blobs, batch: Vec<(String, Entry)>) -> Result<Vec<Content>, Failure> {
+    let (known, unknown): (Vec<_>, Vec<_>) = batch.into_iter().partition(|(_, entry)| blobs.known(&entry.id).is_some());
+    let ids: Vec<String> = unknown.iter().map(|(_, entry)| entry.id.clone()).collect();
+    let read = if ids.is_empty() { Vec::new() } else { commit::blobs(place, &ids).await? };
+    let texts: Vec<Vec<u8>> = known.iter().filter_map(|(_, entry)| Some(blobs.known(&entry.id)?.as_bytes().to_vec())).collect();
+    let all = known.into_iter().chain(unknown).zip(texts.into_iter().chain(read));
+    Ok(all
+        .map(|((name, entry), bytes)| (name, Written { id: entry.id, kind: entry.kind, ..Written::default() }, bytes))
+        .collect())
 }
 
 /// Whether an entry of the commit is written; if not, why.
@@ -130,82 +261,66 @@ fn is_written(name: &str, entry: &Entry, notices: &mut Vec<String>) -> bool {
 }
 
 /// Cuts what is to be read into pieces that fit into memory.
-fn batches(files: Vec<(String, Written, u64)>) -> Vec<Vec<(String, Written)>> {
+fn batches(files: Vec<(String, Entry)>) -> Vec<Vec<(String, Entry)>> {
     let (mut batches, mut size) = (vec![Vec::new()], 0);
-    for (name, written, bytes) in files {
-        if size > 0 && size + bytes > BATCH {
+    for (name, entry) in files {
+        if size > 0 && size + entry.size > BATCH {
             batches.push(Vec::new());
             size = 0;
         }
-        size += bytes;
+        size += entry.size;
         if let Some(last) = batches.last_mut() {
-            last.push((name, written));
+            last.push((name, entry));
         }
     }
     batches.retain(|batch| !batch.is_empty());
     batches
 }
 
-/// Works on the folder, which is made if it is missing.
-async fn on_disk<T: Send + 'static>(
-    root: &Path,
-    work: impl FnOnce(&OwnedFd) -> io::Result<T> + Send + 'static,
-) -> Result<T, Failure> {
-    let path = root.to_owned();
-    let done = tokio::task::spawn_blocking(move || {
-        if !path.is_dir() {
-            std::fs::create_dir_all(&path)?;
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
-        }
-        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        work(&openat(CWD, &path, flags, Mode::empty())?)
-    });
-    done.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| {
-        let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        let trouble = if full { Trouble::DiskFull } else { Trouble::Other };
-        Failure::new(trouble, format!("cannot write the working folder {}: {error}", root.display()))
-    })
-}
-
-/// Writes files; those that were, and why others were not: something of somebody else's is in their place.
-fn put_all(root: &OwnedFd, contents: Vec<Content>) -> io::Result<(Vec<Done>, Vec<String>)> {
-    let (mut done, mut refused) = (Vec::new(), Vec::new());
+/// Writes files; with `durably`, each so that it survives a power failure.
+fn put_all(root: &OwnedFd, contents: Vec<Content>, durably: bool, over: &Over) -> io::Result<Put> {
+    let mut result = Put::default();
     for (name, written, bytes) in contents {
-        match put(root, &name, written.kind, &bytes) {
-            Ok(()) => done.push((name, written)),
-            Err(error) => match refusal(error) {
-                Some(why) => refused.push(format!("{name} is not written into the working folder: {why}")),
-                None => return Err(error.into()),
-            },
+        over.check()?;
+        match put(root, &name, written.kind, &bytes, durably) {
+            Ok(seen) => result.done.push((name, Written { seen, ..written })),
+            Err(error) => {
+                let (why, lasting) = refusal(error).ok_or(error)?;
+                result.obstructed |= !lasting;
+                result.refused.push((name.clone(), format!("{name} is not written into the working folder: {why}")));
+            }
         }
     }
-    Ok((done, refused))
+    Ok(result)
 }
 
-/// Why one file cannot be written, where that is no failure of the disk.
-fn refusal(error: Errno) -> Option<&'static str> {
+/// Why one file cannot be written, where that is no failure of the disk; and whether only another commit can change it.
+fn refusal(error: Errno) -> Option<(&'static str, bool)> {
     match error {
-        Errno::INVAL => Some("it is a link that leads out of the repository"),
-        Errno::ACCESS | Errno::PERM => Some("its folder there is somebody else's"),
+        Errno::INVAL => Some(("it is a link that leads out of the repository", true)),
+        Errno::ACCESS | Errno::PERM => Some(("its folder there is somebody else's", false)),
         Errno::ISDIR | Errno::NOTDIR | Errno::LOOP | Errno::NOTEMPTY | Errno::EXIST => {
-            Some("something else is in its place there")
+            Some(("something else is in its place there", false))
         }
         _ => None,
     }
 }
 
-fn put(root: &OwnedFd, name: &str, kind: EntryKind, bytes: &[u8]) -> Result<(), Errno> {
+fn put(root: &OwnedFd, name: &str, kind: EntryKind, bytes: &[u8], durably: bool) -> Result<Seen, Errno> {
     let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
     let folder = open(root, folder, true)?;
     let draft = format!(".evenkeel-{}", uuid::Uuid::new_v4().simple());
-    let written = write_draft(&folder, &draft, name, kind, bytes).and_then(|()| renameat(&folder, &draft, &folder, file));
+    let written = write_draft(&folder, &draft, name, kind, bytes, durably).and_then(|()| {
+        let seen = Seen::of(&statat(&folder, &draft, AtFlags::SYMLINK_NOFOLLOW)?);
+        renameat(&folder, &draft, &folder, file).map(|()| seen)
+    });
     if written.is_err() {
         let _ = unlinkat(&folder, &draft, AtFlags::empty());
     }
     written
 }
 
-fn write_draft(folder: &OwnedFd, draft: &str, name: &str, kind: EntryKind, bytes: &[u8]) -> Result<(), Errno> {
+fn write_draft(folder: &OwnedFd, draft: &str, name: &str, kind: EntryKind, bytes: &[u8], durably: bool) -> Result<(), Errno> {
     if kind == EntryKind::Link {
         let target = std::str::from_utf8(bytes).map_err(|_| Errno::INVAL)?;
         // One that leads out of the repository is none of ours to make; what `..` behind a name leads to, another link can change.
@@ -221,7 +336,8 @@ fn write_draft(folder: &OwnedFd, draft: &str, name: &str, kind: EntryKind, bytes
     let failed = |error: io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
     file.write_all(bytes).map_err(failed)?;
     // Whatever the umask takes away: containers run as any user.
-    fchmod(&file, Mode::from_raw_mode(mode))
+    fchmod(&file, Mode::from_raw_mode(mode))?;
+    if durably { fdatasync(&file) } else { Ok(()) }
 }
 
 /// Makes a folder for everybody to look into, whatever the umask takes away.

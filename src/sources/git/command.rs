@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 use super::failure::{Failure, Trouble};
+use super::version;
 
 /// Longest that a local command may take.
 pub const LOCAL: Duration = Duration::from_secs(60);
@@ -43,8 +44,9 @@ const CONFIG: [(&str, &str); 20] = [
     ("fetch.writeCommitGraph", "false"),
     ("filter.lfs.smudge", ""),
     ("filter.lfs.required", "false"),
+    // We tidy up ourselves, not after each fetch, and wait for it.
     ("gc.autoDetach", "false"),
-    ("maintenance.autoDetach", "false"),
+    ("maintenance.auto", "false"),
     ("http.lowSpeedLimit", "1"),
     ("http.lowSpeedTime", "60"),
     ("protocol.version", "2"),
@@ -158,7 +160,9 @@ impl<'a> Run<'a> {
     }
 
     async fn run(self) -> Result<Done, Failure> {
-        let mut child = self.command().spawn().map_err(|error| self.not_run(&error))?;
+        let program = version::program();
+        version::ensure(&program, &self.attempt).await?;
+        let mut child = self.command(&program).spawn().map_err(|error| self.not_run(&error))?;
         let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let write = async {
@@ -179,8 +183,8 @@ impl<'a> Run<'a> {
         Ok(Done { success: status.success(), printed, said: masked(said, self.secrets) })
     }
 
-    fn command(&self) -> Command {
-        let mut command = Command::new("git");
+    fn command(&self, program: &OsStr) -> Command {
+        let mut command = Command::new(program);
         command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true).current_dir("/");
         let kept = ["PATH", "TMPDIR", "http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "ALL_PROXY"];
@@ -213,14 +217,7 @@ impl<'a> Run<'a> {
     }
 
     fn not_run(&self, error: &std::io::Error) -> Failure {
-        match error.kind() {
-            std::io::ErrorKind::NotFound => Failure::new(
-                Trouble::NoGit,
-                format!("{}: there is no git program on this host: install git (Debian: apt-get install git)", self.attempt),
-            ),
-            std::io::ErrorKind::StorageFull => Failure::new(Trouble::DiskFull, format!("{}: {error}", self.attempt)),
-            _ => Failure::new(Trouble::Other, format!("{}: git cannot be run: {error}", self.attempt)),
-        }
+        version::not_run(&self.attempt, error)
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Blobs {
     texts: HashMap<String, Arc<str>>,
     /// What was found last, and of what: a commit never changes.
     last: Option<(Look, Listing)>,
+    /// All files of the commit that is being looked at.
+    tree: Option<(String, Arc<Tree>)>,
 }
 
 /// What is looked at.
@@ -62,9 +64,10 @@ pub(super) struct Entry {
 }
 
 /// What an entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum EntryKind {
     /// A file.
+    #[default]
     File,
     /// A file that can be executed.
     Program,
@@ -124,22 +127,27 @@ impl Blobs {
         if mains.is_empty() {
             return Ok(scan);
         }
-        let tree = list(place, commit).await?;
-        let mut beside = Beside::default();
-        loop {
-            let asked: BTreeSet<String> = mains.iter().flat_map(|main| compose::read_folder(&scan, main).asked).collect();
-            let mut fresh = Vec::new();
-            for path in asked.into_iter().filter(|path| !beside.0.contains_key(path)) {
-                if let Some(found) = self.at(place, &tree, root, &path).await? {
-                    fresh.push((path, found));
+        let tree = self.tree(place, commit).await?;
+        let mut beside = Beside::of(root);
+        scan.beside = Some(Arc::new(beside.clone()));
+        let (mut open, mut looked) = (mains, BTreeSet::new());
+        while !open.is_empty() {
+            let asked = asked_by(&scan, open).await?;
+            let mut fresh = BTreeSet::new();
+            for path in asked.iter().flat_map(|(_, paths)| paths) {
+                if looked.insert(path.clone())
+                    && let Some(found) = self.at(place, &tree, root, path).await?
+                {
+                    beside.found.insert(path.clone(), found);
+                    fresh.insert(path.clone());
                 }
             }
-            if fresh.is_empty() {
-                return Ok(scan);
-            }
-            beside.0.extend(fresh);
             scan.beside = Some(Arc::new(beside.clone()));
+            // A project that asked for nothing new has been read with all there is for it.
+            let more = |paths: &BTreeSet<String>| paths.iter().any(|path| fresh.contains(path));
+            open = asked.into_iter().filter(|(_, paths)| more(paths)).map(|(main, _)| main).collect();
         }
+        Ok(scan)
     }
 
     /// What of a commit lies at an absolute path of the working folder.
@@ -162,7 +170,7 @@ impl Blobs {
 
     /// Finds the manifests of a commit, and reads those that are not known yet.
     async fn find(&mut self, place: &[OsString], commit: &Commit, path: &str, recurse: bool) -> Result<Listing, Failure> {
-        let tree = list(place, commit).await?;
+        let tree = self.tree(place, commit).await?;
         let folder = clean(path);
         let inside = |name: &str| name.strip_prefix(&folder).map(str::to_owned);
         if !folder.is_empty() && !tree.keys().any(|name| inside(name).is_some()) {
@@ -216,6 +224,29 @@ impl Blobs {
         Ok(Err(format!("is a symbolic link, and so are the {LINKS} that follow it")))
     }
 
+    /// All files of a commit, listed once for all who ask until it is forgotten.
+    ///
+    /// # Errors
+    /// The repository cannot be read.
+    pub(super) async fn tree(&mut self, place: &[OsString], commit: &Commit) -> Result<Arc<Tree>, Failure> {
+        if let Some((_, tree)) = self.tree.as_ref().filter(|(id, _)| *id == commit.id) {
+            return Ok(Arc::clone(tree));
+        }
+        let tree = Arc::new(list(place, commit).await?);
+        self.tree = Some((commit.id.clone(), Arc::clone(&tree)));
+        Ok(tree)
+    }
+
+    /// Forgets the files of the commit: a repository may have a great many.
+    pub(super) fn forget_tree(&mut self) {
+        self.tree = None;
+    }
+
+    /// A text that was read, by the id of its blob.
+    pub(super) fn known(&self, id: &str) -> Option<&str> {
+        self.texts.get(id).map(AsRef::as_ref)
+    }
+
     fn text(&self, entry: &Entry) -> Result<String, String> {
         if entry.size > LARGEST {
             return Err(format!("is larger than {} MiB", LARGEST / 1024 / 1024));
@@ -242,6 +273,21 @@ impl Blobs {
     }
 }
 
+/// What each of these projects asks for. They are read beside the runtime's own work: a large one takes a while.
+async fn asked_by(scan: &Scan, mains: Vec<String>) -> Result<Vec<(String, BTreeSet<String>)>, Failure> {
+    let scan = scan.clone();
+    let read = move || {
+        let asked = |main: String| {
+            let asked = compose::read_folder(&scan, &main).asked;
+            (main, asked)
+        };
+        mains.into_iter().map(asked).collect()
+    };
+    let failed =
+        |error| Failure::new(Trouble::Other, format!("reading the Compose files of the commit was interrupted: {error}"));
+    tokio::task::spawn_blocking(read).await.map_err(failed)
+}
+
 /// Reads blobs, in this order.
 pub(super) async fn blobs(place: &[OsString], ids: &[String]) -> Result<Vec<Vec<u8>>, Failure> {
     let attempt = "cannot read the files of the commit";
@@ -258,7 +304,7 @@ pub(super) async fn blobs(place: &[OsString], ids: &[String]) -> Result<Vec<Vec<
 }
 
 /// All files of a commit.
-pub(super) async fn list(place: &[OsString], commit: &Commit) -> Result<Tree, Failure> {
+async fn list(place: &[OsString], commit: &Commit) -> Result<Tree, Failure> {
     let attempt = format!("cannot list the files of {}", commit.revision());
     let args = ["ls-tree", "-r", "-z", "--long", "--full-tree", "--end-of-options"].map(OsString::from);
     let args = place.iter().cloned().chain(args).chain([OsString::from(&commit.id)]);

@@ -27,6 +27,10 @@ pub enum Trouble {
     DiskFull,
     /// What is on our disk is broken.
     Corrupt,
+    /// What the other end has is broken.
+    CorruptThere,
+    /// The git program is one that we cannot keep within its bounds.
+    OldGit,
     /// It took too long.
     TimedOut,
     /// Anything else.
@@ -48,13 +52,14 @@ impl Trouble {
             Self::NoSecret => Reason::SecretUnreadable,
             Self::DiskFull => Reason::StorageFull,
             Self::Corrupt => Reason::RepositoryCorrupt,
-            Self::Other => Reason::FetchFailed,
+            Self::Other | Self::CorruptThere => Reason::FetchFailed,
+            Self::OldGit => Reason::GitTooOld,
         }
     }
 
     /// Whether somebody has to do something about it.
     pub fn stalls(self) -> bool {
-        !matches!(self, Self::Unreachable | Self::TimedOut | Self::DiskFull | Self::Corrupt | Self::Other)
+        !matches!(self, Self::Unreachable | Self::TimedOut | Self::DiskFull | Self::Corrupt | Self::CorruptThere | Self::Other)
     }
 }
 
@@ -72,6 +77,19 @@ impl Failure {
     /// A failure.
     pub fn new(trouble: Trouble, message: impl Into<String>) -> Self {
         Self { trouble, message: message.into() }
+    }
+
+    /// What a disk said when something was attempted.
+    pub fn of_disk(attempt: impl std::fmt::Display, error: &std::io::Error) -> Self {
+        let full = matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+        let trouble = if full { Trouble::DiskFull } else { Trouble::Other };
+        Self::new(trouble, format!("{attempt}: {error}{}", advice(trouble)))
+    }
+
+    /// The same as of the other end: what is broken is not ours to mend.
+    pub fn there(self) -> Self {
+        let message = format!("{} (the repository there is damaged: run `git fsck` in it)", self.message);
+        Self { trouble: Trouble::CorruptThere, message }
     }
 
     /// What git said when it failed at something.
@@ -179,9 +197,19 @@ const WORDS: [(Trouble, &[&str]); 8] = [
     (Trouble::TimedOut, &["timed out"]),
 ];
 
+/// The other end says itself that what it has is broken.
+const THERE: [&str; 2] = ["on the remote side", "remote: fatal: "];
+
 fn judge(said: &str) -> Trouble {
     let found = WORDS.iter().find(|(_, words)| words.iter().any(|word| said.contains(word)));
-    found.map_or(Trouble::Other, |(trouble, _)| *trouble)
+    let broken =
+        || WORDS.iter().any(|(trouble, words)| *trouble == Trouble::Corrupt && words.iter().any(|word| said.contains(word)));
+    match found.map_or(Trouble::Other, |(trouble, _)| *trouble) {
+        Trouble::Corrupt if THERE.iter().any(|word| said.contains(word)) => Trouble::CorruptThere,
+        // It has said why before it hung up.
+        Trouble::Unreachable if broken() => Trouble::CorruptThere,
+        trouble => trouble,
+    }
 }
 
 /// The lines that count, without the noise of ssh and of servers.
@@ -204,6 +232,7 @@ fn advice(trouble: Trouble) -> &'static str {
             " (put the server's key into knownHostsFile, or its certificate into caFile, after you made sure that it is the right one)"
         }
         Trouble::Unreachable | Trouble::TimedOut => " (it is tried again)",
+        Trouble::CorruptThere => " (the repository there is damaged: run `git fsck` in it)",
         Trouble::NoRepository => " (look at spec.git.url)",
         Trouble::NoRef => " (look at spec.git.ref)",
         Trouble::DiskFull => " (make space on the disk of the data folder; it is tried again)",
@@ -227,6 +256,10 @@ mod tests {
             ("fatal: '/srv/nothing' does not appear to be a git repository", Trouble::NoRepository),
             ("fatal: repository 'http://x/a.git/' not found", Trouble::NoRepository),
             ("error: object file ./objects/ab/cd is empty\nfatal: loose object abcd is corrupt", Trouble::Corrupt),
+            ("remote: fatal: unable to read tree 12\nfatal: early EOF\nfatal: fetch-pack: invalid", Trouble::CorruptThere),
+            ("fatal: loose object 12 is corrupt\nfatal: the remote end hung up unexpectedly", Trouble::CorruptThere),
+            ("remote: fatal: out of memory\nfatal: early EOF", Trouble::Unreachable),
+            ("remote: fatal: packfile x is bad\nfatal: protocol error: bad pack header", Trouble::CorruptThere),
             ("fatal: write error: No space left on device", Trouble::DiskFull),
             ("fatal: something new", Trouble::Other),
         ] {

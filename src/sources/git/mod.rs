@@ -2,6 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | `version` | whether the git program is one that can be used |
 //! | `command` | one run of git: hardened, bounded, killed with its children when nobody waits for it |
 //! | `failure` | what git's words mean |
 //! | `access` | credentials out of files of the host |
@@ -18,6 +19,7 @@ mod commit;
 mod failure;
 mod repository;
 mod verify;
+mod version;
 mod worktree;
 
 pub use failure::{Failure, Trouble};
@@ -39,5 +41,31 @@ impl Commit {
         let hash = if self.id.len() == 64 { "sha256" } else { "sha1" };
         let name = self.name.as_ref().map(|name| format!("{name}@")).unwrap_or_default();
         format!("{name}{hash}:{}", self.id)
+    }
+
+    /// The commit of a revision, if it is one.
+    pub fn of_revision(revision: &str) -> Option<Self> {
+        let (head, id) = revision.rsplit_once(':')?;
+        let named = head.strip_suffix("sha1").or_else(|| head.strip_suffix("sha256"))?;
+        let name = named.strip_suffix('@').filter(|name| !name.is_empty()).map(str::to_owned);
+        let whole = matches!(id.len(), 40 | 64) && id.chars().all(|c| c.is_ascii_hexdigit());
+        (whole && named.is_empty() == name.is_none()).then(|| Self { id: id.to_owned(), name })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revision_is_a_commit_and_its_name() {
+        let id = "0123456789".repeat(4);
+        for name in [None, Some("main"), Some("team/v1@2")] {
+            let commit = Commit { id: id.clone(), name: name.map(str::to_owned) };
+            assert_eq!(Commit::of_revision(&commit.revision()), Some(commit));
+        }
+        for other in [format!("main@sha1:{id}-dirty"), format!("sha256:{}", "zz"), format!("main:{id}"), String::new()] {
+            assert_eq!(Commit::of_revision(&other), None, "{other}");
+        }
     }
 }

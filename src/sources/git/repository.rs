@@ -1,20 +1,26 @@
 //! A bare repository of our own per Source: what is followed is fetched into it, and read out of it.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::access::Access;
-use super::command::{FETCH, QUESTION, Run};
+use super::checkout::Checkout;
+use super::command::{Done, FETCH, QUESTION, Run};
 use super::commit::Blobs;
 use super::failure::{Failure, Trouble};
-use super::{Commit, checkout, verify};
+use super::{Commit, verify};
 use crate::crd::{GitRef, GitSource, SourceSpec, Verify, highest_version, semver_range};
 use crate::sources::files::Scan;
+use crate::sources::turn::{Over, Turn};
 
 /// What was fetched last.
 const HEAD: &str = "refs/evenkeel/head";
 
 /// What is fetched where a commit is named: it must be in one of these.
 const HEADS: &str = "refs/evenkeel/heads";
+
+/// After so many fetches it is looked whether the repository wants to be tidied up.
+const TIDY_EACH: u32 = 64;
 
 /// Settings of every git that serves us.
 const SETTINGS: &str = "[safe]\n\tdirectory = *\n";
@@ -23,8 +29,13 @@ const SETTINGS: &str = "[safe]\n\tdirectory = *\n";
 pub struct Repository {
     dir: PathBuf,
     blobs: Blobs,
+    checkout: Checkout,
+    /// So many were made by this process.
+    fetches: AtomicU32,
     /// The commit that was found whole last.
     whole: Option<Commit>,
+    /// The one that was in force when an operator last ran.
+    before: Option<Commit>,
 }
 
 /// What a fetch brought.
@@ -45,32 +56,52 @@ struct Wanted {
     id: String,
 }
 
+impl Wanted {
+    /// What it names is a commit, not a tag of one.
+    fn is_branch(&self) -> bool {
+        self.remote == "HEAD" || self.remote.starts_with("refs/heads/")
+    }
+}
+
 impl Repository {
     /// The one in this folder, which is made when it is needed.
     pub fn new(dir: PathBuf) -> Self {
-        Self { dir, blobs: Blobs::default(), whole: None }
+        let checkout = Checkout::of(dir.parent().unwrap_or(&dir));
+        Self { dir, blobs: Blobs::default(), checkout, fetches: AtomicU32::new(0), whole: None, before: None }
+    }
+
+    /// The same, which follows on what was in force before this operator was started.
+    pub fn after(self, before: Option<Commit>) -> Self {
+        Self { before, ..self }
     }
 
     /// Finds the commit that is followed, and fetches what is missing of it.
     ///
     /// # Errors
     /// It cannot be had; what was fetched before stays.
-    pub async fn fetch(&mut self, source: &GitSource) -> Result<Fetched, Failure> {
+    pub async fn fetch(&mut self, source: &GitSource, turn: &Turn) -> Result<Fetched, Failure> {
         let access = Access::read(source).await?;
-        self.prepare().await?;
-        let before = self.whole.clone();
-        match self.follow(source, &access).await {
+        self.prepare(turn).await?;
+        let before = self.whole.clone().or_else(|| self.before.clone());
+        let (commit, recloned) = match self.follow(source, &access, turn).await {
+            Ok(commit) => (commit, None),
+            // Both ends have the same words for it.
+            Err(failure) if failure.trouble == Trouble::Corrupt && self.is_sound().await => return Err(failure.there()),
             Err(failure) if failure.trouble == Trouble::Corrupt => {
-                self.start_over().await?;
-                let commit = self.follow(source, &access).await?;
-                Ok(Fetched { commit, rewritten: None, recloned: Some(failure.message) })
+                self.start_over(turn).await?;
+                (self.follow(source, &access, turn).await?, Some(failure.message))
             }
-            Err(failure) => Err(failure),
-            Ok(commit) => {
-                let rewritten = self.rewritten(before.as_ref(), &commit).await;
-                Ok(Fetched { commit, rewritten, recloned: None })
-            }
-        }
+            Err(failure) => return Err(failure),
+        };
+        let rewritten = self.rewritten(before.as_ref(), &commit).await;
+        Ok(Fetched { commit, rewritten, recloned })
+    }
+
+    /// Whether nothing is wrong with our own repository, as far as git can tell in time.
+    async fn is_sound(&self) -> bool {
+        let args = ["fsck", "--no-dangling", "--no-progress", "--no-reflogs"];
+        // Not to be found out: then nothing is thrown away.
+        self.git("cannot check the repository", &args).done().await.map_or(true, |done| done.success)
     }
 
     /// The manifests below a folder of a commit, and what is not taken. A repository that turns out broken is thrown away, to be
@@ -78,12 +109,12 @@ impl Repository {
     ///
     /// # Errors
     /// The folder is not in the commit, or the repository is broken.
-    pub async fn scan(&mut self, commit: &Commit, spec: &SourceSpec) -> Result<(Scan, Vec<String>), Failure> {
+    pub async fn scan(&mut self, commit: &Commit, spec: &SourceSpec, turn: &Turn) -> Result<(Scan, Vec<String>), Failure> {
         let (place, root) = (["--git-dir".into(), self.dir.clone().into()], self.dir.with_file_name("tree"));
         let root = std::path::absolute(&root).unwrap_or(root);
         let scanned = self.blobs.scan(&place, commit, &root, spec).await;
         if scanned.as_ref().is_err_and(|failure| failure.trouble == Trouble::Corrupt) {
-            self.start_over().await?;
+            self.start_over(turn).await?;
         }
         scanned
     }
@@ -92,57 +123,57 @@ impl Repository {
     ///
     /// # Errors
     /// It is not, or that cannot be found out.
-    pub async fn verify(&self, commit: &Commit, keys: &Verify) -> Result<(), Failure> {
-        verify::verify(&["--git-dir".into(), self.dir.clone().into()], &self.dir.with_file_name("keys"), commit, keys).await
+    pub async fn verify(&self, commit: &Commit, keys: &Verify, turn: &Turn) -> Result<(), Failure> {
+        verify::verify(&["--git-dir".into(), self.dir.clone().into()], &self.dir.with_file_name("keys"), commit, keys, turn).await
     }
 
     /// Writes a commit into the working folder beside the repository. Returns what could not be written.
     ///
     /// # Errors
     /// The repository cannot be read, or the disk says no.
-    pub async fn check_out(&self, commit: &Commit) -> Result<Vec<String>, Failure> {
-        match self.dir.parent() {
-            Some(folder) => checkout::write(&["--git-dir".into(), self.dir.clone().into()], folder, commit).await,
-            None => Ok(Vec::new()),
-        }
+    pub async fn check_out(&mut self, commit: &Commit, turn: &Turn) -> Result<Vec<String>, Failure> {
+        let place = ["--git-dir".into(), self.dir.clone().into()];
+        let written = self.checkout.write(turn, &place, commit, &mut self.blobs).await;
+        self.blobs.forget_tree();
+        written
     }
 
     /// Remembers a commit as the one that later ones follow on.
     pub fn keep(&mut self, commit: &Commit) {
-        self.whole = Some(commit.clone());
+        (self.whole, self.before) = (Some(commit.clone()), None);
     }
 
-    async fn prepare(&mut self) -> Result<(), Failure> {
-        if let Some(folder) = self.dir.parent() {
-            let written = async {
-                tokio::fs::create_dir_all(folder).await?;
-                tokio::fs::write(self.settings(), SETTINGS).await
-            };
-            written.await.map_err(|error| self.cannot_make(&error))?;
+    async fn prepare(&mut self, turn: &Turn) -> Result<(), Failure> {
+        let (dir, settings) = (self.dir.clone(), self.settings());
+        let made = turn.work(move |_| {
+            if let Some(folder) = dir.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            if std::fs::read_to_string(&settings).ok().as_deref() != Some(SETTINGS) {
+                std::fs::write(&settings, SETTINGS)?;
+            }
+            Ok(dir.join("HEAD").is_file() && dir.join("objects").is_dir())
+        });
+        match made.await {
+            Ok(true) => Ok(()),
+            Ok(false) => self.start_over(turn).await,
+            Err(error) => Err(self.cannot_make(&error)),
         }
-        if self.dir.join("HEAD").is_file() && self.dir.join("objects").is_dir() {
-            return Ok(());
-        }
-        self.start_over().await
     }
 
     /// Throws away what is there and makes an empty repository.
-    async fn start_over(&mut self) -> Result<(), Failure> {
+    async fn start_over(&mut self, turn: &Turn) -> Result<(), Failure> {
         let dir = self.dir.clone();
-        match tokio::fs::remove_dir_all(&dir).await {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(self.cannot_make(&error)),
-            _ => {}
-        }
-        tokio::fs::create_dir_all(&dir).await.map_err(|error| self.cannot_make(&error))?;
-        self.whole = None;
+        turn.remove(&dir).await.map_err(|error| self.cannot_make(&error))?;
+        let made = dir.clone();
+        turn.work(move |_| std::fs::create_dir_all(made)).await.map_err(|error| self.cannot_make(&error))?;
+        self.before = self.whole.take().or_else(|| self.before.take());
         let attempt = format!("cannot make a repository in {}", dir.display());
         Run::new(attempt, ["init", "--quiet", "--bare", "--template="]).env("GIT_DIR", &dir).output().await.map(drop)
     }
 
     fn cannot_make(&self, error: &std::io::Error) -> Failure {
-        let full = matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
-        let trouble = if full { Trouble::DiskFull } else { Trouble::Other };
-        Failure::new(trouble, format!("cannot make a repository in {}: {error}", self.dir.display()))
+        Failure::of_disk(format!("cannot make a repository in {}", self.dir.display()), error)
     }
 
     /// What counts at the other end of a fetch on this host, too: a repository there may be another user's. Serving it runs
@@ -155,10 +186,10 @@ impl Repository {
         Run::new(attempt, args.iter().copied()).env("GIT_DIR", &self.dir).env("GIT_CONFIG_GLOBAL", self.settings())
     }
 
-    async fn follow(&self, source: &GitSource, access: &Access) -> Result<Commit, Failure> {
+    async fn follow(&self, source: &GitSource, access: &Access, turn: &Turn) -> Result<Commit, Failure> {
         let reference = source.reference.clone().unwrap_or_default();
         if let Some(id) = reference.commit.clone() {
-            return self.follow_commit(source, access, id, reference.branch.as_deref()).await;
+            return self.follow_commit(source, access, turn, id, reference.branch.as_deref()).await;
         }
         let wanted = self.wanted(source, access, &reference).await?;
         let commit = |id: String| Commit { id, name: wanted.name.clone() };
@@ -166,11 +197,18 @@ impl Repository {
         if let Some(known) = self.whole.as_ref().filter(|known| known.id == wanted.id && known.name == wanted.name) {
             return Ok(known.clone());
         }
-        if let Some(id) = self.resolved(HEAD).await.filter(|id| *id == wanted.id) {
+        if self.written(HEAD).is_none_or(|id| id == wanted.id)
+            && let Some(id) = self.resolved(HEAD).await.filter(|id| *id == wanted.id)
+        {
             return Ok(commit(id));
         }
-        self.fetch_into(source, access, &format!("+{}:{HEAD}", wanted.remote)).await?;
-        match self.resolved(HEAD).await {
+        self.fetch_into(source, access, turn, &format!("+{}:{HEAD}", wanted.remote)).await?;
+        let fetched = self.written(HEAD).filter(|id| wanted.is_branch() && *id == wanted.id);
+        let fetched = match fetched {
+            Some(id) => Some(id),
+            None => self.resolved(HEAD).await,
+        };
+        match fetched {
             Some(id) => Ok(commit(id)),
             None => {
                 let message = format!("{} of {} is no commit (look at spec.git.ref)", wanted.remote, source.url);
@@ -184,6 +222,7 @@ impl Repository {
         &self,
         source: &GitSource,
         access: &Access,
+        turn: &Turn,
         id: String,
         branch: Option<&str>,
     ) -> Result<Commit, Failure> {
@@ -193,11 +232,11 @@ impl Repository {
                 Some(branch) => format!("+refs/heads/{branch}:{HEADS}/{branch}"),
                 None => format!("+refs/heads/*:{HEADS}/*"),
             };
-            self.fetch_into(source, access, &heads).await?;
+            self.fetch_into(source, access, turn, &heads).await?;
         }
         if !found().await {
             // Some servers hand out any commit that is asked for by name.
-            let _ = self.fetch_into(source, access, &format!("+{id}:{HEAD}")).await;
+            let _ = self.fetch_into(source, access, turn, &format!("+{id}:{HEAD}")).await;
         }
         if found().await {
             return Ok(Commit { id, name: None });
@@ -207,10 +246,14 @@ impl Repository {
         Err(Failure::new(Trouble::NoRef, message))
     }
 
-    async fn fetch_into(&self, source: &GitSource, access: &Access, refspec: &str) -> Result<(), Failure> {
+    async fn fetch_into(&self, source: &GitSource, access: &Access, turn: &Turn, refspec: &str) -> Result<(), Failure> {
         let dir = self.dir.clone();
         // A failure to tidy up shows as one of the fetch.
-        let _ = tokio::task::spawn_blocking(move || sweep(&dir)).await;
+        let sweeping = move |_: &Over| {
+            sweep(&dir);
+            Ok(())
+        };
+        let _ = turn.work(sweeping).await;
         let args = [
             "fetch",
             "--quiet",
@@ -223,7 +266,12 @@ impl Repository {
             refspec,
         ];
         let run = self.git(format!("cannot fetch {}", source.url), &args).limit(FETCH);
-        access.given_to(run).output().await.map(drop)
+        access.given_to(run).output().await?;
+        if self.fetches.fetch_add(1, Ordering::Relaxed).is_multiple_of(TIDY_EACH) {
+            // What it cannot tidy up now it can the next time.
+            let _ = self.git("cannot tidy up", &["gc", "--auto", "--quiet"]).done().await;
+        }
+        Ok(())
     }
 
     /// Asks the server what is followed.
@@ -258,17 +306,24 @@ impl Repository {
         }
     }
 
+    /// What is written in a reference, which costs no process; none: git has to be asked.
+    fn written(&self, reference: &str) -> Option<String> {
+        let text = std::fs::read_to_string(self.dir.join(reference)).ok()?;
+        Some(text.trim_end().to_owned()).filter(|id| !id.starts_with("ref:"))
+    }
+
     /// The commit that a name stands for here.
     async fn resolved(&self, name: &str) -> Option<String> {
         let commit = format!("{name}^{{commit}}");
         self.git("cannot resolve", &["rev-parse", "--quiet", "--verify", "--end-of-options", &commit]).text().await.ok()
     }
 
+    /// Histories are fetched whole: a commit that is not there is not among the ancestors either.
     async fn rewritten(&self, before: Option<&Commit>, now: &Commit) -> Option<String> {
         let before = before.filter(|before| before.name == now.name && before.id != now.id)?;
+        let name = now.name.as_deref()?;
         let args = ["merge-base", "--is-ancestor", &before.id, &now.id];
-        let follows = self.git("cannot compare commits", &args).done().await.ok()?.success;
-        let name = now.name.as_deref().unwrap_or("it");
+        let Done { success: follows, .. } = self.git("cannot compare commits", &args).done().await.ok()?;
         (!follows).then(|| format!("{name} was rewritten: {} is not among the ancestors of {}", before.id, now.id))
     }
 }

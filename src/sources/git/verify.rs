@@ -1,13 +1,16 @@
 //! Signatures of commits: by git, with no other keys than those that the Source names.
 
 use std::ffi::OsString;
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
-use super::Commit;
-use super::command::Run;
+use super::command::{LOCAL, Run};
 use super::failure::{Failure, Trouble};
+use super::{Commit, access};
 use crate::crd::Verify;
+use crate::sources::turn::Turn;
 
 /// Starts of lines that are public keys: an allowed signers file has a principal before them.
 const KEY_TYPES: [&str; 5] = ["ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-", "rsa-"];
@@ -19,20 +22,18 @@ const GPG: &str = "batch\nno-tty\nno-autostart\ntrust-model always\nno-auto-key-
 ///
 /// # Errors
 /// It is not, or that cannot be found out.
-pub async fn verify(place: &[OsString], folder: &Path, commit: &Commit, keys: &Verify) -> Result<(), Failure> {
+pub async fn verify(place: &[OsString], folder: &Path, commit: &Commit, keys: &Verify, turn: &Turn) -> Result<(), Failure> {
     let attempt = format!("{} is not taken: its signature is not by a key of spec.verify", commit.revision());
-    prepare(folder).await.map_err(|error| {
-        Failure::new(Trouble::Other, format!("cannot prepare {} to check signatures: {error}", folder.display()))
-    })?;
-    let signers = folder.join("signers");
     let text = match &keys.ssh_keys_file {
         Some(file) => allowed_signers(&read(file).await?),
         None => String::new(),
     };
-    tokio::fs::write(&signers, text).await.map_err(|error| unwritable(&signers, &error))?;
-    let home = folder.join("gnupg");
+    let (signers, home, ours) = (folder.join("signers"), folder.join("gnupg"), folder.to_owned());
+    turn.work(move |_| prepare(&ours, &text))
+        .await
+        .map_err(|error| Failure::of_disk(format!("cannot prepare {} to check signatures", folder.display()), &error))?;
     if let Some(file) = &keys.openpgp_keys_file {
-        import(&home, file).await?;
+        import("gpg", &home, file, LOCAL).await?;
     }
     let args = ["verify-commit".to_owned(), commit.id.clone()].map(OsString::from);
     let run = Run::new(attempt.as_str(), place.iter().cloned().chain(args)).env("GNUPGHOME", &home);
@@ -46,26 +47,32 @@ pub async fn verify(place: &[OsString], folder: &Path, commit: &Commit, keys: &V
     Err(Failure::new(Trouble::Unsigned, format!("{attempt}: {why}")))
 }
 
-/// An empty folder that only we can read.
-async fn prepare(folder: &Path) -> std::io::Result<()> {
-    match tokio::fs::remove_dir_all(folder).await {
+/// A folder that only we can read, with who may sign and nothing else in it.
+fn prepare(folder: &Path, signers: &str) -> std::io::Result<()> {
+    match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let home = folder.join("gnupg");
-    tokio::fs::create_dir_all(&home).await?;
+    fs::create_dir_all(&home)?;
     for folder in [folder, &home] {
-        tokio::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).await?;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
     }
-    tokio::fs::write(home.join("gpg.conf"), GPG).await
+    fs::write(home.join("gpg.conf"), GPG)?;
+    fs::write(folder.join("signers"), signers)
 }
 
-async fn import(home: &Path, file: &Path) -> Result<(), Failure> {
+async fn import(gpg: &str, home: &Path, file: &Path, limit: Duration) -> Result<(), Failure> {
     read(file).await?;
-    let mut gpg = tokio::process::Command::new("gpg");
-    gpg.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path))).env("GNUPGHOME", home).env("LC_ALL", "C");
-    gpg.args(["--quiet", "--import"]).arg(file).stdin(std::process::Stdio::null()).kill_on_drop(true);
-    let output = gpg.output().await.map_err(|error| {
+    let mut command = tokio::process::Command::new(gpg);
+    command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path))).env("GNUPGHOME", home).env("LC_ALL", "C");
+    command.args(["--quiet", "--import"]).arg(file).stdin(std::process::Stdio::null()).kill_on_drop(true);
+    let Ok(output) = tokio::time::timeout(limit, command.output()).await else {
+        let (file, limit) = (file.display(), limit.as_secs());
+        let message = format!("gpg has not read the OpenPGP keys in {file} within {limit} s and was ended (it is tried again)");
+        return Err(Failure::new(Trouble::TimedOut, message));
+    };
+    let output = output.map_err(|error| {
         let message = format!("cannot run gpg, which checks OpenPGP signatures: {error} (Debian: apt-get install gpg)");
         Failure::new(Trouble::NoGit, message)
     })?;
@@ -77,9 +84,9 @@ async fn import(home: &Path, file: &Path) -> Result<(), Failure> {
 }
 
 async fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    tokio::fs::read(file).await.map_err(|error| {
-        Failure::new(Trouble::NoSecret, format!("cannot read {}, which spec.verify names: {error}", file.display()))
-    })
+    access::bytes(file)
+        .await
+        .map_err(|why| Failure::new(Trouble::NoSecret, format!("cannot read {}, which spec.verify names: {why}", file.display())))
 }
 
 /// An allowed signers file: public keys get the principal `*`, lines that have one stay.
@@ -93,13 +100,20 @@ fn allowed_signers(keys: &[u8]) -> String {
     lines.map(line).collect()
 }
 
-fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(Trouble::Other, format!("cannot write {}: {error}", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_gpg_that_hangs_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let [gpg, keys] = ["gpg", "keys"].map(|name| folder.path().join(name));
+        fs::write(&gpg, "#!/bin/sh\nexec sleep 60\n").unwrap();
+        fs::set_permissions(&gpg, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(&keys, "x").unwrap();
+        let failure = import(gpg.to_str().unwrap(), folder.path(), &keys, Duration::from_millis(100)).await.unwrap_err();
+        assert_eq!(failure.trouble, Trouble::TimedOut, "{failure}");
+    }
 
     #[test]
     fn public_keys_become_allowed_signers_and_lines_with_a_principal_stay() {

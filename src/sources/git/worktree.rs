@@ -9,6 +9,7 @@ use super::failure::{Failure, Trouble};
 use super::{Commit, verify};
 use crate::crd::{SourceSpec, Verify};
 use crate::sources::files::Scan;
+use crate::sources::turn::Turn;
 
 /// A working tree.
 pub struct Worktree {
@@ -55,15 +56,17 @@ impl Worktree {
     /// The folder is not in the commit, or the repository is broken.
     pub async fn scan(&mut self, commit: &Commit, spec: &SourceSpec) -> Result<(Scan, Vec<String>), Failure> {
         let place = self.place();
-        self.blobs.scan(&place, commit, &self.path, spec).await
+        let scanned = self.blobs.scan(&place, commit, &self.path, spec).await;
+        self.blobs.forget_tree();
+        scanned
     }
 
     /// As [`super::Repository::verify`]; `folder` is ours to write into.
     ///
     /// # Errors
     /// It is not signed by one of them, or that cannot be found out.
-    pub async fn verify(&self, commit: &Commit, keys: &Verify, folder: &Path) -> Result<(), Failure> {
-        verify::verify(&self.place(), folder, commit, keys).await
+    pub async fn verify(&self, commit: &Commit, keys: &Verify, folder: &Path, turn: &Turn) -> Result<(), Failure> {
+        verify::verify(&self.place(), folder, commit, keys, turn).await
     }
 }
 

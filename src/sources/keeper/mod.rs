@@ -6,6 +6,7 @@
 //!
 //! # Guarantees
 //! - A state that cannot be had, whatever the reason, changes nothing: what was in force stays in force.
+//! - A turn that nobody waits for any more, since the Source changed, has ended with all its threads before the next one writes.
 //! - A Source that is deleted lets its Deployments go, and is gone when that is done.
 
 mod origin;
@@ -23,10 +24,12 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span, warn};
 
-use self::origin::{Fetched, Origin};
+use self::origin::Fetched;
+pub use self::origin::{Origin, digest};
 use self::report::{Report, Verdict};
 use super::folder::{Applier, Namespace, Policy, RETRY, is_deleting};
-use super::git::Failure;
+use super::git::{Commit, Failure};
+use super::turn::{Folders, Turn};
 use super::watch::Watch;
 use crate::clock::SharedClock;
 use crate::crd::{Source, SourceSpec};
@@ -44,15 +47,25 @@ const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// Longest pause after failures, whatever the interval.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// What every keeper works with.
+/// What every keeper works with; clones share it.
 #[derive(Clone)]
 pub struct Surroundings {
+    registry: Registry,
+    clock: SharedClock,
+    dir: PathBuf,
+    folders: Folders,
+}
+
+impl Surroundings {
+    /// Repositories are kept in `<dir>/<namespace>/<name>`, where nobody else may write.
+    pub fn new(registry: Registry, clock: SharedClock, dir: PathBuf) -> Self {
+        Self { registry, clock, dir, folders: Folders::default() }
+    }
+
     /// The door to the store.
-    pub registry: Registry,
-    /// The time.
-    pub clock: SharedClock,
-    /// Where repositories are kept: `<dir>/<namespace>/<name>`.
-    pub dir: PathBuf,
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
 }
 
 /// How a keeper is called.
@@ -72,6 +85,8 @@ pub struct Keeper {
     origin: Option<Origin>,
     /// Failures in a row.
     failures: u32,
+    /// What people heard of at the last look.
+    told: Vec<(Reason, String)>,
     signals: Arc<Signals>,
 }
 
@@ -79,7 +94,7 @@ impl Keeper {
     /// Keeps the Source of this name, when it is run.
     pub fn new(key: Key, surroundings: Surroundings) -> Self {
         let applier = Applier::new(&key, surroundings.registry.clone());
-        Self { key, surroundings, applier, origin: None, failures: 0, signals: Arc::default() }
+        Self { key, surroundings, applier, origin: None, failures: 0, told: Vec::new(), signals: Arc::default() }
     }
 
     /// The same, which can be called.
@@ -127,8 +142,9 @@ impl Keeper {
     async fn turn(&mut self) -> anyhow::Result<Duration> {
         let Some(stored) = self.surroundings.registry.store().get(Kind::Source, &self.key)? else { return Ok(LONG) };
         let source: Source = serde_json::from_value(stored.as_ref().clone())?;
+        let turn = self.surroundings.folders.turn(&self.folder()).await;
         if is_deleting(&stored) {
-            self.leave(&source).await?;
+            self.leave(&source, &turn).await?;
             return Ok(RETRY);
         }
         let mut report = Report::begin(&source, self.surroundings.clock.now());
@@ -141,42 +157,58 @@ impl Keeper {
             report.reconciling("fetching it for the first time");
             self.write(report.clone()).await?;
         }
-        let next = match self.fetch(&source.spec).await {
-            Ok(fetched) => self.put_in_force(&source.spec, fetched, &mut report).await?,
+        let next = match self.fetch(&source, &turn).await {
+            Ok(fetched) => self.put_in_force(&source.spec, fetched, &turn, &mut report).await?,
             Err(failure) => self.failed(&source.spec, &failure, &mut report).await?,
         };
+        report.answered(&source);
         self.write(report).await?;
         Ok(next)
     }
 
-    async fn fetch(&mut self, spec: &SourceSpec) -> Result<Fetched, Failure> {
+    async fn fetch(&mut self, source: &Source, turn: &Turn) -> Result<Fetched, Failure> {
+        let spec = &source.spec;
         if self.origin.as_ref().is_none_or(|origin| !origin.is_of(spec)) {
-            self.origin = Some(Origin::of(spec, self.folder()));
+            let before = source.status.as_ref().filter(|status| Some(status.observed_generation) == source.metadata.generation);
+            let before = before.filter(|_| self.origin.is_none()).and_then(|status| status.observed_revision.as_deref());
+            self.origin = Some(Origin::of(spec, self.folder(), before.and_then(Commit::of_revision)));
         }
         match &mut self.origin {
-            Some(origin) => origin.fetch(spec).await,
+            Some(origin) => origin.fetch(spec, turn).await,
             None => Err(Failure::new(super::git::Trouble::Other, "there is nowhere to fetch from")),
         }
     }
 
-    async fn put_in_force(&mut self, spec: &SourceSpec, fetched: Fetched, report: &mut Report) -> anyhow::Result<Duration> {
-        for (reason, message) in fetched.told.iter() {
+    async fn put_in_force(
+        &mut self,
+        spec: &SourceSpec,
+        fetched: Fetched,
+        turn: &Turn,
+        report: &mut Report,
+    ) -> anyhow::Result<Duration> {
+        // A commit that is not taken is found again at each look.
+        let told = std::mem::replace(&mut self.told, fetched.told);
+        for (reason, message) in self.told.iter().filter(|fresh| !told.contains(fresh)) {
             self.tell(*reason, Severity::Warning, message.clone()).await;
         }
         let mut notices = fetched.notices;
         let prepared = self.applier.prepare(&fetched.content, &self.policy(spec)).await?;
-        if let Some(origin) = self.origin.as_ref().filter(|_| !prepared.results.withheld) {
-            match origin.check_out().await {
+        let revision = match fetched.content.revision {
+            Some(revision) => revision,
+            None => origin::digest(&fetched.content.scan, self.applier.named()).await,
+        };
+        if let Some(origin) = self.origin.as_mut().filter(|_| !prepared.results.withheld) {
+            match origin.check_out(turn).await {
                 Ok(more) => notices.extend(more),
                 Err(failure) => return self.failed(spec, &failure, report).await,
             }
         }
-        let (results, soon) = self.applier.apply(prepared).await?;
-        report.attempted(&fetched.revision, notices);
+        let (results, soon) = self.applier.apply(prepared, turn).await?;
+        report.attempted(&revision, notices);
         let empty = fetched.content.whole && fetched.content.scan.files.is_empty();
-        let verdict = Verdict::of(&results, &fetched.revision, empty);
+        let verdict = Verdict::of(&results, &revision, empty);
         if verdict.in_force {
-            if report.observe(&fetched.revision) {
+            if report.observe(&revision) {
                 self.tell(Reason::Synced, Severity::Normal, verdict.message.clone()).await;
             }
             if let Some(origin) = &mut self.origin {
@@ -215,17 +247,14 @@ impl Keeper {
     }
 
     /// Lets go all that a deleted Source declared.
-    async fn leave(&mut self, source: &Source) -> anyhow::Result<()> {
+    async fn leave(&mut self, source: &Source, turn: &Turn) -> anyhow::Result<()> {
         let orphan = source.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER_ORPHAN);
         self.applier.let_go(source.spec.prune && !orphan).await?;
         self.origin = None;
         // Not its working folder: containers have it mounted, and what they wrote there is nobody's to remove.
         for folder in ["git", "keys"].map(|name| self.folder().join(name)) {
-            match tokio::fs::remove_dir_all(&folder).await {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    warn!(folder = %folder.display(), %error, "a folder of a deleted Source stays behind");
-                }
-                _ => {}
+            if let Err(error) = turn.remove(&folder).await {
+                warn!(folder = %folder.display(), %error, "a folder of a deleted Source stays behind");
             }
         }
         Ok(self.surroundings.registry.source_gone(&self.key).await?)

@@ -1,23 +1,24 @@
 //! Where the files of a Source come from: a state of them, whichever of the three kinds it is.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::compose::Files;
 use crate::crd::SourceSpec;
 use crate::model::Reason;
 use crate::sources::files::{Scan, scan};
 use crate::sources::folder::{Content, Place};
 use crate::sources::git::{Commit, Failure, Repository, Trouble, Worktree, git_dir};
 use crate::sources::substitute::substitute;
+use crate::sources::turn::Turn;
 use crate::sources::watch::Watch;
 
 /// One state of a Source.
 pub struct Fetched {
-    /// Its files.
+    /// Its files, and its revision where it has one.
     pub content: Content,
-    /// Its revision.
-    pub revision: String,
     /// What is there and not taken.
     pub notices: Vec<String>,
     /// What people should hear of.
@@ -37,17 +38,17 @@ pub struct Origin {
 
 enum Kind {
     Folder(PathBuf),
-    Worktree(Worktree, bool),
-    Git(Repository),
+    Worktree(Box<Worktree>, bool),
+    Git(Box<Repository>),
 }
 
 impl Origin {
-    /// That of a Source whose own folder is `folder`.
-    pub fn of(spec: &SourceSpec, folder: PathBuf) -> Self {
+    /// That of a Source whose own folder is `folder`. `before` is the commit that was in force when an operator last ran.
+    pub fn of(spec: &SourceSpec, folder: PathBuf, before: Option<Commit>) -> Self {
         let kind = match (&spec.folder, &spec.worktree) {
             (Some(source), _) => Kind::Folder(source.path.clone()),
-            (None, Some(source)) => Kind::Worktree(Worktree::new(source.path.clone()), source.dirty),
-            (None, None) => Kind::Git(Repository::new(folder.join("git"))),
+            (None, Some(source)) => Kind::Worktree(Box::new(Worktree::new(source.path.clone())), source.dirty),
+            (None, None) => Kind::Git(Box::new(Repository::new(folder.join("git")).after(before))),
         };
         Self { spec: place_of(spec), kind, folder, fetched: None }
     }
@@ -61,13 +62,13 @@ impl Origin {
     ///
     /// # Errors
     /// It cannot be had.
-    pub async fn fetch(&mut self, spec: &SourceSpec) -> Result<Fetched, Failure> {
+    pub async fn fetch(&mut self, spec: &SourceSpec, turn: &Turn) -> Result<Fetched, Failure> {
         let mut fetched = match &mut self.kind {
             Kind::Folder(path) => folder(path, spec).await?,
             Kind::Worktree(worktree, false) => {
                 let commit = worktree.head().await?;
                 if let Some(keys) = &spec.verify {
-                    worktree.verify(&commit, keys, &self.folder.join("keys")).await?;
+                    worktree.verify(&commit, keys, &self.folder.join("keys"), turn).await?;
                 }
                 let (scan, notices) = worktree.scan(&commit, spec).await?;
                 of_commit(scan, notices, &commit, Place::repository(&worktree.path().display().to_string(), subfolder(spec)))
@@ -77,11 +78,11 @@ impl Origin {
                 let Some(source) = &spec.git else {
                     return Err(Failure::new(Trouble::Other, "the Source says nothing of where it comes from"));
                 };
-                let found = repository.fetch(source).await?;
+                let found = repository.fetch(source, turn).await?;
                 if let Some(keys) = &spec.verify {
-                    repository.verify(&found.commit, keys).await?;
+                    repository.verify(&found.commit, keys, turn).await?;
                 }
-                let (scan, notices) = repository.scan(&found.commit, spec).await?;
+                let (scan, notices) = repository.scan(&found.commit, spec, turn).await?;
                 let place = Place::repository(&source.url, subfolder(spec));
                 let mut fetched = of_commit(scan, notices, &found.commit, place);
                 let rewritten = found.rewritten.map(|message| (Reason::HistoryRewritten, message));
@@ -100,9 +101,9 @@ impl Origin {
     ///
     /// # Errors
     /// It cannot be read, or the disk says no.
-    pub async fn check_out(&self) -> Result<Vec<String>, Failure> {
-        match (&self.kind, &self.fetched) {
-            (Kind::Git(repository), Some(commit)) => repository.check_out(commit).await,
+    pub async fn check_out(&mut self, turn: &Turn) -> Result<Vec<String>, Failure> {
+        match (&mut self.kind, &self.fetched) {
+            (Kind::Git(repository), Some(commit)) => repository.check_out(commit, turn).await,
             _ => Ok(Vec::new()),
         }
     }
@@ -126,17 +127,15 @@ fn subfolder(spec: &SourceSpec) -> &str {
 }
 
 fn of_commit(scan: Scan, notices: Vec<String>, commit: &Commit, place: Place) -> Fetched {
-    let revision = commit.revision();
-    let content = Content { scan, revision: Some(revision.clone()), place, whole: true };
-    Fetched { content, revision, notices, told: Vec::new() }
+    let content = Content { scan, revision: Some(commit.revision()), place, whole: true };
+    Fetched { content, notices, told: Vec::new() }
 }
 
 /// The files of a folder as they lie there.
 async fn folder(path: &Path, spec: &SourceSpec) -> Result<Fetched, Failure> {
     let (scan, root) = read(path, spec).await?;
-    let revision = digest(&scan);
     let content = Content { scan, revision: None, place: Place::folder(&root), whole: false };
-    Ok(Fetched { content, revision, notices: Vec::new(), told: Vec::new() })
+    Ok(Fetched { content, notices: Vec::new(), told: Vec::new() })
 }
 
 /// The files of a working tree as they lie there.
@@ -144,8 +143,8 @@ async fn dirty(worktree: &Worktree, spec: &SourceSpec) -> Result<Fetched, Failur
     let commit = worktree.head().await?;
     let (scan, root) = read(worktree.path(), spec).await?;
     let revision = format!("{}-dirty", commit.revision());
-    let content = Content { scan, revision: Some(revision.clone()), place: Place::folder(&root), whole: false };
-    Ok(Fetched { content, revision, notices: Vec::new(), told: Vec::new() })
+    let content = Content { scan, revision: Some(revision), place: Place::folder(&root), whole: false };
+    Ok(Fetched { content, notices: Vec::new(), told: Vec::new() })
 }
 
 async fn read(path: &Path, spec: &SourceSpec) -> Result<(Scan, PathBuf), Failure> {
@@ -164,12 +163,20 @@ async fn read(path: &Path, spec: &SourceSpec) -> Result<(Scan, PathBuf), Failure
     Ok((scan, root))
 }
 
-/// A digest over names and texts, for a folder that has no commits.
-fn digest(scan: &Scan) -> String {
+/// The revision of a folder that has no commits: a digest over names and texts, of its manifests and of the files (by absolute
+/// path) that its Compose files name.
+pub async fn digest(scan: &Scan, named: BTreeSet<String>) -> String {
+    let inside = |path: &String| {
+        let relative = Path::new(path).strip_prefix(&scan.root).ok().and_then(Path::to_str);
+        relative.is_some_and(|relative| scan.files.contains_key(relative))
+    };
+    let beside: Vec<String> = named.into_iter().filter(|path| !inside(path)).collect();
+    let read = move || beside.into_iter().map(|path| (crate::compose::Disk.read(&path).unwrap_or_default(), path)).collect();
+    let beside: Vec<(String, String)> = tokio::task::spawn_blocking(read).await.unwrap_or_default();
+    let manifests = scan.files.iter().map(|(name, text)| (text.as_ref().unwrap_or_else(|why| why), name));
     let mut hasher = Sha256::new();
-    for (name, text) in &scan.files {
-        let text = text.as_ref().unwrap_or_else(|why| why);
-        for part in [name.as_str(), text.as_str()] {
+    for (text, name) in manifests.chain(beside.iter().map(|(text, path)| (text, path))) {
+        for part in [name, text] {
             hasher.update(part.len().to_le_bytes());
             hasher.update(part);
         }

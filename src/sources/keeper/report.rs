@@ -68,10 +68,14 @@ impl Report {
     /// Starts from what was said last.
     pub fn begin(source: &Source, now: Timestamp) -> Self {
         let mut status = source.status.clone().unwrap_or_default();
-        let asked = source.metadata.annotations.as_ref().and_then(|all| all.get(annotations::REQUESTED_AT));
-        status.last_handled_reconcile_at = asked.cloned();
         status.observed_generation = source.metadata.generation.unwrap_or_default();
         Self { status, now }
+    }
+
+    /// It was looked at, as was asked for when this look began.
+    pub fn answered(&mut self, source: &Source) {
+        let asked = source.metadata.annotations.as_ref().and_then(|all| all.get(annotations::REQUESTED_AT));
+        self.status.last_handled_reconcile_at = asked.cloned();
     }
 
     /// Nothing was ever said.

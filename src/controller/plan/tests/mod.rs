@@ -1,8 +1,10 @@
 //! Plans as golden text: each scene is a picture of the engine, and the plan that follows from it.
 //! `INSTA_UPDATE=always cargo test` rewrites the files beside this one; read the difference before you commit it.
 
+mod adopting;
 mod bring_up;
 mod building;
+mod mounted;
 mod pulling;
 mod recovery;
 mod replacing;
@@ -10,6 +12,7 @@ mod scene;
 mod standing;
 
 use scene::Scene;
+pub(crate) use scene::service;
 
 /// All scenes of a topic as one text.
 fn book(scenes: &[(&str, Scene)]) -> String {

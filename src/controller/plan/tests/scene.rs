@@ -28,7 +28,9 @@ pub struct Scene {
     pub snapshot: Snapshot,
     pub jobs: Vec<Job>,
     pub inputs: BTreeMap<String, BuildInput>,
+    pub files: Option<FileStates>,
     pub registries: BTreeMap<String, RegistryView>,
+    pub likeness: BTreeMap<String, Likeness>,
     pub history: History,
     pub memory: Memory,
 }
@@ -56,12 +58,17 @@ pub fn service(name: &str) -> DesiredService {
         stop_grace: Duration::from_secs(10),
         pull: PullRule::Missing,
         build: None,
+        post_start: vec![],
+        pre_stop: vec![],
+        on_change: None,
+        followed: vec![],
         restarted_at: None,
         recreated_at: None,
         retried_at: None,
         start_asked_at: None,
         rebuild: None,
         pulled_at: None,
+        adopt: None,
     }
 }
 
@@ -148,7 +155,9 @@ impl Scene {
             snapshot: Snapshot { images: images.into(), networks: [("net1".to_owned(), made)].into(), ..Snapshot::default() },
             jobs: vec![],
             inputs: BTreeMap::new(),
+            files: Some(FileStates::new()),
             registries: BTreeMap::new(),
+            likeness: BTreeMap::new(),
             history: History::default(),
             memory: Memory::default(),
         }
@@ -202,7 +211,9 @@ impl Scene {
             snapshot: Arc::new(self.snapshot.clone()),
             jobs: self.jobs.clone(),
             inputs: self.inputs.clone(),
+            files: self.files.clone(),
             registries: self.registries.clone(),
+            likeness: self.likeness.clone(),
         };
         plan(&self.desired, &observed, &self.history, &self.memory, noon())
     }

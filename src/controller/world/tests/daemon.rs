@@ -13,7 +13,8 @@ use crate::clock::{Clock, TokioClock};
 use crate::docker::{Alive, ContainerLine, Engine, EngineInfo, Events, Result};
 use crate::model::{
     BuildSpec, Container, ContainerSpec, ContainerState, DockerRestart, EngineEvent, EngineFailure, EngineRun, EventCursor,
-    EventKind, FailureKind, Image, Network, NetworkAttachment, NetworkSpec, Progress, Volume, VolumeSpec, labels,
+    EventKind, FailureKind, HookSpec, Image, Network, NetworkAttachment, NetworkSpec, Progress, ReloadSignal, Volume, VolumeSpec,
+    labels,
 };
 
 const BUFFER: usize = 256;
@@ -251,6 +252,14 @@ impl Engine for Daemon {
             _ => Ok(seen),
         }
     }
+    async fn compare_container(
+        &self,
+        _id: &str,
+        _spec: &ContainerSpec,
+        _networks: &BTreeMap<String, String>,
+    ) -> Result<Option<Vec<String>>> {
+        Ok(None)
+    }
     async fn list_networks(&self) -> Result<Vec<Network>> {
         self.called("list networks")?;
         Ok(self.lock().networks.clone())
@@ -268,6 +277,12 @@ impl Engine for Daemon {
         unimplemented!()
     }
     async fn stop_container(&self, _: &str, _: u64) -> Result<()> {
+        unimplemented!()
+    }
+    async fn run_hook(&self, _: &str, _: &HookSpec, _: Duration) -> Result<()> {
+        unimplemented!()
+    }
+    async fn signal_container(&self, _: &str, _: ReloadSignal) -> Result<()> {
         unimplemented!()
     }
     async fn remove_container(&self, _: &str, _: bool) -> Result<()> {

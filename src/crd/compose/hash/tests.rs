@@ -140,6 +140,7 @@ fn spec(config: &Value) -> DeploymentSpec {
         networks: part("networks").unwrap_or_default(),
         volumes: part("volumes").unwrap_or_default(),
         secrets: part("secrets").unwrap_or_default(),
+        configs: part("configs").unwrap_or_default(),
         ..DeploymentSpec::default()
     }
 }

@@ -83,13 +83,17 @@ pub const DEVICE_REQUEST: &[Key] = &[
     key("options", Form::Mapping, "Options of the driver."),
 ];
 
-/// One of `secrets` in its long form.
+/// One of `secrets` and `configs` in its long form.
 pub const FILE_MOUNT: &[Key] = &[
-    key("gid", Form::Text, "Accepted without effect, as with Compose."),
-    key("mode", Form::Mode, "Accepted without effect, as with Compose."),
-    key("source", Form::Text, "Key under spec.secrets. Required."),
-    key("target", Form::Text, "Path in the container; a bare name lies in /run/secrets. Default: the key."),
-    key("uid", Form::Text, "Accepted without effect, as with Compose."),
+    key("gid", Form::Text, "Group of the file; without effect on a file of the host, as with Compose."),
+    key("mode", Form::Mode, "Permissions of the file, default 0444; without effect on a file of the host, as with Compose."),
+    key("source", Form::Text, "Key under spec.secrets, or spec.configs. Required."),
+    key(
+        "target",
+        Form::Text,
+        "Path in the container; a bare name lies in /run/secrets, that of a config in /. Default: the key.",
+    ),
+    key("uid", Form::Text, "Owner of the file; without effect on a file of the host, as with Compose."),
 ];
 
 /// Within `healthcheck`.
@@ -105,6 +109,15 @@ pub const HEALTHCHECK: &[Key] = &[
         "The probe: text for a shell, or a list that starts with `CMD`, `CMD-SHELL` or `NONE`. Default: the image's.",
     ),
     key("timeout", Form::Span, "Time one probe may take. Default: the engine's 30s."),
+];
+
+/// One of `post_start` and `pre_stop`.
+pub const HOOK: &[Key] = &[
+    key("command", super::TEXT_OR_TEXTS, "The command, as of a service. Required."),
+    key("environment", Form::Mapping, "Further variables."),
+    key("privileged", Form::Flag, "Run it with all capabilities."),
+    key("user", Form::Text, "User or uid. Default: the container's."),
+    key("working_dir", Form::Text, "Working directory. Default: the container's."),
 ];
 
 /// Within `logging`.
@@ -146,6 +159,21 @@ pub const MOUNTED_VOLUME: &[Key] = &[
 /// Options of a tmpfs.
 pub const TMPFS: &[Key] =
     &[key("mode", Form::Mode, "Permissions of its root."), key("size", Form::Size, "Largest size. Default: no limit.")];
+
+/// `x-evenkeel` of a service.
+pub const POLICY: &[Key] =
+    &[key("onChange", Form::Map(ON_CHANGE), "What follows when a file of the host that its containers have mounted changes.")];
+
+/// Within `x-evenkeel.onChange`.
+pub const ON_CHANGE: &[Key] = &[
+    key(
+        "action",
+        Form::Words(&["Recreate", "Restart", "Signal", "Ignore"]),
+        "`Recreate`: make the containers anew, one replica at a time. `Restart`: stop and start them. `Signal`: send their main \
+         process a signal. `Ignore`: do nothing. Required.",
+    ),
+    key("signal", Form::Words(&["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH"]), "The signal of action `Signal`. Default SIGHUP."),
+];
 
 /// One of `ports` in its long form.
 pub const PORT: &[Key] = &[
@@ -217,13 +245,24 @@ pub const VOLUME: &[Key] = &[
 
 /// A secret under `spec.secrets`.
 pub const SECRET: &[Key] = &[
-    key("file", Form::Text, "Absolute path of the file on the host. Required."),
+    key("file", Form::Text, "Absolute path of the file on the host."),
     key("name", Form::Text, "A name for people. Default: `<project>_<key>`."),
     refused("content", "give a file"),
     refused("driver", "give a file"),
     refused("driver_opts", "give a file"),
-    refused("environment", "give a file"),
+    key("environment", Form::Text, "Variable of the operator's environment that holds it, instead of file."),
     refused("external", "external secrets are Swarm's; give a file"),
     refused("labels", "give a file"),
     refused("template_driver", "give a file"),
+];
+
+/// A config under `spec.configs`.
+pub const CONFIG: &[Key] = &[
+    key("content", Form::Text, "Its text, instead of file."),
+    key("environment", Form::Text, "Variable of the operator's environment that holds it, instead of file."),
+    key("file", Form::Text, "Absolute path of the file on the host."),
+    key("name", Form::Text, "A name for people. Default: `<project>_<key>`."),
+    refused("external", "external configs are Swarm's; give a file or content"),
+    refused("labels", "give a file or content"),
+    refused("template_driver", "give a file or content"),
 ];

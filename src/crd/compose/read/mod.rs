@@ -3,6 +3,7 @@
 mod build;
 mod deploy;
 mod mounts;
+mod policy;
 mod ports;
 mod resources;
 mod scalars;
@@ -34,6 +35,7 @@ pub(super) fn project(name: &str, spec: &DeploymentSpec, sink: &Sink) -> Project
         networks: all("spec.networks", &spec.networks, sink, resources::network),
         volumes: all("spec.volumes", &spec.volumes, sink, resources::volume),
         secrets: all("spec.secrets", &spec.secrets, sink, resources::secret),
+        configs: all("spec.configs", &spec.configs, sink, resources::config),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Mounts: short and long forms of `volumes`, `secrets` and `devices`.
+//! Mounts: short and long forms of `volumes`, `secrets`, `configs` and `devices`.
 
 use serde_json::Value;
 
@@ -156,6 +156,13 @@ fn secret(node: &Node) -> Option<FileMount> {
     secret_at(node, |source| format!("/run/secrets/{source}"))
 }
 
+/// `configs` of a service. Compose leaves the target out where none is given.
+pub(super) fn configs(node: &Node) -> Option<Vec<FileMount>> {
+    each(node, |node| secret_at(node, |_| String::new())).map(|mounts| {
+        unique(mounts, |mount| if mount.target.is_empty() { format!("/{}", mount.source) } else { mount.target.clone() })
+    })
+}
+
 /// One of `build.secrets`: its target is the id that the Dockerfile knows it by.
 pub(super) fn secret_of_build(node: &Node) -> Option<FileMount> {
     secret_at(node, |_| String::new())
@@ -175,9 +182,6 @@ fn secret_at(node: &Node, at: impl Fn(&str) -> String) -> Option<FileMount> {
         mode: fields.read("mode", file_mode),
     };
     fields.finish();
-    if mount.uid.is_some() || mount.gid.is_some() || mount.mode.is_some() {
-        node.warn("uid, gid and mode have no effect, as with Compose: the file keeps what it has on the host");
-    }
     source.map(|_| mount)
 }
 

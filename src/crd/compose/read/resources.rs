@@ -2,7 +2,7 @@
 
 use super::super::{Ipam, IpamPool, Network, Secret, Volume};
 use super::refuse;
-use super::scalars::{each, flag, mapping, options, word};
+use super::scalars::{each, flag, mapping, options, text, word};
 use crate::crd::compose::keys;
 use crate::crd::decode::{Fields, Node};
 
@@ -74,23 +74,43 @@ pub(super) fn volume(node: &Node) -> Option<Volume> {
     Some(volume)
 }
 
-/// A secret: a file of the host, by its absolute path.
+/// A secret: a file of the host by its absolute path, or a variable of the operator's environment.
 pub(super) fn secret(node: &Node) -> Option<Secret> {
+    file_or_text(node, keys::SECRET, &["external", "content", "driver"])
+}
+
+/// A config: as a secret, or its text.
+pub(super) fn config(node: &Node) -> Option<Secret> {
+    file_or_text(node, keys::CONFIG, &["external"])
+}
+
+/// `refused`: keys in whose company nothing else is missed.
+fn file_or_text(node: &Node, table: &'static [keys::Key], refused: &[&'static str]) -> Option<Secret> {
     let mut fields = node.fields()?;
     let name = fields.or_default("name", word);
-    refuse(&mut fields, keys::SECRET);
-    let file = fields.get("file");
-    let others = ["external", "environment", "content", "driver"].into_iter().any(|key| fields.get(key).is_some());
+    refuse(&mut fields, table);
+    let knows_content = !refused.contains(&"content");
+    let (file, environment) = (fields.get("file"), fields.read("environment", word));
+    let content = if knows_content { fields.read("content", text) } else { None };
+    let others = refused.iter().any(|key| fields.get(key).is_some());
     fields.finish();
-    let Some(file) = file else {
-        return if others { None } else { node.fail("file is required: an absolute path on the host") };
+    let given = usize::from(file.is_some()) + usize::from(environment.is_some()) + usize::from(content.is_some());
+    let choices = if knows_content { "file, content or environment" } else { "file or environment" };
+    let path = match file {
+        _ if given > 1 => return node.fail(format!("has more than one source: give one of {choices}")),
+        None if given == 0 && others => return None,
+        None if given == 0 => return node.fail(format!("needs {choices}: file is an absolute path on the host")),
+        None => String::new(),
+        Some(file) => match word(&file)? {
+            path if path.starts_with('/') => path,
+            path => {
+                return file.fail(format!(
+                    "{path:?} is a relative path: a Deployment has no folder to start from; write an absolute path"
+                ));
+            }
+        },
     };
-    match word(&file)? {
-        path if path.starts_with('/') => Some(Secret { name, file: path }),
-        path => {
-            file.fail(format!("{path:?} is a relative path: a Deployment has no folder to start from; write an absolute path"))
-        }
-    }
+    Some(Secret { name, file: path, environment, content })
 }
 
 /// `external` and `name`; Compose's old form `external: {name: x}` is read too.

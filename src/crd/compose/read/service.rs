@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::super::{BlkioConfig, Dependency, Healthcheck, Hosts, Logging, Service, ServiceNetwork, Ulimit};
+use super::super::{BlkioConfig, Dependency, Healthcheck, Hook, Hosts, Logging, Service, ServiceNetwork, Ulimit};
 use super::deploy::deploy;
 use super::scalars::*;
-use super::{build, mounts, ports, refuse};
+use super::{build, mounts, policy, ports, refuse};
 use crate::crd::compose::{PullPolicy, keys};
 use crate::crd::decode::{Node, field_path, unsupported};
 use crate::model::DependencyCondition;
@@ -28,13 +28,17 @@ pub(super) fn service(node: &Node) -> Option<Service> {
         cgroup: fields.read("cgroup", |node| one_of(node, &["host", "private"])),
         cpu_period: fields.read("cpu_period", count),
         cpu_quota: fields.read("cpu_quota", count),
+        cpu_rt_period: fields.read("cpu_rt_period", count),
+        cpu_rt_runtime: fields.read("cpu_rt_runtime", count),
         cpus: fields.read("cpus", cpus),
         cpuset: fields.read("cpuset", word),
         cpu_shares: fields.read("cpu_shares", count),
         command: fields.read("command", command),
+        configs: fields.or_default("configs", mounts::configs),
         container_name: fields.read("container_name", word),
         depends_on: fields.or_default("depends_on", depends_on),
         deploy: fields.read("deploy", deploy),
+        device_cgroup_rules: fields.or_default("device_cgroup_rules", texts_as_they_are),
         devices: fields.or_default("devices", mounts::devices),
         dns: fields.or_default("dns", text_or_texts),
         dns_opt: fields.or_default("dns_opt", texts),
@@ -91,6 +95,9 @@ pub(super) fn service(node: &Node) -> Option<Service> {
         volumes: fields.or_default("volumes", mounts::mounts),
         volumes_from: fields.or_default("volumes_from", texts),
         working_dir: fields.read("working_dir", word),
+        post_start: fields.or_default("post_start", hooks),
+        pre_stop: fields.or_default("pre_stop", hooks),
+        evenkeel: fields.read("x-evenkeel", policy::policy),
     };
     fields.finish();
     if service.pull_policy == Some(PullPolicy::Build) && node.value.get("build").is_none_or(Value::is_null) {
@@ -226,6 +233,22 @@ fn healthcheck_test(node: &Node) -> Option<Vec<String>> {
         None | Some("CMD" | "CMD-SHELL" | "NONE") => Some(test),
         Some(_) => node.fail("a list must start with CMD, CMD-SHELL or NONE"),
     }
+}
+
+fn hooks(node: &Node) -> Option<Vec<Hook>> {
+    each(node, |node| {
+        let mut fields = node.fields()?;
+        let command = fields.required("command", command);
+        let hook = Hook {
+            command: command.unwrap_or_default(),
+            user: fields.read("user", word),
+            privileged: fields.or_default("privileged", flag),
+            working_dir: fields.read("working_dir", word),
+            environment: fields.or_default("environment", environment),
+        };
+        fields.finish();
+        if hook.command.is_empty() { node.fail("needs a command that has words") } else { Some(hook) }
+    })
 }
 
 fn logging(node: &Node) -> Option<Logging> {

@@ -17,7 +17,6 @@ fn valid_keys_that_are_not_supported_are_refused_by_name() {
         ("env_file: .env", ".env_file", "env_file is not supported yet by evenkeel"),
         ("extends: {service: x}", ".extends", "not supported yet"),
         ("develop: {watch: []}", ".develop", "not supported yet"),
-        ("configs: [a]", ".configs", "not supported yet"),
         ("deploy: {placement: {constraints: [a]}}", ".deploy.placement", "placement is not supported yet"),
         ("deploy: {mode: global}", ".deploy.mode", "deploy.mode global is not supported yet"),
         ("deploy: {restart_policy: {delay: 5s}}", ".deploy.restart_policy.delay", "spec.recovery.backoff"),
@@ -113,11 +112,8 @@ fn wrong_resources_are_named() {
         ),
         ("volumes: {a: {external: true, driver: x}}", "spec.volumes.a: it is external: only its name may be given beside that"),
         ("volumes: {a: []}", "spec.volumes.a: must be a map, found a list"),
-        (
-            "secrets: {a: {environment: B}}",
-            "spec.secrets.a.environment: environment is not supported yet by evenkeel: give a file",
-        ),
-        ("secrets: {a: {}}", "spec.secrets.a: file is required: an absolute path on the host"),
+        ("secrets: {a: {environment: B, file: /b}}", "spec.secrets.a: has more than one source: give one of file or environment"),
+        ("secrets: {a: {}}", "spec.secrets.a: needs file or environment: file is an absolute path on the host"),
         (
             "secrets: {a: {file: ./b}}",
             "spec.secrets.a.file: \"./b\" is a relative path: a Deployment has no folder to start from; write an absolute path",

@@ -99,7 +99,7 @@ fn what_is_in_a_file_that_cannot_be_parsed_is_kept_and_nothing_is_pruned_meanwhi
     let before = stored(&[("web.yaml", &web), ("db.yaml", &db)]);
     let torn = [("web.yaml", "apiVersion: [\n")];
     let both = long_gone(true, &["web", "db"]);
-    let Diff { steps, gone } = diff(&reading(&torn), &before, &both);
+    let Diff { steps, gone, .. } = diff(&reading(&torn), &before, &both);
     assert_eq!(gone, BTreeSet::from([key("db")]));
     // The missing one might have been moved into the file that cannot be read.
     assert!(matches!(&steps[..], [Step::Orphan(db), Step::Mark(web, _)] if *db == key("db") && *web == key("web")), "{steps:?}");
@@ -111,7 +111,7 @@ fn a_subfolder_that_cannot_be_seen_keeps_what_came_from_it() {
     let before = stored(&[("team/web.yaml", &web)]);
     let scan = Scan { unseen: [("team".to_owned(), "team: permission denied".to_owned())].into(), ..Scan::default() };
     let reading = read(&scan, &mut Cache::default());
-    let Diff { steps, gone } = diff(&reading, &before, &long_gone(true, &["web"]));
+    let Diff { steps, gone, .. } = diff(&reading, &before, &long_gone(true, &["web"]));
     assert_eq!(steps, [Step::Mark(key("web"), "team: permission denied".into())]);
     assert_eq!(gone, BTreeSet::new());
     assert_eq!(reading.may_hold("teamwork/web.yaml"), None);
@@ -122,7 +122,7 @@ fn a_manifest_that_is_gone_is_pruned_only_with_prune_and_only_when_it_is_gone_fo
     let web = manifest("web", "a");
     let before = stored(&[("web.yaml", &web)]);
     let look = |circumstances: &Circumstances| diff(&reading(&[]), &before, circumstances);
-    assert_eq!(look(&long_gone(true, &[])), Diff { steps: vec![], gone: BTreeSet::from([key("web")]) });
+    assert_eq!(look(&long_gone(true, &[])), Diff { gone: BTreeSet::from([key("web")]), ..Diff::default() });
     assert_eq!(look(&long_gone(true, &["web"])).steps, [Step::Prune(key("web"))]);
     assert_eq!(look(&long_gone(false, &["web"])).steps, [Step::Orphan(key("web"))]);
     let spared = Circumstances { spared: BTreeSet::from([key("web")]), ..long_gone(true, &["web"]) };
@@ -141,7 +141,7 @@ fn an_orphan_is_marked_once_and_taken_back_with_its_manifest() {
 fn what_did_not_come_from_the_folder_is_left_alone() {
     let web = manifest("web", "a");
     let own = changed(&stored(&[("web.yaml", &web)])[0], |object| annotate(object, annotations::SOURCE, None));
-    let Diff { steps, gone } = diff(&reading(&[]), &[own], &long_gone(true, &["web"]));
+    let Diff { steps, gone, .. } = diff(&reading(&[]), &[own], &long_gone(true, &["web"]));
     assert_eq!((steps, gone), (vec![], BTreeSet::new()));
 }
 

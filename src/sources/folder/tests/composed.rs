@@ -98,9 +98,9 @@ fn a_broken_one_is_told_with_its_places_and_keeps_its_name() {
     );
 
     fs::remove_file(root.path().join("shop/base.yaml")).unwrap();
-    write(root.path(), &[("shop/compose.yaml", "services:\n  web: {image: a, cpu_rt_period: 5}\n")]);
+    write(root.path(), &[("shop/compose.yaml", "services:\n  web: {image: a, use_api_socket: true}\n")]);
     let message = &look(root.path(), cache).broken[0].message;
-    assert!(message.starts_with("shop/compose.yaml:2:19: services.web.cpu_rt_period: "), "{message}");
+    assert!(message.starts_with("shop/compose.yaml:2:19: services.web.use_api_socket: "), "{message}");
 
     write(root.path(), &[("shop/compose.yaml", "services: [\n")]);
     assert_eq!(look(root.path(), cache).broken[0].about, About::Unknown);

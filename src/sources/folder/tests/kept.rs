@@ -48,8 +48,7 @@ impl Host {
         // The test's own runtime runs it already.
         let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
         std::thread::scope(|scope| scope.spawn(|| runtime().block_on(put)).join().unwrap()).unwrap();
-        let surroundings =
-            Surroundings { registry: self.registry.clone(), clock: Arc::new(SystemClock), dir: self.home.path().join("sources") };
+        let surroundings = Surroundings::new(self.registry.clone(), Arc::new(SystemClock), self.home.path().join("sources"));
         Keeper::new(manifests, surroundings)
     }
 

@@ -3,6 +3,7 @@
 mod compare;
 mod composed;
 mod kept;
+mod taken;
 
 use crate::model::Key;
 

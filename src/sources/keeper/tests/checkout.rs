@@ -102,3 +102,70 @@ async fn a_commit_that_is_withheld_leaves_the_folder_as_it_is() {
     keeper.sync().await;
     assert_eq!(text(&rig, "conf/web.conf").as_deref(), Some("two"));
 }
+
+#[tokio::test]
+async fn what_somebody_removed_edited_or_replaced_is_written_again_with_nothing_new_to_fetch() {
+    let (rig, mut keeper) = kept().await;
+    let inode = |name: &str| fs::symlink_metadata(tree(&rig).join(name)).unwrap().ino();
+    let untouched = inode("web.yaml");
+    fs::write(tree(&rig).join("conf/web.conf"), "edited").unwrap();
+    fs::remove_file(tree(&rig).join("conf/run.sh")).unwrap();
+    fs::remove_file(tree(&rig).join("conf/link.conf")).unwrap();
+    symlink("/etc/passwd", tree(&rig).join("conf/link.conf")).unwrap();
+    keeper.sync().await;
+    assert_eq!((text(&rig, "conf/web.conf").as_deref(), text(&rig, "conf/link.conf").as_deref()), (Some("one"), Some("one")));
+    assert_eq!(fs::metadata(tree(&rig).join("conf/run.sh")).unwrap().mode() & 0o777, 0o755);
+    assert_eq!(inode("web.yaml"), untouched, "what is right is left alone");
+
+    // After a restart too, and when all of it is gone.
+    fs::write(tree(&rig).join("conf/web.conf"), "edited").unwrap();
+    let mut keeper = rig.keeper("shop");
+    keeper.sync().await;
+    assert_eq!(text(&rig, "conf/web.conf").as_deref(), Some("one"));
+    fs::remove_dir_all(tree(&rig)).unwrap();
+    keeper.sync().await;
+    assert_eq!(text(&rig, "conf/web.conf").as_deref(), Some("one"));
+
+    // What stands in the way is told, and the file comes when it is gone.
+    fs::remove_file(tree(&rig).join("conf/web.conf")).unwrap();
+    fs::create_dir(tree(&rig).join("conf/web.conf")).unwrap();
+    keeper.sync().await;
+    assert!(rig.status("shop")["notices"].to_string().contains("conf/web.conf is not written"));
+    fs::remove_dir(tree(&rig).join("conf/web.conf")).unwrap();
+    keeper.sync().await;
+    assert_eq!(text(&rig, "conf/web.conf").as_deref(), Some("one"));
+    assert!(!rig.status("shop")["notices"].to_string().contains("conf/web.conf"));
+}
+
+#[tokio::test]
+async fn a_checkout_that_nobody_waits_for_any_more_has_ended_before_the_next_one_begins() {
+    let rig = Rig::new();
+    rig.upstream.write("web.yaml", &manifest("web", "a"));
+    for number in 0..3000 {
+        rig.upstream.write(&format!("many/{number}.conf"), "x");
+    }
+    rig.upstream.write("z.conf", "old");
+    rig.upstream.commit();
+    let mut keeper = rig.source("shop", rig.main()).await;
+    let begun = tree(&rig).join("many/1.conf");
+    let under_way = async {
+        while !begun.exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        _ = keeper.sync() => panic!("it was to be caught while it writes"),
+        () = under_way => {}
+    }
+    rig.upstream.git(&["rm", "-r", "--quiet", "many"]);
+    rig.upstream.write("z.conf", "new");
+    rig.upstream.commit();
+    keeper.sync().await;
+    // An old thread would need less than this for what it has left.
+    for _ in 0..40 {
+        assert_eq!(text(&rig, "z.conf").as_deref(), Some("new"));
+        let left = fs::read_dir(tree(&rig).join("many")).map_or(0, Iterator::count);
+        assert_eq!(left, 0, "what the old one wrote is known, and goes");
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+}

@@ -91,3 +91,28 @@ async fn a_compose_file_that_breaks_is_not_taken_for_one_that_is_gone() {
         assert!(front().unwrap()["metadata"]["deletionTimestamp"].is_null(), "{broken}");
     }
 }
+
+#[tokio::test]
+async fn the_revision_of_a_folder_covers_what_its_compose_files_name() {
+    let rig = Rig::new();
+    let folder = rig.path("folder");
+    std::fs::create_dir_all(folder.join("shop")).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.join("shop").join(name), text).unwrap();
+    write("compose.yaml", "services:\n  web: {image: 'a:${TAG:-0}', env_file: [{path: ../../web.env, required: false}]}\n");
+    let mut keeper = rig.source("shop", json!({"folder": {"path": folder}})).await;
+    let mut seen = std::collections::BTreeSet::new();
+    for change in 0..4 {
+        match change {
+            0 => {}
+            1 => write(".env", "TAG=1\n"),
+            2 => std::fs::write(rig.path("web.env"), "A=1\n").unwrap(),
+            _ => std::fs::remove_file(folder.join("shop/.env")).unwrap(),
+        }
+        keeper.sync().await;
+        assert_eq!(rig.ready("shop"), "True Synced", "{}", rig.message("shop"));
+        let revision = rig.status("shop")["observedRevision"].as_str().unwrap().to_owned();
+        assert!(seen.insert(revision), "change {change} is not seen");
+        keeper.sync().await;
+    }
+    assert_eq!(rig.events("Synced").len(), 4, "and nothing else changes it");
+}

@@ -102,14 +102,9 @@ async fn who_asks_is_answered_at_once_and_deleted_sources_are_let_go() {
     let mut spec = rig.main();
     spec["interval"] = json!("1h");
     rig.put("shop", spec).await;
-    let surroundings = crate::sources::Surroundings {
-        registry: rig.registry.clone(),
-        clock: std::sync::Arc::new(crate::clock::SystemClock),
-        dir: rig.path("sources"),
-    };
     let stopping = tokio_util::sync::CancellationToken::new();
     let _guard = stopping.clone().drop_guard();
-    tokio::spawn(crate::sources::Keepers::new(surroundings).run(stopping));
+    tokio::spawn(crate::sources::Keepers::new(rig.surroundings()).run(stopping));
     eventually(|| rig.image("web").as_deref() == Some("a")).await;
     version(&rig, "b");
     let asked = rig.registry.reconcile_source(&super::key("shop")).await.unwrap();
@@ -138,14 +133,9 @@ async fn a_changed_source_does_not_wait_for_a_server_that_hangs() {
     version(&rig, "a");
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     rig.put("shop", json!({"git": {"url": format!("git://{}/a", silent.local_addr().unwrap())}})).await;
-    let surroundings = crate::sources::Surroundings {
-        registry: rig.registry.clone(),
-        clock: std::sync::Arc::new(crate::clock::SystemClock),
-        dir: rig.path("sources"),
-    };
     let stopping = tokio_util::sync::CancellationToken::new();
     let _guard = stopping.clone().drop_guard();
-    tokio::spawn(crate::sources::Keepers::new(surroundings).run(stopping));
+    tokio::spawn(crate::sources::Keepers::new(rig.surroundings()).run(stopping));
     eventually(|| rig.status("shop")["conditions"][0]["reason"] == "Progressing").await;
     rig.put("shop", rig.main()).await;
     eventually(|| rig.image("web").as_deref() == Some("a")).await;

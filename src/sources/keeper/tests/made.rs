@@ -47,6 +47,18 @@ async fn a_flag_makes_a_source_and_takes_it_away_again_and_leaves_what_it_declar
 }
 
 #[tokio::test]
+async fn credentials_are_named_in_the_source_and_what_is_missing_is_told() {
+    let rig = Rig::new();
+    let auth = crate::crd::GitAuth { key_file: Some("/k".into()), known_hosts_file: Some("/h".into()), ..Default::default() };
+    let git = Some("git@git.example:a.git".parse().unwrap());
+    make(&rig.registry, &Asked { git: git.clone(), git_auth: Some(auth), ..Asked::default() }).await.unwrap();
+    let source = rig.registry.store().get(Kind::Source, &key("git")).unwrap().unwrap();
+    assert_eq!(source["spec"]["git"]["auth"], json!({"keyFile": "/k", "knownHostsFile": "/h"}));
+    let error = make(&rig.registry, &Asked { git, ..Asked::default() }).await.unwrap_err();
+    assert!(format!("{error:#}").contains("ssh needs keyFile"), "{error:#}");
+}
+
+#[tokio::test]
 async fn a_source_that_somebody_made_by_hand_is_not_overwritten() {
     let rig = Rig::new();
     rig.put("git", json!({"folder": {"path": "/srv"}})).await;

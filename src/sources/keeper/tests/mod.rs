@@ -8,6 +8,7 @@ mod made;
 mod safety;
 mod served;
 mod signed;
+mod ssh;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,9 +61,11 @@ impl Rig {
     }
 
     pub fn keeper(&self, name: &str) -> Keeper {
-        let surroundings =
-            Surroundings { registry: self.registry.clone(), clock: Arc::new(SystemClock), dir: self.path("sources") };
-        Keeper::new(key(name), surroundings)
+        Keeper::new(key(name), self.surroundings())
+    }
+
+    pub fn surroundings(&self) -> Surroundings {
+        Surroundings::new(self.registry.clone(), Arc::new(SystemClock), self.path("sources"))
     }
 
     pub async fn put(&self, name: &str, spec: Value) {

@@ -213,6 +213,108 @@ async fn a_deleted_source_leaves_orphans_or_prunes_and_is_gone() {
 }
 
 #[tokio::test]
+async fn a_rewritten_commit_that_is_withheld_is_told_once() {
+    let (rig, mut keeper) = pruning().await;
+    let mut spec = rig.main();
+    (spec["path"], spec["apply"]) = (json!("shop"), json!("Commit"));
+    rig.put("shop", spec).await;
+    keeper.sync().await;
+    rig.upstream.write("shop/web.yaml", "kind: Nonsense\n");
+    rig.upstream.git(&["add", "--all"]);
+    rig.upstream.git(&["commit", "--quiet", "--amend", "--message", "rewritten"]);
+    for _ in 0..3 {
+        keeper.sync().await;
+        assert_eq!(rig.ready("shop"), "False CommitWithheld Stalled");
+    }
+    let all = rig.registry.store().list(Kind::Event, None).unwrap().items;
+    let told: Vec<_> = all.iter().filter(|event| event["reason"] == "HistoryRewritten").collect();
+    assert!(told.len() == 1 && told[0]["count"] == 1, "{told:?}");
+}
+
+#[tokio::test]
+async fn a_history_that_was_rewritten_while_nobody_looked_is_told_too() {
+    let (rig, keeper) = pruning().await;
+    drop(keeper);
+    rig.upstream.write("shop/web.yaml", &manifest("web", "b"));
+    rig.upstream.git(&["add", "--all"]);
+    rig.upstream.git(&["commit", "--quiet", "--amend", "--message", "rewritten"]);
+    rig.keeper("shop").sync().await;
+    assert_eq!((rig.image("web").as_deref(), rig.events("HistoryRewritten").len()), (Some("b"), 1));
+
+    // The same where our own repository is not there any more.
+    rig.upstream.write("shop/web.yaml", &manifest("web", "c"));
+    rig.upstream.git(&["add", "--all"]);
+    rig.upstream.git(&["commit", "--quiet", "--amend", "--message", "again"]);
+    fs::remove_dir_all(rig.clone_of("shop")).unwrap();
+    rig.keeper("shop").sync().await;
+    assert_eq!((rig.image("web").as_deref(), rig.events("HistoryRewritten").len()), (Some("c"), 2));
+
+    // Neither an ordinary commit nor another branch that is asked for is one.
+    rig.upstream.write("shop/web.yaml", &manifest("web", "d"));
+    rig.upstream.commit();
+    rig.keeper("shop").sync().await;
+    rig.upstream.git(&["checkout", "--quiet", "--orphan", "other"]);
+    rig.upstream.commit();
+    let mut spec = rig.main();
+    spec["git"]["ref"] = json!({"branch": "other"});
+    spec["path"] = json!("shop");
+    rig.put("shop", spec).await;
+    rig.keeper("shop").sync().await;
+    assert_eq!((rig.ready("shop").as_str(), rig.events("HistoryRewritten").len()), ("True Synced", 2));
+}
+
+#[tokio::test]
+async fn damage_at_the_other_end_is_told_as_that_and_our_own_copy_stays() {
+    let (rig, mut keeper) = pruning().await;
+    let before = rig.status("shop")["observedRevision"].clone();
+    rig.upstream.write("shop/web.yaml", &manifest("web", "b"));
+    rig.upstream.commit();
+    let upstream = rig.upstream.path.join(".git/objects");
+    let blob = rig.upstream.git(&["rev-parse", "HEAD:shop/web.yaml"]);
+    let commit = rig.upstream.head();
+    for id in [blob, commit] {
+        let object = upstream.join(&id[..2]).join(&id[2..]);
+        let good = fs::read(&object).unwrap();
+        fs::remove_file(&object).unwrap();
+        fs::write(&object, "rubbish").unwrap();
+        for mut keeper in [rig.keeper("shop"), rig.keeper("shop")] {
+            keeper.sync().await;
+            assert_eq!(rig.ready("shop"), "False FetchFailed", "{}", rig.message("shop"));
+            assert!(rig.message("shop").contains("the repository there is damaged"), "{}", rig.message("shop"));
+        }
+        let clone = rig.clone_of("shop");
+        assert_eq!(git(&clone, &["rev-parse", "refs/evenkeel/head"]), before.as_str().unwrap().rsplit_once(':').unwrap().1);
+        fs::write(&object, good).unwrap();
+    }
+    assert!(rig.events("RepositoryCorrupt").is_empty());
+    keeper.sync().await;
+    assert_eq!((rig.image("web").as_deref(), rig.ready("shop").as_str()), (Some("b"), "True Synced"));
+}
+
+#[tokio::test]
+async fn what_moves_from_one_source_to_another_keeps_its_holds() {
+    let (rig, mut first) = pruning().await;
+    rig.registry.stop(&super::key("web"), &crate::registry::Scope::default(), None, "cli:ada").await.unwrap();
+    let mut spec = rig.main();
+    (spec["path"], spec["prune"]) = (json!("other"), json!(true));
+    rig.upstream.write("other/more.yaml", &manifest("more", "a"));
+    rig.upstream.commit();
+    let mut second = rig.source("second", spec).await;
+    second.sync().await;
+    rig.upstream.git(&["mv", "shop/web.yaml", "other/web.yaml"]);
+    rig.upstream.commit();
+    first.sync().await;
+    assert!(!rig.is_kept("web"));
+    second.sync().await;
+    rig.registry.gone(&super::key("web")).await.unwrap();
+    second.sync().await;
+    assert!(rig.is_kept("web"), "{}", rig.message("second"));
+    assert_eq!(rig.registry.store().list(Kind::Hold, None).unwrap().items.len(), 1);
+    first.sync().await;
+    assert!(rig.is_kept("web"), "it is the other one's");
+}
+
+#[tokio::test]
 async fn a_suspended_source_changes_nothing() {
     let (rig, mut keeper) = pruning().await;
     let mut spec = rig.main();
@@ -223,6 +325,10 @@ async fn a_suspended_source_changes_nothing() {
     rig.upstream.commit();
     keeper.sync().await;
     assert_eq!((rig.image("web").as_deref(), rig.ready("shop").as_str()), (Some("a"), "Unknown Suspended"));
+    let asked = rig.registry.reconcile_source(&super::key("shop")).await.unwrap();
+    keeper.sync().await;
+    let asked = &asked["metadata"]["annotations"][crate::model::annotations::REQUESTED_AT];
+    assert_ne!(rig.status("shop")["lastHandledReconcileAt"], *asked, "nobody looked");
 }
 
 #[tokio::test]

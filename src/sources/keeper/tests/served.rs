@@ -80,6 +80,13 @@ async fn a_password_is_read_from_its_file_and_never_told() {
     std::fs::remove_file(&token).unwrap();
     keeper.sync().await;
     assert_eq!(rig.ready("shop"), "False SecretUnreadable Stalled");
+    // The same by a name and a password.
+    std::fs::write(&token, "s3cret\n").unwrap();
+    for (name, ready) in [("ada", "False AuthenticationFailed Stalled"), ("git", "True Synced")] {
+        rig.put("shop", json!({"git": {"url": url, "auth": {"username": name, "passwordFile": token}}})).await;
+        keeper.sync().await;
+        assert_eq!(rig.ready("shop"), ready, "{}", rig.message("shop"));
+    }
     rig.put("shop", json!({"git": {"url": url}})).await;
     keeper.sync().await;
     assert_eq!((rig.ready("shop").as_str(), rig.image("web").as_deref()), ("False AuthenticationFailed Stalled", Some("a")));

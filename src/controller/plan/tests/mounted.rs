@@ -1,0 +1,59 @@
+use super::golden;
+use super::scene::{Scene, ago, container, service};
+use crate::model::*;
+
+const CONF: &str = "/srv/shop/app.conf";
+
+fn mark(digest: &str, inode: u64) -> FileMark {
+    FileMark { digest: digest.to_owned(), inode }
+}
+
+/// One service that mounts a file, with what its containers have of it and what is there since a moment.
+fn scene(on_change: Option<OnChange>, replicas: u32, has: Option<FileMark>, there: FileMark, seconds: i64) -> Scene {
+    let followed = vec![FollowedFile { path: CONF.to_owned(), replaced_only: false, folder: false }];
+    let app = DesiredService { on_change, followed, replicas, ..service("app") };
+    let state = FileState { mark: there, seen_at: ago(seconds) };
+    let scene = Scene::declares([app]).change(|scene| {
+        scene.files = Some([(CONF.to_owned(), state)].into());
+        for number in 1..=replicas {
+            let marks = has.iter().map(|has| (CONF.to_owned(), has.clone())).collect();
+            scene.memory.files.insert(format!("app-{number}"), marks);
+        }
+    });
+    (1..=replicas).fold(scene, |scene, number| scene.with(container(&format!("app-{number}"))))
+}
+
+fn changed(on_change: Option<OnChange>, replicas: u32) -> Scene {
+    scene(on_change, replicas, Some(mark("old", 1)), mark("new", 2), 5)
+}
+
+fn may_write(inode: u64) -> Scene {
+    scene(None, 1, Some(mark("old", 1)), mark("new", inode), 5).change(|scene| {
+        scene.desired.services.get_mut("app").unwrap().followed[0].replaced_only = true;
+    })
+}
+
+#[test]
+fn mounted_files() {
+    golden!(
+        "mounted_files",
+        [
+            ("another content makes the service anew, one replica at a time", changed(None, 2)),
+            ("or restarts it", changed(Some(OnChange::Restart), 1)),
+            ("or sends it a signal", changed(Some(OnChange::Signal(ReloadSignal::Hup)), 1)),
+            ("the same content in another file is nothing", scene(None, 1, Some(mark("old", 1)), mark("old", 2), 5)),
+            ("what was there before the container was made is in it", scene(None, 1, Some(mark("old", 1)), mark("new", 2), 7200)),
+            ("of what is not known it is taken to be in it", scene(None, 1, None, mark("new", 2), 5)),
+            ("nothing is known yet", changed(None, 1).change(|scene| scene.files = None)),
+            ("what a container may have written itself is nothing", may_write(1)),
+            ("but another file in its place is", may_write(2)),
+            (
+                "a stopped one stays so",
+                changed(Some(OnChange::Signal(ReloadSignal::Usr1)), 1).hold("", HoldState::Stopped, "Stopped").change(|scene| {
+                    let id = container("app-1").id;
+                    std::sync::Arc::make_mut(scene.snapshot.containers.get_mut(&id).unwrap()).state = ContainerState::Exited;
+                }),
+            ),
+        ]
+    );
+}
