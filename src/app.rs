@@ -20,6 +20,7 @@ use crate::diagnose::Logs;
 use crate::docker::{self, Engine, Inside};
 use crate::health::{Asker, Health};
 use crate::model::{About, Happening, Key, Reason, Severity};
+use crate::notify::{Notifier, Outbox, Postmen, Wire, host_name};
 use crate::registry::Registry;
 use crate::resources::Sampler;
 use crate::sources::inputs::Inputs;
@@ -83,6 +84,10 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     made::make(&registry, &settings.asked()).await?;
     let surroundings = Surroundings::new(registry.clone(), Arc::clone(&clock), settings.data_dir.join("sources"));
 
+    let outbox = Outbox::open(store.clone());
+    let notifier = Notifier::new(store.clone(), outbox.clone(), Arc::clone(&clock), host_name());
+    let postmen = Postmen::new(store.clone(), outbox, Arc::clone(&clock), Arc::new(Wire));
+
     let stopping = CancellationToken::new();
     let (readiness, ready) = watch::channel(Readiness { engine: Some("not looked at yet".into()), ..Readiness::default() });
     let planner: Arc<dyn Planner> = Arc::new(Previews(Arc::clone(&controller)));
@@ -97,6 +102,8 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     work.spawn(quietly(inputs.run(stopping.clone())));
     work.spawn(quietly(health.run(stopping.clone())));
     work.spawn(quietly(logs.run(stopping.clone())));
+    work.spawn(quietly(notifier.run(stopping.clone())));
+    work.spawn(quietly(postmen.run(stopping.clone())));
     work.spawn(quietly(sampler.run(stopping.clone())));
     work.spawn(quietly(Keepers::new(surroundings).run(stopping.clone())));
     work.spawn(quietly(watch_engine(Arc::clone(&world), readiness, stopping.clone())));

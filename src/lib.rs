@@ -16,7 +16,9 @@
 //! | [`systemd`] | what the service manager is told |
 //! | [`registry`] | the one door to the store: admission, claims, writes |
 //! | [`controller`] | observe, plan, act, record |
+//! | [`incident`] | what statuses come to over time |
 //! | [`sources`] | the watched folder of manifests |
+//! | [`notify`] | what people are told, and how it reaches them |
 //! | [`api`] | Kubernetes-shaped HTTP |
 //! | [`cli`] | the command line |
 //! | [`config`], [`app`] | settings and wiring |
@@ -35,7 +37,9 @@ pub mod diagnose;
 pub mod docker;
 pub mod doctor;
 pub mod health;
+pub mod incident;
 pub mod model;
+pub mod notify;
 pub mod registry;
 pub mod resolve;
 pub mod resources;

@@ -4,7 +4,8 @@
 //! the Holds that were laid, `start` and `resume` those that were lifted, `release` its Hold, `restart`, `retry`,
 //! `pull` and `adopt` the Deployment. `GET .../deployments/NAME/plan` (with `?delete=true`: that of its deletion) and `POST
 //! .../plan` (an object as body, not stored) answer a plan as JSON, or as text to those who accept `text/plain` first. `GET
-//! .../progress` answers how far pulls and stops are.
+//! .../progress` answers how far pulls and stops are. An incident is posted `acknowledge`, `silence`
+//! and `close`, a Channel `test`; both answer the object.
 
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -18,7 +19,7 @@ use super::kinds::{DEPLOYMENTS, HOLDS, Resource};
 use super::objects::{Call, Place, fit, get};
 use super::view::answer;
 use crate::model::{Key, ReplicaId};
-use crate::registry::Scope;
+use crate::registry::{Scope, Word};
 use crate::store::{Kind, Object, Part};
 
 /// Body of a command.
@@ -29,9 +30,9 @@ struct Command {
     services: Vec<String>,
     /// Replicas it is about, `service-number`.
     replicas: Vec<String>,
-    /// Why (`stop`, `suspend`).
+    /// Why (`stop`, `suspend`), or a note (`acknowledge`, `silence`, `close`).
     reason: Option<String>,
-    /// Until when (`suspend`), RFC 3339.
+    /// Until when (`suspend`, `silence`), RFC 3339.
     until: Option<Timestamp>,
     /// Use no cached layer (`rebuild`).
     no_cache: bool,
@@ -58,7 +59,18 @@ pub async fn run(call: Call, resource: &'static Resource, key: &Key, name: &str)
         tracing::info!(source = %key, by = call.caller.by, "asked to look at once");
         return Ok(answer(StatusCode::OK, source.as_ref(), &[]));
     }
+    if name == "test" {
+        let asked = call.state.registry.test_channel(key).await;
+        let channel = asked.map_err(|error| ApiError::from_registry(resource, error))?;
+        return Ok(answer(StatusCode::OK, channel.as_ref(), &[]));
+    }
     let command = read_command(&call)?;
+    if let Some(word) = word(name) {
+        let said = call.state.registry.remark(key, word, command.until, command.reason, &call.caller.by).await;
+        let incident = said.map_err(|error| ApiError::from_registry(resource, error))?;
+        tracing::info!(command = name, incident = %key, by = call.caller.by, "command taken");
+        return Ok(answer(StatusCode::OK, incident.as_ref(), &[]));
+    }
     let scope = Scope { services: command.services, replicas: replicas(&command.replicas)? };
     let (registry, by) = (&call.state.registry, call.caller.by.as_str());
     let narrow = !scope.services.is_empty() || !scope.replicas.is_empty();
@@ -82,6 +94,16 @@ pub async fn run(call: Call, resource: &'static Resource, key: &Key, name: &str)
     let body = done.map_err(|error| ApiError::from_registry(resource, error))?;
     tracing::info!(command = name, deployment = %key, by, "command taken");
     Ok(answer(StatusCode::OK, &body, &[]))
+}
+
+/// What is said of an incident by the command of that name.
+fn word(name: &str) -> Option<Word> {
+    match name {
+        "acknowledge" => Some(Word::Acknowledge),
+        "silence" => Some(Word::Silence),
+        "close" => Some(Word::Close),
+        _ => None,
+    }
 }
 
 fn holds(items: Vec<Object>) -> Value {

@@ -95,6 +95,51 @@ pub static SOURCES: Resource = Resource {
     namespaced: true,
 };
 
+/// `channels.evenkeel.dev`.
+pub static CHANNELS: Resource = Resource {
+    stored: Some(Kind::Channel),
+    group: crd::GROUP,
+    version: crd::VERSION,
+    plural: "channels",
+    singular: "channel",
+    kind: "Channel",
+    short_names: &["chan"],
+    categories: &[],
+    verbs: ALL,
+    subresources: &[("status", &["get", "patch", "update"]), ("test", &["create"])],
+    namespaced: true,
+};
+
+/// `alerts.evenkeel.dev`.
+pub static ALERTS: Resource = Resource {
+    stored: Some(Kind::Alert),
+    group: crd::GROUP,
+    version: crd::VERSION,
+    plural: "alerts",
+    singular: "alert",
+    kind: "Alert",
+    short_names: &[],
+    categories: &[],
+    verbs: ALL,
+    subresources: &[("status", &["get", "patch", "update"])],
+    namespaced: true,
+};
+
+/// `incidents.evenkeel.dev`: evenkeel writes them, people acknowledge, silence, close and delete them.
+pub static INCIDENTS: Resource = Resource {
+    stored: Some(Kind::Incident),
+    group: crd::GROUP,
+    version: crd::VERSION,
+    plural: "incidents",
+    singular: "incident",
+    kind: "Incident",
+    short_names: &["inc"],
+    categories: &[],
+    verbs: &["delete", "get", "list", "watch"],
+    subresources: &[("acknowledge", &["create"]), ("silence", &["create"]), ("close", &["create"])],
+    namespaced: true,
+};
+
 /// core/v1 `events`: evenkeel writes them, everybody else reads them.
 pub static EVENTS: Resource = Resource {
     stored: Some(Kind::Event),
@@ -126,7 +171,7 @@ pub static NAMESPACES: Resource = Resource {
 };
 
 /// All of them; the order within a group is the order in discovery.
-pub static RESOURCES: [&Resource; 5] = [&DEPLOYMENTS, &HOLDS, &SOURCES, &EVENTS, &NAMESPACES];
+pub static RESOURCES: [&Resource; 8] = [&DEPLOYMENTS, &HOLDS, &SOURCES, &CHANNELS, &ALERTS, &INCIDENTS, &EVENTS, &NAMESPACES];
 
 impl Resource {
     /// `evenkeel.dev/v1alpha1`, or `v1` of the core group.
@@ -151,6 +196,9 @@ pub fn of(kind: Kind) -> &'static Resource {
         Kind::Deployment => &DEPLOYMENTS,
         Kind::Hold => &HOLDS,
         Kind::Source => &SOURCES,
+        Kind::Channel => &CHANNELS,
+        Kind::Alert => &ALERTS,
+        Kind::Incident => &INCIDENTS,
         Kind::Event => &EVENTS,
     }
 }

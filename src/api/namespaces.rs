@@ -46,7 +46,7 @@ fn list(call: &Call) -> Result<Response> {
 /// Every namespace with something in it, as old as the oldest thing in it.
 fn in_use(state: &ApiState) -> Result<BTreeMap<String, Object>> {
     let mut oldest = BTreeMap::from([("default".to_owned(), None)]);
-    for kind in [Kind::Deployment, Kind::Hold, Kind::Source] {
+    for kind in [Kind::Deployment, Kind::Hold, Kind::Source, Kind::Channel, Kind::Alert] {
         let listing = state.registry.store().list(kind, None).map_err(|error| ApiError::from_store(of(kind), error))?;
         for item in &listing.items {
             let field = |name: &str| item["metadata"][name].as_str().map(str::to_owned);

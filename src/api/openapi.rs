@@ -82,12 +82,7 @@ fn schema_name(resource: &Resource) -> String {
 
 /// The CRD's schema with what every object has; core kinds are shown without their fields.
 fn schema(resource: &Resource) -> Value {
-    let crd = match resource.kind {
-        "Deployment" => Some(crd::deployment_crd()),
-        "Hold" => Some(crd::hold_crd()),
-        "Source" => Some(crd::source_crd()),
-        _ => None,
-    };
+    let crd = crd::Kind::ALL.into_iter().find(|kind| kind.name() == resource.kind).map(crd::definition);
     let written = crd.and_then(|crd| crd.spec.versions.into_iter().next()?.schema?.open_api_v3_schema);
     let mut schema = written.and_then(|schema| serde_json::to_value(schema).ok()).unwrap_or_else(|| json!({"type": "object"}));
     let text = |description: &str| json!({"type": "string", "description": description});

@@ -53,6 +53,40 @@ static SOURCE: &[Column] = &[
     wide("Message", |o, _| first_line(&ready_condition(o, "message"))),
 ];
 
+static CHANNEL: &[Column] = &[
+    column("Name", |o, _| text(o, "/metadata/name")),
+    column("Ready", |o, _| ready_condition(o, "status")),
+    column("Type", |o, _| text(o, "/status/type")),
+    column("Queued", |o, _| text(o, "/status/queued")),
+    column("Delivered", |o, _| text(o, "/status/delivered")),
+    column("Last", |o, now| since(o, "/status/lastDeliveredAt", now)),
+    column("Age", |o, now| since(o, "/metadata/creationTimestamp", now)),
+    wide("Reason", |o, _| ready_condition(o, "reason")),
+    wide("Message", |o, _| first_line(&ready_condition(o, "message"))),
+];
+
+static ALERT: &[Column] = &[
+    column("Name", |o, _| text(o, "/metadata/name")),
+    column("Ready", |o, _| ready_condition(o, "status")),
+    column("Severity", |o, _| text(o, "/spec/severity")),
+    column("Channels", |o, _| text(o, "/spec/channels")),
+    column("Age", |o, now| since(o, "/metadata/creationTimestamp", now)),
+    wide("Reason", |o, _| ready_condition(o, "reason")),
+    wide("Message", |o, _| first_line(&ready_condition(o, "message"))),
+];
+
+static INCIDENT: &[Column] = &[
+    column("Name", |o, _| text(o, "/metadata/name")),
+    column("Subject", |o, _| text(o, "/spec/subject/name")),
+    column("Cause", |o, _| text(o, "/spec/cause")),
+    column("Severity", |o, _| text(o, "/status/severity")),
+    column("Phase", |o, _| text(o, "/status/phase")),
+    column("Attempts", |o, _| text(o, "/status/attempts")),
+    column("Down", |o, _| text(o, "/status/downtime")),
+    column("Age", |o, now| since(o, "/status/openedAt", now)),
+    wide("Summary", |o, _| first_line(&text(o, "/status/summary"))),
+];
+
 static EVENT: &[Column] = &[
     column("Last Seen", |o, now| since(o, "/lastTimestamp", now)),
     column("Type", |o, _| text(o, "/type")),
@@ -76,6 +110,9 @@ fn columns(resource: &Resource) -> &'static [Column] {
         "Deployment" => DEPLOYMENT,
         "Hold" => HOLD,
         "Source" => SOURCE,
+        "Channel" => CHANNEL,
+        "Alert" => ALERT,
+        "Incident" => INCIDENT,
         "Event" => EVENT,
         _ => NAMESPACE,
     }
@@ -221,6 +258,9 @@ mod tests {
         assert_eq!(narrow(DEPLOYMENT), of_crd(crate::crd::Deployment::crd()));
         assert_eq!(narrow(HOLD), of_crd(crate::crd::Hold::crd()));
         assert_eq!(narrow(SOURCE), of_crd(crate::crd::Source::crd()));
+        assert_eq!(narrow(CHANNEL), of_crd(crate::crd::Channel::crd()));
+        assert_eq!(narrow(ALERT), of_crd(crate::crd::Alert::crd()));
+        assert_eq!(narrow(INCIDENT), of_crd(crate::crd::Incident::crd()));
     }
 
     #[test]

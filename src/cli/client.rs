@@ -231,10 +231,18 @@ pub fn source_path(namespace: &str, name: &str, below: Option<&str>) -> String {
     below.map_or(path.clone(), |below| format!("{path}/{below}"))
 }
 
+/// Path of one object, or of something below it.
+pub fn object_path(plural: &str, namespace: &str, name: &str, below: Option<&str>) -> String {
+    let path = format!("{}/{name}", list_path(plural, Some(namespace)));
+    below.map_or(path.clone(), |below| format!("{path}/{below}"))
+}
+
 /// A name as it may stand in a path. Takes `deployment/web` too, as `get -o name` prints it.
 pub fn name(text: &str) -> Result<String, String> {
-    let prefixes = ["deployment.evenkeel.dev/", "deployments/", "deployment/", "deploy/", "source.evenkeel.dev/", "source/"];
-    let bare = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text);
+    let kinds = ["deployment", "deploy", "source", "channel", "alert", "incident"];
+    let (kind, rest) = text.split_once('/').unwrap_or(("", text));
+    let kind = kind.strip_suffix(".evenkeel.dev").or_else(|| kind.strip_suffix('s')).unwrap_or(kind);
+    let bare = if kinds.contains(&kind) { rest } else { text };
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if !bare.is_empty() && bare.chars().all(fits) { Ok(bare.to_owned()) } else { Err(format!("{text:?} is not a name")) }
 }

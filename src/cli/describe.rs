@@ -1,6 +1,7 @@
-//! `evenkeel describe`: all there is to know about one deployment or source, the most urgent first.
+//! `evenkeel describe`: all there is to know about one object, the most urgent first.
 
 mod source;
+mod telling;
 
 use std::collections::BTreeSet;
 
@@ -19,14 +20,14 @@ use crate::crd::{
     BuildStatus, ContainerStatus, Deployment, DeploymentStatus, DiagnosisStatus, Hold, ImageStatus, RecoveryStatus, ServiceStatus,
 };
 
-/// Shows all there is to know about one deployment or source.
+/// Shows all there is to know about one deployment, source, incident, channel or alert.
 ///
 /// Of a deployment: how it is and why, its holds, recovery, what it waits for, its containers, what was done last and what
-/// happened. Of a source: what is in force, what came of each file, and what happened.
+/// happened. Of a source: what is in force, what came of each file, and what happened. Of an incident: its time line.
 #[derive(Debug, Args)]
-#[command(after_help = help::DESCRIBE, override_usage = "evenkeel describe [OPTIONS] <DEPLOYMENT | source NAME>")]
+#[command(after_help = help::DESCRIBE, override_usage = "evenkeel describe [OPTIONS] <DEPLOYMENT | source NAME | incident NAME | channel NAME | alert NAME>")]
 pub struct DescribeArgs {
-    /// Name of the deployment; or `source` and the name of the source
+    /// Name of the deployment; or `source`, `incident`, `channel` or `alert`, and its name
     #[arg(value_name = "NAME", value_parser = name, num_args = 1..=2, required = true)]
     names: Vec<String>,
     #[command(flatten)]
@@ -50,9 +51,17 @@ pub async fn describe(args: DescribeArgs) -> Result<(), Failure> {
     let namespace = args.connection.namespace();
     let name = match args.names.as_slice() {
         [kind, name] if SOURCES.contains(&kind.as_str()) => return source::describe(&api, namespace, name).await,
+        [kind, name] if telling::KINDS.iter().any(|(words, _)| words.contains(&kind.as_str())) => {
+            return telling::describe(&api, kind, namespace, name).await;
+        }
         [kind, name] if DEPLOYMENTS.contains(&kind.as_str()) => name,
         [name] => name,
-        other => return Err(Failure::Usage(format!("{:?} is no kind that is described: write deployment or source", other[0]))),
+        other => {
+            return Err(Failure::Usage(format!(
+                "{:?} is no kind that is described: write deployment, source, incident, channel or alert",
+                other[0]
+            )));
+        }
     };
     let deployment = api.get(&deployment_path(namespace, name, None)).await?;
     let holds = api.get(&list_path("holds", Some(namespace))).await?;

@@ -1,6 +1,7 @@
-//! `evenkeel get`: lists of deployments, holds, sources and events.
+//! `evenkeel get`: lists of deployments, holds, sources, incidents, channels, alerts and events.
 
 mod follow;
+pub(super) mod telling;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -15,7 +16,7 @@ use super::help;
 use super::output::{Look, print, table, tell};
 use crate::crd::{Deployment, Hold, Source};
 
-/// Lists deployments, holds, sources or events.
+/// Lists deployments, holds, sources, incidents, channels, alerts or events.
 #[derive(Debug, Args)]
 #[command(after_help = help::GET)]
 pub struct GetArgs {
@@ -50,6 +51,12 @@ enum Resource {
     Holds,
     #[value(aliases = ["source", "src"])]
     Sources,
+    #[value(aliases = ["incident", "inc"])]
+    Incidents,
+    #[value(aliases = ["channel", "chan"])]
+    Channels,
+    #[value(alias = "alert")]
+    Alerts,
     #[value(aliases = ["event", "ev"])]
     Events,
 }
@@ -60,6 +67,9 @@ impl Resource {
             Self::Deployments => "deployments",
             Self::Holds => "holds",
             Self::Sources => "sources",
+            Self::Incidents => "incidents",
+            Self::Channels => "channels",
+            Self::Alerts => "alerts",
             Self::Events => "events",
         }
     }
@@ -69,6 +79,9 @@ impl Resource {
             Self::Deployments => "deployment.evenkeel.dev",
             Self::Holds => "hold.evenkeel.dev",
             Self::Sources => "source.evenkeel.dev",
+            Self::Incidents => "incident.evenkeel.dev",
+            Self::Channels => "channel.evenkeel.dev",
+            Self::Alerts => "alert.evenkeel.dev",
             Self::Events => "event",
         }
     }
@@ -154,6 +167,9 @@ fn header(resource: Resource, columns: Columns) -> Vec<&'static str> {
         Resource::Deployments => &["NAME", "PHASE", "READY", "RESTARTS", "AGE", "WHY"],
         Resource::Holds => &["NAME", "DEPLOYMENT", "SCOPE", "STATE", "BY", "AGE", "UNTIL", "REASON"],
         Resource::Sources => &["NAME", "READY", "REVISION", "DEPLOYMENTS", "FILES", "AGE", "WHY"],
+        Resource::Incidents => telling::INCIDENTS,
+        Resource::Channels => &["NAME", "READY", "TYPE", "SERVER", "QUEUED", "DELIVERED", "LAST", "AGE", "WHY"],
+        Resource::Alerts => &["NAME", "READY", "SEVERITY", "CHANNELS", "AGE", "WHY"],
         Resource::Events => &["LAST", "TYPE", "REASON", "OBJECT", "COUNT", "MESSAGE"],
     };
     columns.namespace.then_some("NAMESPACE").into_iter().chain(own.iter().copied()).collect()
@@ -165,6 +181,9 @@ fn row_of(look: &Look, resource: Resource, item: Value, columns: Columns) -> Res
         Resource::Deployments => deployment_row(look, &typed(vec![item])?.remove(0), columns.wide),
         Resource::Holds => hold_row(look, &typed(vec![item])?.remove(0)),
         Resource::Sources => source_row(look, &typed(vec![item])?.remove(0)),
+        Resource::Incidents => telling::incident_row(look, &typed(vec![item])?.remove(0)),
+        Resource::Channels => telling::channel_row(look, &typed(vec![item])?.remove(0)),
+        Resource::Alerts => telling::alert_row(look, &typed(vec![item])?.remove(0)),
         Resource::Events => event_row(look, &typed(vec![item])?.remove(0)),
     };
     Ok(namespace.into_iter().chain(own).collect())

@@ -9,6 +9,7 @@ First steps:
   evenkeel logs -f web                     what it writes
   evenkeel stop web --reason 'migration'   stop it; nothing starts it again
   evenkeel start web                       until you say so
+  evenkeel incident list                   what went wrong
 
 Exit codes:
   0  done
@@ -47,6 +48,23 @@ Examples:
   evenkeel reconcile source shop           fetch what is new and put it in force
   evenkeel get sources                     what is in force, and what is wrong
   evenkeel describe source shop            what came of each file";
+
+/// Of `incident` and of what is below it.
+pub const INCIDENT: &str = "\
+Examples:
+  evenkeel incident list                   what is wrong, and what was, newest last
+  evenkeel incident list --open -A
+  evenkeel incident ack web-crashed-1a2b3 --note 'looking'
+  evenkeel incident silence web-crashed-1a2b3 --until 2h
+  evenkeel incident close web-crashed-1a2b3 --note 'known, harmless'
+  evenkeel describe incident web-crashed-1a2b3";
+
+/// Of `notify` and `notify test`.
+pub const NOTIFY: &str = "\
+Examples:
+  evenkeel notify test ops-mail            send a message now, and say whether it was taken
+  evenkeel get channels                    what was delivered, and what waits
+  evenkeel describe channel ops-mail";
 
 /// Of `run`.
 pub const RUN: &str = "\
@@ -109,6 +127,9 @@ Examples:
   evenkeel get deployments web -o yaml     one, whole
   evenkeel get holds                       what is stopped or suspended, by whom and why
   evenkeel get sources                     where manifests come from, and what is in force
+  evenkeel get incidents                   what is wrong, and what was
+  evenkeel get channels                    how people are reached
+  evenkeel get alerts                      who is told what
   evenkeel get events web                  what happened to one deployment
   evenkeel get deployments -l team=sea -o name
   evenkeel get -w                          and again what changes";
@@ -233,6 +254,8 @@ Examples:
   evenkeel describe web
   evenkeel describe web -n staging
   evenkeel describe source shop            what is in force of a source, and what came of each file
+  evenkeel describe incident web-crashed-1a2b3
+  evenkeel describe channel ops-mail
 
 The trace column names the trace of each action in your OpenTelemetry backend.";
 

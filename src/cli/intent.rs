@@ -279,7 +279,7 @@ pub fn sort_parts(deployment: &str, parts: &[String], services: &[&str]) -> Resu
 }
 
 /// A time to come, from itself or from a duration.
-fn until(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+pub(super) fn until(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     let time = match (text.parse::<Timestamp>(), text.parse::<crd::Duration>()) {
         (Ok(time), _) => Ok(time),
         (_, Ok(duration)) => now

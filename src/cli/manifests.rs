@@ -26,10 +26,10 @@ pub struct Files {
     pub filenames: Vec<PathBuf>,
 }
 
-/// A deployment or a source as a manifest declares it.
+/// An object as a manifest declares it.
 #[derive(Debug)]
 pub struct Manifest {
-    /// Which of the two.
+    /// Its kind: Deployment, Source, Channel or Alert.
     pub kind: Kind,
     /// Its name.
     pub key: Key,
@@ -53,7 +53,7 @@ impl Files {
         for document in documents {
             match check(&document, namespace) {
                 Ok(checked) => {
-                    let kind = if document.kind == Kind::Source.name() { Kind::Source } else { Kind::Deployment };
+                    let kind = kind_of(&document).unwrap_or(Kind::Deployment);
                     manifests.push(Manifest { kind, key: checked.key, object: checked.manifest, document });
                 }
                 Err(wrong) => errors.extend(wrong),
@@ -134,9 +134,9 @@ fn folder(path: &Path) -> Result<Vec<Document>, Failure> {
 }
 
 pub fn check(document: &Document, namespace: Option<&str>) -> Result<Checked, Vec<FieldError>> {
-    let checked = match document.kind.as_str() {
-        "Source" => source(document, namespace.unwrap_or("default"))?,
-        _ => merge::check(document, namespace.unwrap_or("default"))?,
+    let checked = match kind_of(document) {
+        Some(kind) => beside(kind, document, namespace.unwrap_or("default"))?,
+        None => merge::check(document, namespace.unwrap_or("default"))?,
     };
     if let Some(asked) = namespace.filter(|asked| *asked != checked.key.namespace) {
         let message = format!("the manifest is for namespace {}, the command for {asked}", checked.key.namespace);
@@ -148,8 +148,13 @@ pub fn check(document: &Document, namespace: Option<&str>) -> Result<Checked, Ve
     Ok(checked)
 }
 
-/// The Source of a document, checked as the operator checks it.
-fn source(document: &Document, namespace: &str) -> Result<Checked, Vec<FieldError>> {
+/// The kind of a document, if it is one of those beside Deployments.
+fn kind_of(document: &Document) -> Option<Kind> {
+    [Kind::Source, Kind::Channel, Kind::Alert].into_iter().find(|kind| kind.name() == document.kind)
+}
+
+/// What a document beside Deployments declares, checked as the operator checks it.
+fn beside(kind: Kind, document: &Document, namespace: &str) -> Result<Checked, Vec<FieldError>> {
     if !document.errors.is_empty() {
         return Err(document.errors.clone());
     }
@@ -157,27 +162,25 @@ fn source(document: &Document, namespace: &str) -> Result<Checked, Vec<FieldErro
     if manifest["metadata"].is_object() && manifest["metadata"]["namespace"].is_null() {
         manifest["metadata"]["namespace"] = namespace.into();
     }
-    let admitted = admit(Kind::Source, manifest.clone(), None, false).map_err(|errors| document.place(errors))?;
+    let admitted = admit(kind, manifest.clone(), None, false).map_err(|errors| document.place(errors))?;
     let key = Key::new(manifest["metadata"]["namespace"].as_str().unwrap_or(namespace), &document.name);
     Ok(Checked { key, manifest, object: admitted.object, warnings: admitted.warnings })
 }
 
 impl Manifest {
-    /// `deployment`, `source`.
+    /// `deployment`, `source`, ..
     pub fn word(&self) -> &'static str {
         match self.kind {
             Kind::Source => "source",
-            Kind::Deployment | Kind::Hold => "deployment",
+            Kind::Channel => "channel",
+            Kind::Alert => "alert",
+            Kind::Deployment | Kind::Hold | Kind::Incident => "deployment",
         }
     }
 
     /// Path of the list that it belongs to.
     pub fn list(&self) -> String {
-        let plural = match self.kind {
-            Kind::Source => "sources",
-            Kind::Deployment | Kind::Hold => "deployments",
-        };
-        list_path(plural, Some(&self.key.namespace))
+        list_path(&format!("{}s", self.word()), Some(&self.key.namespace))
     }
 
     /// Path of the object.

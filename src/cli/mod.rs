@@ -19,9 +19,11 @@ mod failure;
 mod format;
 mod get;
 mod help;
+mod incident;
 mod intent;
 mod logs;
 mod manifests;
+mod notify;
 mod output;
 mod plan;
 mod progress;
@@ -105,6 +107,8 @@ pub enum ClientCommand {
     Pull(pull::PullArgs),
     Rebuild(rebuild::RebuildArgs),
     Reconcile(reconcile::ReconcileArgs),
+    Incident(incident::IncidentArgs),
+    Notify(self::notify::NotifyArgs),
     Release(intent::ReleaseArgs),
     Delete(delete::DeleteArgs),
     Wait(wait::WaitArgs),
@@ -141,6 +145,8 @@ pub async fn execute(command: ClientCommand) -> u8 {
         ClientCommand::Pull(args) => pull::pull(args).await,
         ClientCommand::Rebuild(args) => rebuild::rebuild(args).await,
         ClientCommand::Reconcile(args) => reconcile::reconcile(args).await,
+        ClientCommand::Incident(args) => incident::incident(args).await,
+        ClientCommand::Notify(args) => self::notify::notify(args).await,
         ClientCommand::Release(args) => intent::release(args).await,
         ClientCommand::Delete(args) => delete::delete(args).await,
         ClientCommand::Wait(args) => wait::wait(args).await,

@@ -111,7 +111,7 @@ impl Look {
 }
 
 /// A span of time in at most two units, the smaller one only while it matters.
-fn span(seconds: i64) -> String {
+pub fn span(seconds: i64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600, seconds / 60);
     match seconds.max(0) {
         s @ 0..120 => format!("{s}s"),

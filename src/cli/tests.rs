@@ -66,6 +66,13 @@ fn what_the_help_shows_can_be_typed() {
         "evenkeel compose -f a.yaml -p x config --format json web",
         "evenkeel compose config -f a.yaml -f - --env-file e --profile * --project-directory d -q --no-env-resolution",
         "evenkeel compose config --hash * --all-resources",
+        "evenkeel incident list --open -A -o json",
+        "evenkeel incident ack incident.evenkeel.dev/web-crashed-1a2b3 --note x",
+        "evenkeel incident silence web-crashed-1a2b3 --until 2h",
+        "evenkeel incident close web-crashed-1a2b3",
+        "evenkeel describe channel ops",
+        "evenkeel get incidents -w",
+        "evenkeel notify test ops --timeout 10s",
     ] {
         assert!(accepts(line), "{line}");
     }
@@ -98,6 +105,9 @@ fn what_makes_no_sense_is_refused_before_anything_is_asked() {
         "evenkeel diff web -f web.yaml",
         "evenkeel completion csh",
         "evenkeel compose",
+        "evenkeel incident",
+        "evenkeel incident ack",
+        "evenkeel notify ops",
         "evenkeel compose config --services --images",
         "evenkeel status --color sometimes",
     ] {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::decode::{Findings, Sink, without};
-use super::{Deployment, FieldError, Hold, Source, validate};
+use super::{Alert, Channel, Deployment, FieldError, Hold, Source, validate};
 use crate::model::{HoldState, REASON_STOPPED, REASON_SUSPENDED};
 
 /// Kinds that users write.
@@ -15,11 +15,17 @@ pub enum Kind {
     Hold,
     /// `sources.evenkeel.dev`.
     Source,
+    /// `channels.evenkeel.dev`.
+    Channel,
+    /// `alerts.evenkeel.dev`.
+    Alert,
+    /// `incidents.evenkeel.dev`; made by evenkeel alone.
+    Incident,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Deployment, Self::Hold, Self::Source];
+    pub const ALL: [Self; 6] = [Self::Deployment, Self::Hold, Self::Source, Self::Channel, Self::Alert, Self::Incident];
 
     /// As it stands in `kind:`.
     pub fn name(self) -> &'static str {
@@ -27,6 +33,9 @@ impl Kind {
             Self::Deployment => "Deployment",
             Self::Hold => "Hold",
             Self::Source => "Source",
+            Self::Channel => "Channel",
+            Self::Alert => "Alert",
+            Self::Incident => "Incident",
         }
     }
 }
@@ -83,6 +92,15 @@ pub fn admit(kind: Kind, object: Value, old: Option<&Value>, lenient: bool) -> R
             spec["apply"] = serde_json::to_value(typed.spec.apply).map_err(unreadable)?;
             spec["interval"] = Value::String(super::Duration(typed.spec.interval()).to_string());
         }
+        Kind::Channel => {
+            let typed: Channel = serde_json::from_value(object.clone()).map_err(unreadable)?;
+            object["spec"] = serde_json::to_value(typed.spec).map_err(unreadable)?;
+        }
+        Kind::Alert => {
+            let typed: Alert = serde_json::from_value(object.clone()).map_err(unreadable)?;
+            object["spec"] = serde_json::to_value(typed.spec).map_err(unreadable)?;
+        }
+        Kind::Incident => {}
     }
     if object["metadata"]["namespace"].as_str().unwrap_or_default().is_empty() {
         object["metadata"]["namespace"] = Value::String("default".to_owned());

@@ -1,14 +1,18 @@
-//! What users write: the kinds `Deployment`, `Hold` and `Source`, group `evenkeel.dev/v1alpha1`.
+//! What users write: the kinds `Deployment`, `Hold`, `Source`, `Channel` and `Alert`, and `Incident`, which is evenkeel's own; group `evenkeel.dev/v1alpha1`.
 
 mod admit;
+mod alert;
+mod channel;
 mod decode;
 mod deployment;
 mod duration;
 mod errors;
 mod hold;
+mod incident;
 mod schema;
 mod source;
 mod status;
+pub mod times;
 mod validate;
 mod versions;
 
@@ -16,12 +20,15 @@ pub mod compose;
 pub mod yaml;
 
 pub use admit::{Admitted, Kind, admit, project_of};
+pub use alert::*;
+pub use channel::*;
 pub(crate) use decode::{field_path, item_path};
 pub use deployment::*;
 pub use duration::Duration;
 pub use errors::{FieldError, Location, list_errors};
 pub use hold::*;
-pub use schema::{crds_yaml, deployment_crd, fields_reference, hold_crd, json_schema, source_crd};
+pub use incident::*;
+pub use schema::{crds_yaml, definition, fields_reference, json_schema};
 pub use source::*;
 pub use status::*;
 pub use versions::{highest as highest_version, range as semver_range};

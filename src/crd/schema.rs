@@ -9,7 +9,7 @@ use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 
 use super::compose::keys::{self, Form, Key};
-use super::{API_VERSION, Deployment, Hold, Kind, Source};
+use super::{API_VERSION, Alert, Channel, Deployment, Hold, Incident, Kind, Source};
 
 pub use fields::fields_reference;
 
@@ -31,8 +31,28 @@ enum Reader {
     Editor,
 }
 
+/// The definition of a kind, as Kubernetes describes kinds.
+pub fn definition(kind: Kind) -> CustomResourceDefinition {
+    match kind {
+        Kind::Deployment => deployment(),
+        _ => plain(kind),
+    }
+}
+
+/// The definition as it comes from the kind's types.
+fn plain(kind: Kind) -> CustomResourceDefinition {
+    match kind {
+        Kind::Deployment => Deployment::crd(),
+        Kind::Hold => Hold::crd(),
+        Kind::Source => Source::crd(),
+        Kind::Channel => Channel::crd(),
+        Kind::Alert => Alert::crd(),
+        Kind::Incident => Incident::crd(),
+    }
+}
+
 /// The definition of kind `Deployment`, with the schema of its Compose parts.
-pub fn deployment_crd() -> CustomResourceDefinition {
+fn deployment() -> CustomResourceDefinition {
     let mut definition = Deployment::crd();
     for version in &mut definition.spec.versions {
         let schema = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
@@ -50,30 +70,14 @@ pub fn deployment_crd() -> CustomResourceDefinition {
     definition
 }
 
-/// The definition of kind `Hold`.
-pub fn hold_crd() -> CustomResourceDefinition {
-    Hold::crd()
-}
-
-/// The definition of kind `Source`.
-pub fn source_crd() -> CustomResourceDefinition {
-    Source::crd()
-}
-
 /// All definitions as YAML documents.
 pub fn crds_yaml() -> Result<String, serde_yaml::Error> {
-    let all = [deployment_crd(), hold_crd(), source_crd()];
-    Ok(all.iter().map(serde_yaml::to_string).collect::<Result<Vec<_>, _>>()?.join("---\n"))
+    Ok(Kind::ALL.map(definition).iter().map(serde_yaml::to_string).collect::<Result<Vec<_>, _>>()?.join("---\n"))
 }
 
 /// The JSON schema of a kind, for editors: every form Compose takes, and the reason where a key is refused.
 pub fn json_schema(kind: Kind) -> Value {
-    let definition = match kind {
-        Kind::Deployment => serde_json::to_value(Deployment::crd()),
-        Kind::Hold => serde_json::to_value(Hold::crd()),
-        Kind::Source => serde_json::to_value(Source::crd()),
-    };
-    let definition = definition.unwrap_or_default();
+    let definition = serde_json::to_value(plain(kind)).unwrap_or_default();
     let whole = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
     let mut spec = for_editors(whole["properties"]["spec"].clone());
     if kind == Kind::Deployment {

@@ -1,5 +1,7 @@
 //! What is checked of an object beyond the shape of its fields. Pure; all errors at once, with field paths.
 
+mod alert;
+mod channel;
 mod conflicts;
 mod hold;
 mod metadata;
@@ -33,6 +35,16 @@ pub(super) fn check(kind: Kind, object: &Value, old: Option<&Value>, sink: &Sink
         }
         Kind::Source => {
             fields.required("spec", source::check);
+        }
+        Kind::Channel => {
+            fields.required("spec", channel::check);
+        }
+        Kind::Alert => {
+            fields.required("spec", alert::check);
+        }
+        // Nobody but evenkeel writes one.
+        Kind::Incident => {
+            fields.get("spec");
         }
         Kind::Deployment => {
             let spec = fields.required("spec", spec::read);

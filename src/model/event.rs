@@ -83,6 +83,8 @@ pub enum About {
     Deployment(Key, Option<String>),
     /// A Source.
     Source(Key),
+    /// A Channel.
+    Channel(Key),
     /// A manifest file, by path relative to its source's folder.
     Manifest(String),
     /// This host and its engine.

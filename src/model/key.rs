@@ -75,6 +75,8 @@ pub mod annotations {
     pub const SOURCE_REVISIONS: &str = "evenkeel.dev/source-revisions";
     /// On a Source: RFC 3339 time. It is looked at again at once.
     pub const REQUESTED_AT: &str = "evenkeel.dev/requestedAt";
+    /// On a Channel: RFC 3339 time. A test message was asked for then.
+    pub const TESTED_AT: &str = "evenkeel.dev/testedAt";
     /// On a Source: `command-line` where flags of `evenkeel run` made it.
     pub const MADE_BY: &str = "evenkeel.dev/made-by";
     /// `"true"`: the manifest file this object came from no longer holds it, and pruning is off.

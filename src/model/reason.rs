@@ -87,6 +87,17 @@ pub enum Reason {
     SecretUnreadable,
     StorageFull,
     HistoryRewritten,
+    IncidentOpened,
+    IncidentEscalated,
+    IncidentResolved,
+    Undeliverable,
+    Refused,
+    QueueFull,
+    Delivered,
+    NothingSent,
+    ChannelMissing,
+    TemplateBroken,
+    Routed,
 }
 
 impl fmt::Display for Reason {

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `write` | objects coming in: create, replace, patch, delete |
 //! | `commands` | what people command: stop, start, suspend, resume, release, restart, retry |
+//! | `incidents` | what people say of incidents, and tests of Channels |
 //! | `outside` | what was understood from Docker, and the last look before a start |
 //! | `holds` | Holds read, laid and lifted |
 //! | `target` | what a Hold covers, and how a wide one is cut |
@@ -17,6 +18,7 @@ mod claims;
 mod commands;
 mod gates;
 mod holds;
+mod incidents;
 mod outside;
 mod target;
 mod write;
@@ -28,6 +30,7 @@ use std::sync::Arc;
 
 pub use self::claims::project;
 pub use self::gates::StartPermit;
+pub use self::incidents::Word;
 use crate::clock::SharedClock;
 use crate::crd::FieldError;
 use crate::model::{Key, ReplicaId};

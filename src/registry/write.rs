@@ -18,7 +18,8 @@ impl Registry {
             Kind::Deployment => self.create_deployment(object, options).await,
             Kind::Hold => self.create_hold(object, options).await,
             Kind::Source => self.create_source(object, options).await,
-            Kind::Event => Err(events_are_ours()),
+            Kind::Channel | Kind::Alert => self.create_plain(kind, object, options).await,
+            Kind::Incident | Kind::Event => Err(ours_alone(kind)),
         }
     }
 
@@ -144,6 +145,12 @@ impl Registry {
         Ok(Written { object, warnings })
     }
 
+    async fn create_plain(&self, kind: Kind, object: Value, options: &WriteOptions) -> Result<Written> {
+        let Admitted { object, warnings } = admit(kind, object, None, options)?;
+        let object = if options.dry_run { Arc::new(object) } else { self.store.create(kind, object).await? };
+        Ok(Written { object, warnings })
+    }
+
     async fn create_hold(&self, mut object: Value, options: &WriteOptions) -> Result<Written> {
         // Whoever lays one need not think of a name; what it covers is checked with the rest.
         if object["metadata"]["name"].as_str().is_none_or(str::is_empty)
@@ -173,8 +180,8 @@ impl Registry {
         options: &WriteOptions,
         compute: impl Fn(&Value) -> Value + Send + 'static,
     ) -> Result<Written> {
-        if kind == Kind::Event {
-            return Err(events_are_ours());
+        if matches!(kind, Kind::Incident | Kind::Event) {
+            return Err(ours_alone(kind));
         }
         let current = self.store.get(kind, key)?.ok_or_else(|| StoreError::NotFound { kind, key: key.clone() })?;
         if options.dry_run {
@@ -229,7 +236,7 @@ impl Registry {
         match kind {
             Kind::Hold => covered(old).ok().map(|(deployment, _)| deployment),
             Kind::Deployment => (old["spec"]["state"] != new["spec"]["state"]).then(|| key.clone()),
-            Kind::Source | Kind::Event => None,
+            Kind::Source | Kind::Channel | Kind::Alert | Kind::Incident | Kind::Event => None,
         }
     }
 
@@ -276,13 +283,15 @@ fn admit(kind: Kind, object: Value, old: Option<&Value>, options: &WriteOptions)
         Kind::Deployment => crd::Kind::Deployment,
         Kind::Hold => crd::Kind::Hold,
         Kind::Source => crd::Kind::Source,
-        Kind::Event => return Err(events_are_ours()),
+        Kind::Channel => crd::Kind::Channel,
+        Kind::Alert => crd::Kind::Alert,
+        Kind::Incident | Kind::Event => return Err(ours_alone(kind)),
     };
     crd::admit(crd_kind, object, old, options.lenient).map_err(|errors| RegistryError::Invalid { kind, name, errors })
 }
 
-fn events_are_ours() -> RegistryError {
-    RegistryError::Refused("Events are written by evenkeel alone".into())
+fn ours_alone(kind: Kind) -> RegistryError {
+    RegistryError::Refused(format!("an {} is written by evenkeel alone", kind.singular()))
 }
 
 fn ensure_finalizer(object: &mut Value) {

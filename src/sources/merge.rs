@@ -52,6 +52,8 @@ pub fn check(document: &Document, namespace: &str) -> Result<Checked, Vec<FieldE
             "a manifest cannot carry a Hold, since it would come back at every sync: use `evenkeel stop` or `evenkeel suspend`",
         ),
         "Source" => Some("a Source declares Deployments, not Sources: use `evenkeel apply -f` or kubectl for it"),
+        "Channel" | "Alert" => Some("a Source declares Deployments alone: use `evenkeel apply -f` or kubectl for it"),
+        "Incident" => Some("an Incident is made by evenkeel alone"),
         _ => None,
     };
     if let Some(message) = never {

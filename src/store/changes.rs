@@ -23,10 +23,7 @@ const GULP: usize = 256;
 
 /// The feeds of all kinds.
 pub(super) struct Feed {
-    deployments: Arc<KindFeed>,
-    holds: Arc<KindFeed>,
-    sources: Arc<KindFeed>,
-    events: Arc<KindFeed>,
+    feeds: [Arc<KindFeed>; Kind::ALL.len()],
 }
 
 struct KindFeed {
@@ -52,17 +49,12 @@ struct Entry {
 impl Feed {
     /// Empty feeds; changes up to `revision` are not kept.
     pub fn new(revision: u64) -> Self {
-        let feed = || Arc::new(KindFeed::new(revision));
-        Self { deployments: feed(), holds: feed(), sources: feed(), events: feed() }
+        Self { feeds: Kind::ALL.map(|_| Arc::new(KindFeed::new(revision))) }
     }
 
     fn of(&self, kind: Kind) -> &Arc<KindFeed> {
-        match kind {
-            Kind::Deployment => &self.deployments,
-            Kind::Hold => &self.holds,
-            Kind::Source => &self.sources,
-            Kind::Event => &self.events,
-        }
+        // In the order of `Kind::ALL`, which is that of the variants.
+        &self.feeds[kind as usize]
     }
 
     /// Appends a change and wakes the readers.

@@ -123,16 +123,19 @@ fn involved(batch: &Batch<'_>, about: &About) -> (String, Value) {
                 json!({"apiVersion": API_VERSION, "kind": "Deployment", "namespace": namespace, "name": name, "uid": uid});
             (namespace, object)
         }
-        About::Source(key) => {
-            let stored = || Some(batch.object(Kind::Source, key)?["metadata"]["uid"].as_str()?.to_owned());
-            let Key { namespace, name } = key.clone();
-            let uid = stored().unwrap_or_default();
-            let object = json!({"apiVersion": API_VERSION, "kind": "Source", "namespace": namespace, "name": name, "uid": uid});
-            (namespace, object)
-        }
+        About::Source(key) => ours(batch, Kind::Source, "Source", key),
+        About::Channel(key) => ours(batch, Kind::Channel, "Channel", key),
         About::Manifest(path) => elsewhere("Manifest", path),
         About::Host => elsewhere("Host", "host"),
     }
+}
+
+fn ours(batch: &Batch<'_>, kind: Kind, word: &str, key: &Key) -> (String, Value) {
+    let stored = || Some(batch.object(kind, key)?["metadata"]["uid"].as_str()?.to_owned());
+    let Key { namespace, name } = key.clone();
+    let uid = stored().unwrap_or_default();
+    let object = json!({"apiVersion": API_VERSION, "kind": word, "namespace": namespace, "name": name, "uid": uid});
+    (namespace, object)
 }
 
 fn elsewhere(kind: &str, name: &str) -> (String, Value) {

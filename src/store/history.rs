@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::row::{self, END, SEEN};
+use super::row::{self, END, MESSAGE, SEEN};
 use super::{Result, Store, StoreError};
 use crate::model::{End, EngineRun, EventCursor, History, Key, Memory};
 
@@ -79,6 +79,17 @@ impl Store {
     /// Writes (`Some`) or forgets (`None`) it.
     pub async fn put_note(&self, name: &str, value: Option<Value>) -> Result<()> {
         self.write_text(row::note(name), value.as_ref(), false).await
+    }
+
+    /// All messages that wait for their delivery, by id.
+    pub fn messages<T: DeserializeOwned>(&self) -> Vec<(String, Result<T>)> {
+        let state = super::read(&self.inner.state);
+        state.texts(MESSAGE).map(|(name, text)| (name[MESSAGE.len()..].to_owned(), parse(name, text))).collect()
+    }
+
+    /// Writes (`Some`) or forgets (`None`) a message that waits for its delivery (journaled).
+    pub async fn put_message<T: Serialize>(&self, id: &str, message: Option<&T>) -> Result<()> {
+        self.write_text(row::message(id), message, false).await
     }
 
     fn read_text<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {

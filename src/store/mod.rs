@@ -51,17 +51,30 @@ pub enum Kind {
     Hold,
     /// `sources.evenkeel.dev`.
     Source,
+    /// `channels.evenkeel.dev`.
+    Channel,
+    /// `alerts.evenkeel.dev`.
+    Alert,
+    /// `incidents.evenkeel.dev`; their status is journaled too.
+    Incident,
     /// core/v1 `events`: kept one hour, not journaled.
     Event,
 }
 
 impl Kind {
-    /// `deployment`, `hold`, `source`, `event`.
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Deployment, Self::Hold, Self::Source, Self::Channel, Self::Alert, Self::Incident, Self::Event];
+
+    /// `deployment`, `hold`, `source`, ..
     pub fn singular(self) -> &'static str {
         match self {
             Self::Deployment => "deployment",
             Self::Hold => "hold",
             Self::Source => "source",
+            Self::Channel => "channel",
+            Self::Alert => "alert",
+            Self::Incident => "incident",
             Self::Event => "event",
         }
     }

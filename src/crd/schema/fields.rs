@@ -4,16 +4,16 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::{COMPOSE_PARTS, deployment_crd, hold_crd, source_crd};
-use crate::crd::API_VERSION;
+use super::{COMPOSE_PARTS, definition};
 use crate::crd::compose::keys::{Form, Key};
+use crate::crd::{API_VERSION, Kind};
 
 const INTRODUCTION: &str = "\
 # Fields
 
 Made from the source; `EVENKEEL_BLESS=1 cargo nextest run --lib crd::schema` writes it anew. For editors:
-[deployment.json](schema/deployment.json), [hold.json](schema/hold.json) and [source.json](schema/source.json); for `kubectl`:
-[crds.yaml](crds.yaml).
+[deployment.json](schema/deployment.json), [hold.json](schema/hold.json), [source.json](schema/source.json),
+[channel.json](schema/channel.json) and [alert.json](schema/alert.json); for `kubectl`: [crds.yaml](crds.yaml).
 ";
 
 const COMPOSE: &str = "
@@ -32,12 +32,8 @@ and long forms alike. What differs:
 /// Every field of every kind: what may be written, its default, its meaning.
 pub fn fields_reference() -> String {
     let mut text = INTRODUCTION.to_owned();
-    let kinds = [
-        ("Deployment", serde_json::to_value(deployment_crd())),
-        ("Hold", serde_json::to_value(hold_crd())),
-        ("Source", serde_json::to_value(source_crd())),
-    ];
-    for (kind, definition) in kinds {
+    for kind in Kind::ALL {
+        let (kind, definition) = (kind.name(), serde_json::to_value(definition(kind)));
         let schema = &definition.unwrap_or_default()["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
         let description = schema["description"].as_str().unwrap_or_default();
         let _ = write!(text, "\n## {kind}\n\n`apiVersion: {API_VERSION}`, `kind: {kind}`. {description}\n\n");

@@ -190,12 +190,12 @@ fn interval(node: &Node) -> Option<()> {
     }
 }
 
-fn flag(node: &Node) -> Option<()> {
+pub(super) fn flag(node: &Node) -> Option<()> {
     node.value.is_boolean().then_some(()).or_else(|| node.expected("true or false"))
 }
 
 /// A path of this host, as a program takes it without a doubt.
-fn absolute(node: &Node) -> Option<()> {
+pub(super) fn absolute(node: &Node) -> Option<()> {
     let path = word(node).or_else(|| node.fail("must name a path"))?;
     match () {
         () if !path.starts_with('/') => node.fail(format!("{path:?} must be an absolute path of this host")),

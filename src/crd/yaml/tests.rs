@@ -121,8 +121,14 @@ fn json_is_read_too() {
 #[test]
 fn what_has_no_place_in_a_manifest_is_named() {
     for (text, error) in [
-        ("kind: Pod", "f.yaml:1:1: kind: unknown kind \"Pod\": known are Deployment, Hold, Source (evenkeel.dev/v1alpha1)"),
-        ("metadata: {}", "f.yaml:1:1: kind is missing: known are Deployment, Hold, Source (evenkeel.dev/v1alpha1)"),
+        (
+            "kind: Pod",
+            "f.yaml:1:1: kind: unknown kind \"Pod\": known are Deployment, Hold, Source, Channel, Alert, Incident (evenkeel.dev/v1alpha1)",
+        ),
+        (
+            "metadata: {}",
+            "f.yaml:1:1: kind is missing: known are Deployment, Hold, Source, Channel, Alert, Incident (evenkeel.dev/v1alpha1)",
+        ),
         (
             "services: {a: {image: b}}",
             "f.yaml:1:1: looks like a Compose file: name it compose.yaml to have it read as one, or write apiVersion: evenkeel.dev/v1alpha1, kind: Deployment, metadata.name, and put services under spec",

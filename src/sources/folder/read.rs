@@ -200,7 +200,7 @@ fn check(document: Document, content: u64, namespace: &Namespace, more: &[String
         }
         Err(errors) => {
             let about = match document.kind.as_str() {
-                "Hold" | "Source" => About::Nobody,
+                "Hold" | "Source" | "Channel" | "Alert" | "Incident" => About::Nobody,
                 _ if document.name.is_empty() => About::Unknown,
                 _ => About::Deployment(Key::new(&document.namespace, &document.name)),
             };

@@ -1,0 +1,308 @@
+//! The fold itself.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use sha2::{Digest, Sha256};
+
+use super::facts::{Facts, Finding, State};
+use crate::crd::{self, AlertSeverity, Incident, IncidentPhase, IncidentSpec, IncidentStatus, TimelineEntry};
+
+/// A trouble that comes back within this time of its end opens the same incident again.
+const REOPEN_WITHIN: Duration = Duration::from_secs(3600);
+/// The longest an end must last to be called so.
+const LONGEST_SETTLE: Duration = Duration::from_secs(3600);
+/// Lines of a time line: of a long one the first ones and the last ones are kept.
+const TIMELINE: usize = 50;
+const TIMELINE_HEAD: usize = 10;
+/// Pieces of evidence kept.
+const EVIDENCE: usize = 10;
+
+/// What came of a look.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Folded {
+    /// Incidents that are new or different.
+    pub changed: Vec<Incident>,
+    /// When time alone may change one.
+    pub look_again: Option<Timestamp>,
+}
+
+/// What becomes of a subject's incidents, given how it is now. `previous` are all that are stored of it.
+pub fn fold(previous: &[Incident], facts: &Facts, now: Timestamp) -> Folded {
+    let same = |incident: &&Incident| {
+        let subject = &incident.spec.subject;
+        (subject.kind, &subject.name, &subject.uid) == (facts.subject.kind, &facts.subject.name, &facts.subject.uid)
+    };
+    let mut incidents: Vec<Incident> = previous.iter().filter(same).cloned().collect();
+    incidents.iter_mut().for_each(|incident| hear_people(status(incident), now));
+    let mut look_again = Earliest::default();
+    for finding in findings(facts) {
+        observe(&mut incidents, previous, facts, finding, now, &mut look_again);
+    }
+    for incident in &mut incidents {
+        settle(incident, facts, now, &mut look_again);
+    }
+    let known = |incident: &Incident| previous.iter().any(|old| old == incident);
+    Folded { changed: incidents.into_iter().filter(|incident| !known(incident)).collect(), look_again: look_again.0 }
+}
+
+/// The nearest of some times.
+#[derive(Default)]
+struct Earliest(Option<Timestamp>);
+
+impl Earliest {
+    fn note(&mut self, at: Timestamp) {
+        self.0 = Some(self.0.map_or(at, |earliest| earliest.min(at)));
+    }
+}
+
+/// What is wrong: what `Ready` says, and a failure beside it that is not forgotten.
+fn findings(facts: &Facts) -> Vec<&Finding> {
+    match &facts.state {
+        State::Wanted(_) => vec![],
+        State::Trouble(trouble) => {
+            let other = facts.failure.as_ref().filter(|failure| failure.cause != trouble.cause);
+            std::iter::once(trouble).chain(other).collect()
+        }
+        State::Fine | State::Between => facts.failure.iter().collect(),
+    }
+}
+
+/// An incident's parts as the fold changes them.
+struct Parts<'a> {
+    spec: &'a IncidentSpec,
+    status: &'a mut IncidentStatus,
+}
+
+fn status(incident: &mut Incident) -> Parts<'_> {
+    Parts { spec: &incident.spec, status: incident.status.get_or_insert_default() }
+}
+
+/// What people said is carried into the time line, and an incident that was closed is.
+fn hear_people(incident: Parts<'_>, now: Timestamp) {
+    let Parts { spec, status } = incident;
+    let said = [("Acknowledged", &spec.acknowledged), ("Silenced", &spec.silenced), ("Closed", &spec.closed)];
+    for (what, remark) in said.into_iter().filter_map(|(what, remark)| Some((what, remark.as_ref()?))) {
+        if status.timeline.iter().any(|entry| entry.what == what && entry.at == remark.at) {
+            continue;
+        }
+        let until = remark.until.as_ref().map(|until| format!(" until {}", until.0)).unwrap_or_default();
+        let note = if remark.note.is_empty() { String::new() } else { format!(": {}", remark.note) };
+        push(status, remark.at.as_ref().map_or(now, |at| at.0), what, format!("by {}{until}{note}", remark.by));
+        if what == "Closed" && !status.phase.is_over() {
+            end_downtime(status, now);
+            status.phase = IncidentPhase::Closed;
+            status.resolved_at = Some(MicroTime(now));
+        }
+    }
+}
+
+/// Lays a finding to the incident of its cause, or makes one.
+fn observe(
+    incidents: &mut Vec<Incident>,
+    previous: &[Incident],
+    facts: &Facts,
+    finding: &Finding,
+    now: Timestamp,
+    look_again: &mut Earliest,
+) {
+    // A failure of the past proves nothing by itself once it was seen; trouble is so now.
+    let lasting = matches!(&facts.state, State::Trouble(trouble) if trouble.cause == finding.cause);
+    let newest = incidents.iter_mut().filter(|incident| incident.spec.cause == finding.cause).max_by_key(|incident| {
+        let status = incident.status.as_ref();
+        status.and_then(|status| status.opened_at.as_ref().map(|at| at.0))
+    });
+    let Some(incident) = newest else {
+        return incidents.push(opened(previous, facts, finding, now, look_again));
+    };
+    let parts = status(incident);
+    // Made, and cut off by a SIGKILL before its status was written.
+    if parts.status.openings == 0 {
+        return begin(parts.status, finding, now, look_again);
+    }
+    let failed_anew = is_newer(finding, parts.status);
+    match parts.status.phase {
+        _ if !lasting && !failed_anew => {}
+        IncidentPhase::Open | IncidentPhase::Mended => again(parts.status, finding, failed_anew, now, look_again),
+        // Closed while it was so: it is the same trouble until all has been well in between.
+        IncidentPhase::Closed if parts.status.mended_at.is_none() => note_failure(parts.status, finding),
+        IncidentPhase::Resolved if within(parts.status.resolved_at.as_ref(), now) => {
+            reopen(parts.status, finding, now, look_again)
+        }
+        _ => incidents.push(opened(previous, facts, finding, now, look_again)),
+    }
+}
+
+fn is_newer(finding: &Finding, status: &IncidentStatus) -> bool {
+    finding.failed_at.is_some_and(|at| status.last_failure_at.as_ref().is_none_or(|last| last.0 < at))
+}
+
+fn within(resolved_at: Option<&MicroTime>, now: Timestamp) -> bool {
+    resolved_at.is_some_and(|at| elapsed(at.0, now) < REOPEN_WITHIN)
+}
+
+fn opened(previous: &[Incident], facts: &Facts, finding: &Finding, now: Timestamp, look_again: &mut Earliest) -> Incident {
+    let spec = IncidentSpec { subject: facts.subject.clone(), cause: finding.cause.clone(), ..IncidentSpec::default() };
+    let mut incident = Incident::new(&name(previous, facts, &finding.cause, now), spec);
+    incident.metadata.namespace = Some(facts.namespace.clone());
+    begin(status(&mut incident).status, finding, now, look_again);
+    incident
+}
+
+fn begin(status: &mut IncidentStatus, finding: &Finding, now: Timestamp, look_again: &mut Earliest) {
+    status.severity = AlertSeverity::Info;
+    status.opened_at = Some(MicroTime(now));
+    status.down_since = Some(MicroTime(now));
+    status.openings = 1;
+    push(status, now, "Opened", finding.summary.clone());
+    learn(status, finding);
+    weigh(status, finding, now, look_again);
+}
+
+fn reopen(status: &mut IncidentStatus, finding: &Finding, now: Timestamp, look_again: &mut Earliest) {
+    status.phase = IncidentPhase::Open;
+    status.openings += 1;
+    status.severity = AlertSeverity::Info;
+    status.reopened_at = Some(MicroTime(now));
+    status.down_since = Some(MicroTime(now));
+    status.mended_at = None;
+    status.resolved_at = None;
+    push(status, now, "Reopened", finding.summary.clone());
+    learn(status, finding);
+    weigh(status, finding, now, look_again);
+}
+
+/// It is still so, or failed again.
+fn again(status: &mut IncidentStatus, finding: &Finding, failed_anew: bool, now: Timestamp, look_again: &mut Earliest) {
+    if failed_anew || status.phase == IncidentPhase::Mended {
+        let attempt = if finding.attempts > 0 { format!(", attempt {}", finding.attempts) } else { String::new() };
+        push(status, now, "Failed", format!("{}{attempt}", finding.summary));
+    }
+    if status.phase == IncidentPhase::Mended {
+        status.phase = IncidentPhase::Open;
+        status.down_since = Some(MicroTime(now));
+        status.mended_at = None;
+    }
+    learn(status, finding);
+    weigh(status, finding, now, look_again);
+}
+
+/// What the finding adds to what is known.
+fn learn(status: &mut IncidentStatus, finding: &Finding) {
+    status.summary = finding.summary.clone();
+    note_failure(status, finding);
+    if status.evidence.last() != Some(&finding.summary) {
+        status.evidence.push(finding.summary.clone());
+        let surplus = status.evidence.len().saturating_sub(EVIDENCE);
+        status.evidence.drain(..surplus);
+    }
+}
+
+fn note_failure(status: &mut IncidentStatus, finding: &Finding) {
+    status.attempts = status.attempts.max(finding.attempts);
+    status.last_failure_at = finding.failed_at.map(MicroTime).max(status.last_failure_at.take());
+}
+
+/// It only gets worse as long as it is open.
+fn weigh(status: &mut IncidentStatus, finding: &Finding, now: Timestamp, look_again: &mut Earliest) {
+    let since = status.down_since.as_ref().map_or(now, |at| at.0);
+    let due = after(since, finding.patience);
+    if now < due {
+        return look_again.note(due);
+    }
+    if finding.severity > status.severity {
+        status.severity = finding.severity;
+        push(status, now, "Escalated", format!("{}: {}", finding.severity.word(), finding.summary));
+    }
+}
+
+/// What time and a subject that is well make of an incident.
+fn settle(incident: &mut Incident, facts: &Facts, now: Timestamp, look_again: &mut Earliest) {
+    let status = status(incident).status;
+    match (&facts.state, status.phase) {
+        (State::Wanted(why), IncidentPhase::Open | IncidentPhase::Mended) => resolve(status, now, why.clone()),
+        (State::Fine, IncidentPhase::Open) => {
+            end_downtime(status, now);
+            status.phase = IncidentPhase::Mended;
+            status.mended_at = Some(MicroTime(now));
+            // In a crash loop it is well for a moment each time, which is no news.
+            if facts.failure.is_none() {
+                push(status, now, "Mended", "it is well again".to_owned());
+            }
+            look_again.note(after(now, settle_time(facts, status)));
+        }
+        (State::Fine, IncidentPhase::Mended) if facts.failure.is_none() => {
+            let mended = status.mended_at.as_ref().map_or(now, |at| at.0);
+            let due = after(mended, settle_time(facts, status));
+            if now < due {
+                return look_again.note(due);
+            }
+            let lasted = status.downtime.unwrap_or_default();
+            resolve(status, now, format!("it was down for {}", rounded(lasted)));
+        }
+        (State::Fine | State::Wanted(_), IncidentPhase::Closed) if status.mended_at.is_none() => {
+            status.mended_at = Some(MicroTime(now));
+        }
+        _ => {}
+    }
+}
+
+/// How long it must be well: twice as long each time it came back.
+fn settle_time(facts: &Facts, status: &IncidentStatus) -> Duration {
+    let doublings = status.openings.saturating_sub(1).min(20);
+    facts.settle.saturating_mul(1 << doublings).min(LONGEST_SETTLE.max(facts.settle))
+}
+
+fn resolve(status: &mut IncidentStatus, now: Timestamp, message: String) {
+    end_downtime(status, now);
+    status.phase = IncidentPhase::Resolved;
+    status.resolved_at = Some(MicroTime(now));
+    push(status, now, "Resolved", message);
+}
+
+fn end_downtime(status: &mut IncidentStatus, now: Timestamp) {
+    if let Some(since) = status.down_since.take() {
+        let before = status.downtime.unwrap_or_default().0;
+        status.downtime = Some(crd::Duration(before + elapsed(since.0, now)));
+    }
+}
+
+fn push(status: &mut IncidentStatus, at: Timestamp, what: &str, message: String) {
+    status.timeline.push(TimelineEntry { at: Some(MicroTime(at)), what: what.to_owned(), message });
+    if status.timeline.len() > TIMELINE {
+        status.timeline.remove(TIMELINE_HEAD);
+    }
+}
+
+/// `<subject>-<cause>-<five digits>`, as no other incident of the subject is called: there are so many over time that five digits
+/// do meet.
+fn name(previous: &[Incident], facts: &Facts, cause: &str, now: Timestamp) -> String {
+    let subject: String = facts.subject.name.chars().take(180).collect();
+    let start = format!("{}-{}", subject.trim_end_matches(['-', '.']), cause.to_lowercase());
+    let taken = |name: &String| previous.iter().any(|incident| incident.metadata.name.as_ref() == Some(name));
+    let mut names = (0..).map(|salt: u32| {
+        let digest = Sha256::digest(format!("{:?} {} {cause} {now} {salt}", facts.subject, facts.namespace));
+        let digits: String = digest.iter().take(3).map(|byte| format!("{byte:02x}")).collect();
+        format!("{start}-{}", &digits[..5])
+    });
+    names.find(|name| !taken(name)).unwrap_or(start)
+}
+
+/// A span for people: whole seconds, or what there is below one.
+pub fn rounded(span: crd::Duration) -> crd::Duration {
+    let whole = span.0.as_secs();
+    if whole == 0 {
+        crd::Duration(Duration::from_millis(u64::try_from(span.0.as_millis()).unwrap_or(0)))
+    } else {
+        crd::Duration::from_secs(whole)
+    }
+}
+
+fn after(at: Timestamp, span: Duration) -> Timestamp {
+    at.saturating_add(span).unwrap_or(at)
+}
+
+fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or_default()
+}

@@ -1,0 +1,3 @@
+mod month;
+mod outbox;
+mod routes;

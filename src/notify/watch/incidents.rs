@@ -1,0 +1,200 @@
+//! Incidents: folded, told, written, and forgotten when they are old.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::{Look, Notifier, Subject, key_of, typed};
+use crate::crd::{AlertSeverity, Incident, IncidentStatus, SubjectKind, TimelineEntry};
+use crate::incident::{Facts, Folded, fold};
+use crate::model::{About, Key, Reason, Severity};
+use crate::notify::route::{Routed, route};
+use crate::store::{self, Kind, Object, Part, StoreError};
+
+/// How long an incident that is over is kept.
+const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Incidents that are over and kept; beyond that the oldest go.
+const MOST: usize = 500;
+/// Between two looks for incidents that are past their time.
+const SWEEP: SignedDuration = SignedDuration::from_hours(1);
+
+impl Notifier {
+    /// Folds how a subject is into its incidents, and tells what comes of it.
+    pub(super) async fn fold(&mut self, facts: &Facts) -> store::Result<()> {
+        let subject = facts.key();
+        let of_it: Vec<Incident> = self.incidents.values().filter(|incident| subject_of(incident) == subject).cloned().collect();
+        self.bury(&of_it, facts).await?;
+        let Folded { changed, look_again } = fold(&of_it, facts, self.clock.now());
+        match look_again {
+            Some(at) => drop(self.looks.insert(Look::Subject(subject), at)),
+            None => drop(self.looks.remove(&Look::Subject(subject))),
+        }
+        for incident in changed {
+            self.apply(incident).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the incidents of namesakes that are gone.
+    async fn bury(&mut self, incidents: &[Incident], facts: &Facts) -> store::Result<()> {
+        let over = |incident: &&Incident| incident.status.as_ref().is_some_and(|status| status.phase.is_over());
+        let namesakes = incidents.iter().filter(|incident| incident.spec.subject.uid != facts.subject.uid && !over(incident));
+        for incident in namesakes {
+            let gone = Facts::of_gone(&facts.namespace, &incident.spec.subject);
+            for ended in fold(incidents, &gone, self.clock.now()).changed {
+                self.apply(ended).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells and writes an incident that is new or different.
+    async fn apply(&mut self, mut incident: Incident) -> store::Result<()> {
+        let key = key_of_incident(&incident);
+        let before = self.incidents.get(&key).and_then(|known| known.status.clone()).unwrap_or_default();
+        if incident.metadata.uid.is_none() {
+            let Some(made) = self.create(&incident).await? else { return Ok(()) };
+            incident.metadata = made.metadata;
+        }
+        let after = incident.status.clone().unwrap_or_default();
+        self.tell_people(incident).await?;
+        self.tell_events(&key, &before, &after).await;
+        Ok(())
+    }
+
+    /// Puts into the outbox what is to be told of an incident, then writes its status.
+    pub(super) async fn tell_people(&mut self, mut incident: Incident) -> store::Result<()> {
+        let key = key_of_incident(&incident);
+        let labels = self.labels(&incident)?;
+        let alerts: Vec<_> = self.alerts.values().cloned().collect();
+        let Routed { drafts, told, look_again } = route(&incident, &labels, &alerts, self.clock.now());
+        match look_again {
+            Some(at) => drop(self.looks.insert(Look::Incident(key.clone()), at)),
+            None => drop(self.looks.remove(&Look::Incident(key.clone()))),
+        }
+        self.send(drafts).await?;
+        incident.status.get_or_insert_default().told = told;
+        let known = self.incidents.get(&key).is_some_and(|known| known.status == incident.status);
+        if known {
+            return Ok(());
+        }
+        let status = serde_json::to_value(&incident.status).unwrap_or_default();
+        let write = move |object: &mut Value| {
+            object["status"] = status;
+            Ok::<_, StoreError>(())
+        };
+        match self.store.modify(Kind::Incident, &key, Part::Status, None, write).await {
+            Ok(object) => {
+                if let Some(written) = typed::<Incident>(&object) {
+                    self.incidents.insert(key, written);
+                }
+                Ok(())
+            }
+            // Somebody deleted it meanwhile.
+            Err(StoreError::NotFound { .. }) => {
+                self.incidents.remove(&key);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn create(&mut self, incident: &Incident) -> store::Result<Option<Incident>> {
+        let object = serde_json::to_value(incident).unwrap_or_default();
+        match self.store.create(Kind::Incident, object).await {
+            Ok(object) => Ok(typed(&object)),
+            // Made before a SIGKILL and not known here: read anew.
+            Err(StoreError::AlreadyExists { .. }) => {
+                let key = key_of_incident(incident);
+                Ok(self.store.get(Kind::Incident, &key)?.and_then(|object| typed(&object)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Labels of the Deployment that an incident is about.
+    pub(super) fn labels(&self, incident: &Incident) -> store::Result<BTreeMap<String, String>> {
+        let (kind, key) = subject_of(incident);
+        if kind != SubjectKind::Deployment {
+            return Ok(BTreeMap::new());
+        }
+        let object = self.store.get(Kind::Deployment, &key)?;
+        let labels = object.map(|object| object["metadata"]["labels"].clone()).unwrap_or_default();
+        Ok(serde_json::from_value(labels).unwrap_or_default())
+    }
+
+    /// What happened to an incident, as Events about its subject: only once it is more than a crash that is being mended.
+    async fn tell_events(&self, key: &Key, before: &IncidentStatus, after: &IncidentStatus) {
+        let Some(incident) = self.incidents.get(key) else { return };
+        let fresh = |entry: &&TimelineEntry| !before.timeline.contains(entry);
+        for entry in after.timeline.iter().filter(fresh) {
+            let opened = before.severity < AlertSeverity::Warning || before.openings != after.openings;
+            let (reason, severity) = match entry.what.as_str() {
+                "Escalated" if opened => (Reason::IncidentOpened, Severity::Warning),
+                "Escalated" => (Reason::IncidentEscalated, Severity::Warning),
+                "Resolved" | "Closed" if after.severity >= AlertSeverity::Warning => (Reason::IncidentResolved, Severity::Normal),
+                _ => continue,
+            };
+            let (kind, subject) = subject_of(incident);
+            let about = match kind {
+                SubjectKind::Deployment => About::Deployment(subject, None),
+                SubjectKind::Source => About::Source(subject),
+                SubjectKind::Host => About::Host,
+            };
+            self.tell(about, reason, severity, format!("incident {}: {}", key.name, entry.message)).await;
+        }
+    }
+
+    /// An incident that is another one: a person may have spoken.
+    pub(super) async fn people_spoke(&mut self, key: &Key, object: &Object) -> store::Result<()> {
+        let Some(incident) = typed::<Incident>(object) else { return Ok(()) };
+        let known = self.incidents.insert(key.clone(), incident.clone());
+        if known.is_some_and(|known| known.spec == incident.spec) {
+            return Ok(());
+        }
+        self.look_at(&subject_of(&incident)).await?;
+        match self.incidents.get(key).cloned() {
+            Some(incident) => self.tell_people(incident).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Removes incidents that are past their time.
+    pub(super) async fn sweep(&mut self) -> store::Result<()> {
+        let now = self.clock.now();
+        let ended = |incident: &Incident| {
+            let status = incident.status.as_ref().filter(|status| status.phase.is_over())?;
+            status.resolved_at.as_ref().map(|at| at.0)
+        };
+        let mut over: Vec<(Timestamp, Key)> =
+            self.incidents.iter().filter_map(|(key, incident)| Some((ended(incident)?, key.clone()))).collect();
+        over.sort();
+        let surplus = over.len().saturating_sub(MOST);
+        let old = over.iter().enumerate().filter(|(index, (at, _))| *index < surplus || now.duration_since(*at) > KEPT);
+        for (_, (_, key)) in old {
+            match self.store.delete(Kind::Incident, key, None).await {
+                Ok(_) | Err(StoreError::NotFound { .. }) => drop(self.incidents.remove(key)),
+                Err(error) => return Err(error),
+            }
+        }
+        self.looks.insert(Look::Sweep, now.saturating_add(SWEEP).unwrap_or(now));
+        Ok(())
+    }
+}
+
+/// What an incident is about.
+pub(super) fn subject_of(incident: &Incident) -> Subject {
+    let namespace = incident.metadata.namespace.as_deref().unwrap_or("default");
+    (incident.spec.subject.kind, Key::new(namespace, &incident.spec.subject.name))
+}
+
+fn key_of_incident(incident: &Incident) -> Key {
+    let metadata = &incident.metadata;
+    Key::new(metadata.namespace.as_deref().unwrap_or("default"), metadata.name.as_deref().unwrap_or_default())
+}
+
+/// Incidents as the store has them.
+pub(super) fn all(objects: &[Object]) -> BTreeMap<Key, Incident> {
+    objects.iter().filter_map(|object| Some((key_of(object), typed(object)?))).collect()
+}
