@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tracing::{Instrument, Span, field};
 
 use super::credentials::{Access, Keyring};
-use super::error::{Attempt, Call};
+use super::error::{Attempt, Call, gone_is_done, says};
 use super::pull::Story;
 use super::wire::{self, Wire};
 use super::{
@@ -423,18 +423,6 @@ fn explained(failure: EngineFailure, access: &Access) -> EngineFailure {
         FailureKind::ImageDenied => EngineFailure { message: format!("{} ({})", failure.message, access.origin), ..failure },
         _ => failure,
     }
-}
-
-/// What is to be stopped, removed or detached and is not there needs no more work.
-fn gone_is_done(result: Result<()>) -> Result<()> {
-    match result {
-        Err(failure) if failure.kind == FailureKind::NotFound => Ok(()),
-        result => result,
-    }
-}
-
-fn says(failure: &EngineFailure, words: &[&str]) -> bool {
-    words.iter().any(|words| failure.message.contains(words))
 }
 
 /// A refusal of our own, in the form of the engine's, since it comes up inside a call.

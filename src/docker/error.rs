@@ -249,6 +249,19 @@ fn retry_after(text: &str) -> Option<Duration> {
     seconds().or(duration)
 }
 
+/// What is to be stopped, removed or detached and is not there needs no more work.
+pub(super) fn gone_is_done(result: super::Result<()>) -> super::Result<()> {
+    match result {
+        Err(failure) if failure.kind == FailureKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// Whether the engine said one of these.
+pub(super) fn says(failure: &EngineFailure, words: &[&str]) -> bool {
+    words.iter().any(|words| failure.message.contains(words))
+}
+
 #[cfg(test)]
 #[path = "error_tests.rs"]
 mod tests;
