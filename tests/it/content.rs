@@ -112,9 +112,9 @@ fn a_changed_file_of_a_repository_reaches_each_service_as_it_wants_and_mounts_su
     has_followed(&sandbox, &before, 1, "two");
     // The folder that is mounted is the same one, with what the commit has.
     assert_eq!(fs::metadata(&conf).unwrap().ino(), inode);
-    assert_eq!(reads(&sandbox, "folder", "/conf/app.conf"), "two\n");
-    assert_eq!(reads(&sandbox, "folder", "/conf/more.conf"), "more\n");
-    assert_eq!(reads(&sandbox, "ignore", "/etc/app.conf"), "one\n");
+    assert_eq!(reads(&sandbox, "folder", "/conf/app.conf"), "two");
+    assert_eq!(reads(&sandbox, "folder", "/conf/more.conf"), "more");
+    assert_eq!(reads(&sandbox, "ignore", "/etc/app.conf"), "one");
     assert_eq!(operator.api().holds(&sandbox.project("shop")), Vec::<Value>::new());
 
     let settled = runs(&sandbox);
@@ -193,7 +193,7 @@ fn configs_and_secrets_that_are_no_files_are_written_into_the_container_and_show
     sandbox.write_text("shop/compose.yaml", &serde_yaml::to_string(&compose).unwrap());
     let operator = Operator::of(&sandbox).env("EVENKEEL_TEST_KEY", "s3cr3t-of-the-operator").start();
     operator.wait_ready(&sandbox.project("shop"));
-    assert_eq!(reads(&sandbox, "app", "/etc/app/text.conf"), "price: 5$\n");
+    assert_eq!(reads(&sandbox, "app", "/etc/app/text.conf"), "price: 5$");
     assert_eq!(reads(&sandbox, "app", "/named"), "from the project");
     assert_eq!(reads(&sandbox, "app", "/run/secrets/key"), "s3cr3t-of-the-operator");
     let app = sandbox.container("shop", "app", 1);
