@@ -97,7 +97,10 @@ impl Controller {
         };
         self.probes.want(&desired, &observed.snapshot, &loaded.history, &loaded.memory, self.clock.now());
         observed.likeness = self.likeness(&desired, &observed.snapshot, &loaded.history, &loaded.memory);
-        self.remove_ended_holds(&desired).await?;
+        // What recovery needs is not kept from it by a disk that is full.
+        if let Err(Failure::Store(error)) = self.remove_ended_holds(&desired).await {
+            warn!(deployment = %key, %error, "a Hold that ended cannot be removed yet");
+        }
         let mut outcomes = record::finished_jobs(self, &desired, &mut loaded.history, &mut loaded.memory).await;
         record::diagnosis::explain(self, &desired, &mut loaded.history).await;
         let plan = {
@@ -107,13 +110,20 @@ impl Controller {
         tracing::Span::current().record("actions", plan.actions.len());
         self.registries.note_waiting(&plan, &observed.registries);
         record::before_acting(self, &desired, &observed, &plan, &mut loaded.history, &mut loaded.memory).await?;
-        let turn = Turn::begin(self, &desired, loaded.asked.take(), &observed.snapshot);
+        let turn = Turn::begin(self, &desired, loaded.asked.take(), &observed);
         let mut course = self.act(&desired, &plan, &turn);
+        let mut unwritten = None;
         while let Some(done) = course.next().await {
             let now_seen = self.observe(&desired);
             let told = self.sight_status(&loaded, &desired, now_seen.as_ref().unwrap_or(&observed), &plan);
-            self.record(&desired, &done, &mut loaded, told).instrument(info_span!("record")).await?;
+            // What has been begun is not cut off because it cannot be told.
+            if let Err(error) = self.record(&desired, &done, &mut loaded, told).instrument(info_span!("record")).await {
+                unwritten.get_or_insert(error);
+            }
             outcomes.extend(done);
+        }
+        if let Some(error) = unwritten {
+            return Err(error);
         }
         let requeue = self.requeue(key, &plan, !plan.actions.is_empty());
         self.boot.report(&desired, &plan, &outcomes);

@@ -17,7 +17,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Semaphore, mpsc};
@@ -103,10 +103,10 @@ async fn read(engine: &dyn Inside, wish: &LogWish) -> Vec<String> {
     };
     let mut text = BytesMut::new();
     while let Some(Ok(part)) = stream.next().await {
-        text.extend_from_slice(&part[..part.len().min(READ - text.len())]);
-        if text.len() == READ {
-            break;
-        }
+        text.extend_from_slice(&part);
+        // The end tells the cause. A line that is torn at its beginning has no time, and is passed over.
+        let surplus = text.len().saturating_sub(READ);
+        text.advance(surplus);
     }
     let until = wish.failed_at.saturating_add(SLACK).unwrap_or(wish.failed_at);
     lines(&String::from_utf8_lossy(&text), until, &wish.secrets)

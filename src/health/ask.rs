@@ -12,7 +12,7 @@ use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 use super::fold::{Answer, Outcome};
-use super::{Ask, age, http};
+use super::{Ask, Begun, age, http};
 use crate::clock::SharedClock;
 use crate::docker::{ExecSpec, Inside};
 use crate::model::{Check, EngineFailure, FailureKind, HttpGet, ProbeTarget, cannot_be_run};
@@ -39,7 +39,7 @@ impl Asker {
         Self { engine, clock, starts: Semaphore::new(STARTS_AT_ONCE) }
     }
 
-    async fn run(&self, target: &ProbeTarget, command: &[String]) -> (Outcome, String) {
+    async fn run(&self, target: &ProbeTarget, command: &[String], begun: &Begun) -> (Outcome, String) {
         let spec = ExecSpec { command: command.to_vec(), ..ExecSpec::default() };
         let started = {
             // Never closed.
@@ -50,6 +50,7 @@ impl Asker {
             Ok(exec) => exec,
             Err(failure) => return refused(failure),
         };
+        begun.now();
         let mut output = Vec::new();
         while let Some(part) = exec.output.next().await {
             match part {
@@ -78,9 +79,15 @@ impl Asker {
     async fn page(&self, target: &ProbeTarget, get: &HttpGet, freshness: Duration) -> (Outcome, String) {
         match http::get(target.address.as_deref(), get).await {
             Ok(reply) if reply.is_good() => self.fresh(target, reply.moment(), freshness),
-            Ok(reply) => (Outcome::Bad, reply.to_string()),
-            Err(failure) => failure.into_outcome(),
+            Ok(reply) => self.silent(target, freshness, (Outcome::Bad, reply.to_string())),
+            Err(failure) => self.silent(target, freshness, failure.into_outcome()),
         }
+    }
+
+    /// What has just been started need not answer yet.
+    fn silent(&self, target: &ProbeTarget, freshness: Duration, said: (Outcome, String)) -> (Outcome, String) {
+        let young = self.fresh(target, None, freshness).0 == Outcome::Good;
+        if young && said.0 == Outcome::Bad { (Outcome::NotMade, said.1) } else { said }
     }
 
     /// Whether a sign of life is fresh. What has just been started need not have given one.
@@ -101,7 +108,10 @@ impl Asker {
 
 #[async_trait]
 impl Ask for Asker {
-    async fn ask(&self, target: &ProbeTarget, check: &Check) -> Answer {
+    async fn ask(&self, target: &ProbeTarget, check: &Check, begun: &Begun) -> Answer {
+        if !matches!(check, Check::Exec { .. } | Check::FreshFile { .. }) {
+            begun.now();
+        }
         // A span for each call of each probe would bury all others.
         let (outcome, output) = match check {
             Check::HttpGet(get) => match http::get(target.address.as_deref(), get).await {
@@ -112,11 +122,11 @@ impl Ask for Asker {
             Check::TcpSocket { host, port } => match http::address(host.as_deref().or(target.address.as_deref()), *port) {
                 Ok(address) => match TcpStream::connect(&address).await {
                     Ok(_) => (Outcome::Good, String::new()),
-                    Err(error) => (Outcome::Bad, format!("{address}: {error}")),
+                    Err(error) => http::Failure::of_connect(&address, &error).into_outcome(),
                 },
                 Err(failure) => failure.into_outcome(),
             },
-            Check::Exec { command } => self.run(target, command).with_subscriber(NoSubscriber::default()).await,
+            Check::Exec { command } => self.run(target, command, begun).with_subscriber(NoSubscriber::default()).await,
             Check::FreshFile { path, freshness } => {
                 self.file(target, path, *freshness).with_subscriber(NoSubscriber::default()).await
             }

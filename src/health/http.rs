@@ -35,14 +35,25 @@ pub(super) enum Failure {
     Declared(String),
     /// Nobody answered, or not in HTTP.
     Silent(String),
+    /// It could not be asked, for reasons of this machine.
+    Ours(String),
 }
 
 impl Failure {
+    /// Of a connection that was not made: too few files, memory, ports or a route of this machine say nothing of the container.
+    pub fn of_connect(address: &str, error: &std::io::Error) -> Self {
+        use rustix::io::Errno;
+        let ours = [Errno::NFILE, Errno::MFILE, Errno::NOMEM, Errno::NOBUFS, Errno::ADDRNOTAVAIL, Errno::NETUNREACH];
+        let said = format!("{address}: {error}");
+        if Errno::from_io_error(error).is_some_and(|errno| ours.contains(&errno)) { Self::Ours(said) } else { Self::Silent(said) }
+    }
+
     /// As the outcome of a probe.
     pub fn into_outcome(self) -> (Outcome, String) {
         match self {
             Self::Declared(why) => (Outcome::Broken, why),
             Self::Silent(why) => (Outcome::Bad, why),
+            Self::Ours(why) => (Outcome::NotMade, why),
         }
     }
 }
@@ -88,7 +99,7 @@ pub(super) fn address(host: Option<&str>, port: u16) -> Result<String, Failure> 
 pub(super) async fn get(container: Option<&str>, get: &HttpGet) -> Result<Reply, Failure> {
     let address = address(get.host.as_deref().or(container), get.port)?;
     let silent = |error: &dyn fmt::Display| Failure::Silent(format!("{address}: {error}"));
-    let stream = TcpStream::connect(&address).await.map_err(|error| silent(&error))?;
+    let stream = TcpStream::connect(&address).await.map_err(|error| Failure::of_connect(&address, &error))?;
     let request =
         request(get, &address).map_err(|error| Failure::Declared(format!("no HTTP request can be made of it: {error}")))?;
     if !get.tls {

@@ -18,13 +18,13 @@ mod http;
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
-use std::future::Future;
-use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::future::join_all;
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
@@ -45,7 +45,8 @@ const SPREAD: Duration = Duration::from_secs(1);
 #[async_trait]
 pub trait Ask: Send + Sync + 'static {
     /// Asks once.
-    async fn ask(&self, target: &ProbeTarget, check: &Check) -> Answer;
+    /// `begun` says that the container itself is being asked: what the engine takes before is not the container's.
+    async fn ask(&self, target: &ProbeTarget, check: &Check, begun: &Begun) -> Answer;
 }
 
 /// The worker.
@@ -144,16 +145,26 @@ impl Prober {
     /// Asks once, within the deadline. A command that outlives it stays open, and is looked after before another one is run.
     async fn ask<'a>(&'a self, told: &'a Told, probe: &'a Probe, open: &mut Option<Pending<'a>>) -> Answer {
         let stays = matches!(probe.check, Check::Exec { .. });
-        let was_open = open.is_some();
-        let mut asked = open.take().unwrap_or_else(|| self.ask.ask(&told.target, &probe.check));
-        match timeout(probe.timeout, &mut asked).await {
-            Ok(answer) if !was_open => answer,
+        let mut asked = open.take().unwrap_or_else(|| {
+            let begun = Begun::default();
+            let question = self.question(told, probe, begun.clone()).boxed();
+            Pending { question, begun, late: false }
+        });
+        match timeout(probe.timeout, &mut asked.question).await {
+            Ok(answer) if !asked.late => answer,
             Ok(_) => Answer { outcome: Outcome::Bad, output: "the command of an earlier probe ended only now".to_owned() },
             Err(_) => {
+                let begun = asked.begun.is();
+                asked.late |= begun;
                 *open = stays.then_some(asked);
-                Answer { outcome: Outcome::Bad, output: format!("no answer within {} s", probe.timeout.as_secs_f64()) }
+                let outcome = if begun { Outcome::Bad } else { Outcome::NotMade };
+                Answer { outcome, output: format!("no answer within {} s", probe.timeout.as_secs_f64()) }
             }
         }
+    }
+
+    async fn question(&self, told: &Told, probe: &Probe, begun: Begun) -> Answer {
+        self.ask.ask(&told.target, &probe.check, &begun).await
     }
 
     /// Whether there is anybody to hear it.
@@ -166,7 +177,27 @@ impl Prober {
 }
 
 /// A question that is open.
-type Pending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+struct Pending<'a> {
+    question: BoxFuture<'a, Answer>,
+    begun: Begun,
+    /// It was answered too late, and that is told.
+    late: bool,
+}
+
+/// Whether a container itself is being asked by now.
+#[derive(Debug, Clone, Default)]
+pub struct Begun(Arc<AtomicBool>);
+
+impl Begun {
+    /// From now on it is.
+    pub fn now(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// A number in 0..1 that depends on the text alone (FNV-1a).
 fn share(text: &str) -> f64 {

@@ -25,7 +25,8 @@ enum Say {
 
 #[async_trait]
 impl Ask for Script {
-    async fn ask(&self, target: &ProbeTarget, check: &Check) -> Answer {
+    async fn ask(&self, target: &ProbeTarget, check: &Check, begun: &Begun) -> Answer {
+        begun.now();
         let id = target.run.container.clone();
         let word = match check {
             Check::Exec { .. } => "exec",

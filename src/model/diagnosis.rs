@@ -79,6 +79,13 @@ pub struct FailedRun {
     pub never_well: bool,
 }
 
+impl FailedRun {
+    /// Whether it is the present run of this container, whatever the clocks say.
+    pub fn is_of(&self, container: &super::Container) -> bool {
+        self.container == container.id && self.started_at == container.started_at
+    }
+}
+
 /// A log that is to be read: of a run that failed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogWish {

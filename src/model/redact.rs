@@ -65,9 +65,10 @@ impl Secrets {
 
 /// Whether a variable of that name holds a secret.
 pub fn names_secret(name: &str) -> bool {
-    const WORDS: [&str; 7] = ["pass", "secret", "token", "key", "cred", "auth", "private"];
+    const WORDS: [&str; 8] = ["pass", "secret", "token", "key", "cred", "auth", "private", "dsn"];
     let name = name.to_ascii_lowercase();
-    WORDS.iter().any(|word| name.contains(word))
+    // PWD alone is a shell's working directory.
+    name.ends_with("_pwd") || WORDS.iter().any(|word| name.contains(word))
 }
 
 /// Without what moves a terminal's cursor or colours it, and without other control characters than blanks.

@@ -187,9 +187,12 @@ impl Outbox {
 
     /// Takes a message out: it was delivered, or given up.
     pub async fn remove(&self, message: &Message) -> store::Result<()> {
-        self.store.put_message::<Message>(&message.notice.id, None).await?;
+        // From memory first: where the journal is full it is not to be sent again and again. A new start may send it once more.
         if let Some(queue) = self.lock().get_mut(&message.channel) {
             queue.remove(&message.notice.id);
+        }
+        if let Err(error) = self.store.put_message::<Message>(&message.notice.id, None).await {
+            tracing::warn!(id = message.notice.id, %error, "that a message is done cannot be written down");
         }
         Ok(())
     }

@@ -142,9 +142,10 @@ impl Recent {
         }
         let oldest = now - FINE;
         self.began = Some(self.began.map_or(now, |began| began.max(oldest)));
-        self.host.retain(|point| point.at >= oldest);
+        self.host.retain(|point| (oldest..=now).contains(&point.at));
         self.replicas.retain(|_, points| {
-            while points.front().is_some_and(|point| point.at < oldest) {
+            // Those of the future are of a clock that was set back since.
+            while points.front().is_some_and(|point| point.at < oldest || point.at > now) {
                 points.pop_front();
             }
             !points.is_empty()
@@ -153,7 +154,8 @@ impl Recent {
 
     /// What was used since the last line, once that is a minute ago.
     fn minute_over(&mut self, now: Timestamp) -> Option<Line> {
-        let since = *self.written.get_or_insert(now);
+        let since = self.written.map_or(now, |written| written.min(now));
+        self.written = Some(since);
         if now.duration_since(since) < SignedDuration::from_mins(1) {
             return None;
         }

@@ -66,6 +66,11 @@ pub(super) fn word(result: &ActionResult) -> &'static str {
 impl Controller {
     /// Does one action.
     pub(super) async fn carry_out(&self, desired: &Desired, action: &Action, made: &Made) -> ActionResult {
+        // A start asks for itself, under the lock.
+        let starts = matches!(action.op, Op::Start(_));
+        if !starts && self.registry.holds_of(&desired.key).is_ok_and(|holds| holds != desired.holds) {
+            return ActionResult::Skipped { why: "a Hold came or went since this was planned".into() };
+        }
         match &action.op {
             Op::Pull { image, platform } => self.pull(desired, action, image, platform.as_deref()),
             Op::Build { spec, input } => self.build(desired, action, spec, input),

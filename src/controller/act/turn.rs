@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::controller::Controller;
 use crate::controller::triggers::fingerprint;
 use crate::controller::world::View;
-use crate::model::{Desired, HealthStatus, Snapshot};
+use crate::model::{Desired, HealthStatus, Observed, Snapshot};
 use crate::store::Kind;
 
 /// After so long a turn begins nothing new when somebody waits for its end: another Deployment that acts too, a changed object or
@@ -27,8 +27,8 @@ pub(in crate::controller) struct Turn<'c> {
     desired: &'c Desired,
     /// What of the object called for this turn.
     asked: Value,
-    /// The engine as the plan saw it.
-    seen: &'c Snapshot,
+    /// What the plan saw.
+    seen: &'c Observed,
     first_call: OnceLock<Instant>,
 }
 
@@ -38,7 +38,7 @@ impl<'c> Turn<'c> {
         controller: &'c Controller,
         desired: &'c Desired,
         asked: Value,
-        seen: &'c Snapshot,
+        seen: &'c Observed,
     ) -> Self {
         controller.acting.fetch_add(1, Ordering::Relaxed);
         Self { controller, desired, asked, seen, first_call: OnceLock::new() }
@@ -57,11 +57,12 @@ impl<'c> Turn<'c> {
         let same_object = object.is_some_and(|object| fingerprint(&object) == self.asked);
         let same_holds = self.controller.registry.holds_of(key).is_ok_and(|holds| holds == self.desired.holds);
         let all_well = matches!(self.controller.world.view(), View::Seen(now) if !self.something_went_wrong(&now));
-        !(same_object && same_holds && all_well)
+        let same_probes = self.controller.probes.of(key) == self.seen.probed;
+        !(same_object && same_holds && all_well && same_probes)
     }
 
     fn something_went_wrong(&self, now: &Snapshot) -> bool {
-        let (key, project, then) = (&self.desired.key, &self.desired.project, self.seen);
+        let (key, project, then) = (&self.desired.key, &self.desired.project, &self.seen.snapshot);
         let is_up = |id: &str| now.containers.get(id).is_some_and(|container| container.is_up());
         let went = then.containers.related(key, project).any(|container| container.is_up() && !is_up(&container.id));
         let mut down = now.containers.related(key, project).filter(|container| !container.is_up());
