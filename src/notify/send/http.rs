@@ -68,16 +68,7 @@ async fn judge(response: Response<Incoming>, host: &str) -> Result<(), Failure> 
     let said = cut(body.lines().next().unwrap_or_default().trim(), SHOWN);
     let said = if said.is_empty() { String::new() } else { format!(": {said}") };
     let why = format!("{host} answered {status}{said}");
-    // A token that is being replaced is right again soon: what waits for it is not lost.
-    let again = status.is_server_error()
-        || matches!(
-            status,
-            StatusCode::REQUEST_TIMEOUT
-                | StatusCode::TOO_MANY_REQUESTS
-                | StatusCode::UNAUTHORIZED
-                | StatusCode::FORBIDDEN
-                | StatusCode::PROXY_AUTHENTICATION_REQUIRED
-        );
+    let again = status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
     if !again {
         let redirect = if status.is_redirection() { " (redirects are not followed: name the address it leads to)" } else { "" };
         return Err(Failure::refused(format!("{why}{redirect}")));
