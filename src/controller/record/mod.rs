@@ -145,9 +145,10 @@ async fn put_memory(controller: &Controller, desired: &Desired, memory: &Memory)
     written
 }
 
-/// Whether the plan takes a container over.
+/// Whether the plan takes a container over, or goes on with that after its record could not be written.
 fn takes_over(plan: &Plan) -> bool {
     plan.notes.iter().any(|note| matches!(note, Note::Adopted { .. }))
+        || plan.actions.iter().any(|action| action.cause == Cause::Adopted)
 }
 
 /// Writes the history. What the disk does not take holds in this process until it does, and must not end a turn.
