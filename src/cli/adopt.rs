@@ -42,6 +42,9 @@ pub struct AdoptArgs {
     /// Make anew what differs from its declaration
     #[arg(long)]
     recreate: bool,
+    /// Start declared services that have no container
+    #[arg(long)]
+    start_missing: bool,
     /// Only show what would be taken over and what differs
     #[arg(long)]
     dry_run: bool,
@@ -206,6 +209,7 @@ async fn declared(api: &Api, args: &AdoptArgs, project: &Project, owner: &str) -
 async fn undeclared(api: &Api, args: &AdoptArgs, project: &Project) -> Result<(Key, Value), Failure> {
     let manifest = manifest(args, project)?;
     let request = AdoptRequest { at: SystemClock.now(), recreate: args.recreate };
+    may_start(args, project, &missing(&manifest.object, project))?;
     let mut object = manifest.object.clone();
     object["metadata"]["annotations"][annotations::ADOPTED_AT] = request.to_string().into();
     let plan = api.post(&plan_path(), &object).await.map_err(|failure| manifest.locate(failure))?;
@@ -214,6 +218,40 @@ async fn undeclared(api: &Api, args: &AdoptArgs, project: &Project) -> Result<(K
         api.post(&list, &object).await.map_err(|failure| manifest.locate(failure))?;
     }
     Ok((manifest.key, plan))
+}
+
+/// Declared services that run and have no container at all.
+fn missing(manifest: &Value, project: &Project) -> Vec<String> {
+    let words = |list: &Value| -> BTreeSet<String> {
+        list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let spec = &manifest["spec"];
+    let active = words(&spec["profiles"]);
+    let there: BTreeSet<&str> = project.containers.iter().map(|member| member.service.as_str()).collect();
+    let runs = |service: &Value| {
+        let profiles = words(&service["profiles"]);
+        let is_active = profiles.is_empty() || active.contains("*") || !profiles.is_disjoint(&active);
+        is_active && service["scale"] != 0 && service["deploy"]["replicas"] != 0
+    };
+    let services = spec["services"].as_object().into_iter().flatten();
+    services.filter(|(name, service)| !there.contains(name.as_str()) && runs(service)).map(|(name, _)| name.clone()).collect()
+}
+
+/// Says what would be started that does not run now, and refuses unless that is asked for.
+fn may_start(args: &AdoptArgs, project: &Project, missing: &[String]) -> Result<(), Failure> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let (name, services) = (&project.name, missing.join(", "));
+    if args.start_missing || args.recreate || args.dry_run {
+        tell(&format!("warning: project {name}: declared services that have no container are started: {services}"));
+        return Ok(());
+    }
+    Err(anyhow!(
+        "project {name}: declared services that have no container would be started: {services}; \
+         with --start-missing they are, else take them out of the Compose file. Nothing was done"
+    )
+    .into())
 }
 
 fn plan_path() -> String {
@@ -317,6 +355,16 @@ fn with_active_profiles(manifest: &mut Value, project: &Project) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn services_without_a_container_are_missing_if_they_would_run() {
+        let member = Member { service: "web".to_owned(), ..Member::default() };
+        let project = Project { containers: vec![member], ..Project::default() };
+        let services = json!({"web": {}, "db": {}, "off": {"scale": 0}, "none": {"deploy": {"replicas": 0}},
+            "tool": {"profiles": ["ops"]}, "debug": {"profiles": ["debug"]}});
+        let manifest = json!({"spec": {"profiles": ["ops"], "services": services}});
+        assert_eq!(missing(&manifest, &project), ["db", "tool"]);
+    }
 
     #[test]
     fn profiles_are_those_of_the_services_that_have_containers() {

@@ -102,6 +102,7 @@ Examples:
   evenkeel adopt shop --dry-run            what would be taken over, and what differs from its files
   evenkeel adopt shop                      take it over as it is: nothing is restarted
   evenkeel adopt shop --recreate           and make anew what differs
+  evenkeel adopt shop --start-missing      and start declared services that have no container
   evenkeel adopt shop -f /srv/shop/compose.yaml
   evenkeel adopt --all
 

@@ -46,12 +46,16 @@ impl Controller {
         if !unknown.is_empty() {
             let (controller, key) = (Arc::clone(self), desired.key.clone());
             tokio::spawn(async move {
+                let mut found = false;
                 for question in unknown {
-                    controller.compare(&question).await;
+                    found |= controller.compare(&question).await;
                     controller.likenesses.lock().asked.remove(&question.container);
                 }
-                // Nobody listens when the operator ends.
-                let _ = controller.jobs.waker().send(key);
+                // What failed is asked again with the next turn, which comes in its own time.
+                if found {
+                    // Nobody listens when the operator ends.
+                    let _ = controller.jobs.waker().send(key);
+                }
             });
         }
         known
@@ -92,7 +96,8 @@ impl Controller {
         (known, unknown)
     }
 
-    async fn compare(&self, question: &Question) {
+    /// Asks the engine. Returns whether it answered.
+    async fn compare(&self, question: &Question) -> bool {
         let Question { container, spec, networks, spec_hash } = question;
         match self.engine.compare_container(container, spec, networks).await {
             Ok(Some(differs)) => {
@@ -102,9 +107,13 @@ impl Controller {
                     state.found.clear();
                 }
                 state.found.insert(container.clone(), Likeness { spec_hash: spec_hash.clone(), differs });
+                true
             }
-            Ok(None) => {}
-            Err(error) => debug!(%container, %error, "holding a container of docker compose against its declaration failed"),
+            Ok(None) => false,
+            Err(error) => {
+                debug!(%container, %error, "holding a container of docker compose against its declaration failed");
+                false
+            }
         }
     }
 }

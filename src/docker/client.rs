@@ -22,8 +22,8 @@ use super::{
     Alive, ContainerLine, Engine, EngineInfo, Events, Result, alive, build, compare, convert, events, files, hooks, limits, read,
 };
 use crate::model::{
-    BuildSpec, Container, ContainerSpec, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind, HookSpec, Image,
-    Network, NetworkAttachment, NetworkSpec, Progress, ReloadSignal, Volume, VolumeSpec, familiar_reference, registry_of,
+    BuildSpec, Container, ContainerSpec, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind, FileSpec, HookSpec,
+    Image, Network, NetworkAttachment, NetworkSpec, Progress, ReloadSignal, Volume, VolumeSpec, familiar_reference, registry_of,
 };
 
 /// bollard's own timeout is in whole seconds and knows no pulls: it is put out of the way of ours.
@@ -109,14 +109,6 @@ impl Client {
         let id = self.call(attempt.clone(), limits::CREATE, span.clone(), work).await?.id;
         span.record("id", &id);
         Ok(id)
-    }
-
-    /// Writes files into a container that has not been started yet.
-    async fn upload(&self, name: &str, id: &str, archive: Vec<u8>) -> Result<()> {
-        let attempt = Attempt::new(Call::Other, format!("write configs and secrets into container {name}"));
-        let options = query::UploadToContainerOptions { path: "/".to_owned(), ..Default::default() };
-        let work = self.docker.upload_to_container(id, Some(options), bollard::body_full(archive.into()));
-        self.call(attempt, limits::CREATE, span!("docker.upload_files", container = %name), work).await
     }
 
     async fn connect(&self, attempt: Attempt, network: &str, container: &str, attachment: &NetworkAttachment) -> Result<()> {
@@ -258,15 +250,9 @@ impl Engine for Client {
     async fn create_container(&self, spec: &ContainerSpec, networks: &BTreeMap<String, String>) -> Result<String> {
         let attempt = Attempt::new(Call::Name, format!("create container {} from image {}", spec.name, spec.image));
         let further = convert::further_networks(spec, networks).map_err(|why| attempt.refused(&why))?;
-        let archive = files::archive(&spec.files).map_err(|why| attempt.refused(&why))?;
+        // They are written before its first start; one that cannot be made is told now.
+        files::archive(&spec.files).map_err(|why| attempt.refused(&why))?;
         let id = self.create(&attempt, spec, networks).await?;
-        if let Some(archive) = archive
-            && let Err(failure) = self.upload(&spec.name, &id, archive).await
-        {
-            // All or nothing, as below.
-            self.remove_container(&id, false).await?;
-            return Err(failure);
-        }
         for (network, attachment) in further {
             let what = format!("create container {}: connect it to network {}", spec.name, attachment.network);
             if let Err(failure) = self.connect(Attempt::new(Call::Connect, what), &network, &id, attachment).await {
@@ -276,6 +262,14 @@ impl Engine for Client {
             }
         }
         Ok(id)
+    }
+
+    async fn write_files(&self, id: &str, files: &[FileSpec]) -> Result<()> {
+        let attempt = Attempt::new(Call::Other, format!("write configs and secrets into container {}", short(id)));
+        let Some(archive) = files::archive(files).map_err(|why| attempt.refused(&why))? else { return Ok(()) };
+        let options = query::UploadToContainerOptions { path: "/".to_owned(), ..Default::default() };
+        let work = self.docker.upload_to_container(id, Some(options), bollard::body_full(archive.into()));
+        self.call(attempt, limits::CREATE, span!("docker.upload_files", id = %id), work).await
     }
 
     async fn start_container(&self, id: &str) -> Result<()> {

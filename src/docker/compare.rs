@@ -332,7 +332,9 @@ fn host(differs: &mut Differs, spec: &ContainerSpec, host: &Value) {
             *mode = None;
         }
     }
-    let Ok(declared) = convert::host_config(&spec) else { return };
+    let Ok(declared) = convert::host_config(&spec) else {
+        return differs.say("its limits and rights cannot be compared".to_owned());
+    };
     let declared = json!(declared);
     let keys: BTreeSet<&String> = [host, &declared].into_iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
     for key in keys.into_iter().filter(|key| !OWN_WAY.contains(&key.as_str())) {

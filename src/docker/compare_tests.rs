@@ -86,6 +86,13 @@ fn each_difference_is_named_and_no_value_that_may_be_a_secret() {
 }
 
 #[test]
+fn what_cannot_be_compared_is_a_difference() {
+    let (mut spec, networks, inspect, image) = scene();
+    spec.cgroupns = Some("nonsense".into());
+    assert_eq!(differences(&spec, &networks, &inspect, &image), ["its limits and rights cannot be compared"]);
+}
+
+#[test]
 fn an_entrypoint_of_ones_own_takes_the_images_command_away() {
     let (mut spec, networks, mut inspect, image) = scene();
     spec.entrypoint = Some(vec!["sh".into()]);

@@ -35,7 +35,7 @@ use tokio::sync::watch;
 
 use crate::model::{
     BuildSpec, Container, ContainerSpec, ContainerState, DockerRestart, EngineEvent, EngineFailure, EngineRun, EventCursor,
-    HookSpec, Image, Network, NetworkAttachment, NetworkSpec, Progress, ReloadSignal, Volume, VolumeSpec,
+    FileSpec, HookSpec, Image, Network, NetworkAttachment, NetworkSpec, Progress, ReloadSignal, Volume, VolumeSpec,
 };
 
 pub use build::{DigestCache, InputError};
@@ -126,6 +126,8 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Makes a container. `networks` gives the engine's id for each network key of the spec. Returns its id.
     async fn create_container(&self, spec: &ContainerSpec, networks: &BTreeMap<String, String>) -> Result<String>;
+    /// Writes configs and secrets into one that has not been started yet.
+    async fn write_files(&self, id: &str, files: &[FileSpec]) -> Result<()>;
     /// Starts it. One that runs already is no error.
     async fn start_container(&self, id: &str) -> Result<()>;
     /// Stops it gracefully and returns when it has stopped. One that is stopped or gone is no error.

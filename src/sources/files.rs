@@ -21,6 +21,8 @@ pub struct Scan {
     /// Subfolders that could not be looked into, by relative path (the folder itself: empty), and why: what they hold is
     /// not known, which is not to say it is gone.
     pub unseen: BTreeMap<String, String>,
+    /// What is not followed, by relative path, and why: Deployments that came from below it are kept, and nothing else is.
+    pub not_followed: BTreeMap<String, String>,
     /// What Compose files name is read from here, by absolute path; `None`: from the disk.
     pub beside: Option<Arc<Beside>>,
     /// What Compose files find in their environment.

@@ -105,10 +105,12 @@ impl Mounted {
             false => known.settled && known.stamps == stamps,
         };
         if let Some(known) = known.filter(same) {
-            return Ok(Some(known.state.clone()));
+            return Ok(Some(FileState { seen_at: known.state.seen_at.min(now), ..known.state.clone() }));
         }
         let mark = FileMark { digest: digest(path, &stamps)?, inode: found.ino() };
         let seen_at = known.map(|known| &known.state).filter(|state| state.mark == mark).map_or(now, |state| state.seen_at);
+        // A clock that was set back would have it changed after every start that follows.
+        let seen_at = seen_at.min(now);
         let settled = stamps.iter().all(|(_, stamp)| !stamp.is_fresh(now));
         let state = FileState { mark, seen_at };
         self.known.insert(file.clone(), Known { stamps, settled, state: state.clone() });
@@ -208,6 +210,19 @@ mod tests {
         let [(_, old), (_, new)] = [first.first_key_value().unwrap(), second.first_key_value().unwrap()];
         assert!(old.mark.digest != new.mark.digest && new.seen_at == at(3) && old.seen_at == at(1));
         assert_eq!(mounted.folders().len(), 1);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_change_of_the_future() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.conf");
+        fs::write(&path, "a").unwrap();
+        for replaced_only in [false, true] {
+            let files = file(&path, replaced_only, false);
+            let mut mounted = Mounted::default();
+            mounted.look(&files, at(10));
+            assert_eq!(mounted.look(&files, at(3)).first_key_value().unwrap().1.seen_at, at(3));
+        }
     }
 
     #[test]

@@ -8,8 +8,8 @@ use tracing::warn;
 
 use crate::docker;
 use crate::model::{
-    Action, ActionResult, ContainerSpec, Desired, EngineFailure, FailureKind, JobKind, NetworkAttachment, NetworkRef, Op,
-    Outcome, Plan, Progress, ReplicaId, StopReason, Subject, Target,
+    Action, ActionResult, ContainerSpec, Desired, EngineFailure, FailureKind, HookSpec, JobKind, NetworkAttachment, NetworkRef,
+    Op, Outcome, Plan, Progress, ReplicaId, Secrets, StopReason, Subject, Target,
 };
 
 use crate::controller::Controller;
@@ -61,6 +61,12 @@ pub(super) fn word(result: &ActionResult) -> &'static str {
         ActionResult::Failed(_) => "failed",
         ActionResult::Skipped { .. } => "skipped",
     }
+}
+
+/// What a hook said, which may be what is not for people's eyes.
+fn redacted(failure: EngineFailure, env: &[String], hook: &HookSpec) -> EngineFailure {
+    let message = Secrets::of_env(env.iter().chain(&hook.env)).hide(&failure.message);
+    EngineFailure { message, ..failure }
 }
 
 impl Controller {
@@ -185,7 +191,10 @@ impl Controller {
         if let Err(why) = self.world.may_start(&id) {
             return ActionResult::Skipped { why };
         }
-        let started = self.engine.start_container(&id).await;
+        let started = match self.files(desired, replica, &id).await {
+            Ok(()) => self.engine.start_container(&id).await,
+            failed => failed,
+        };
         drop(guard);
         let seen = self.world.refresh_container(&id).await;
         let started = match started.and(seen) {
@@ -198,10 +207,21 @@ impl Controller {
         }
     }
 
+    /// Writes configs and secrets into a container that has never run: whoever made it may not have come to that.
+    async fn files(&self, desired: &Desired, replica: &ReplicaId, id: &str) -> docker::Result<()> {
+        let Some(service) = desired.services.get(&replica.service) else { return Ok(()) };
+        let has_run = match self.world.view() {
+            View::Seen(snapshot) => snapshot.containers.get(id).is_some_and(|container| container.started_at.is_some()),
+            View::Blind { .. } => false,
+        };
+        if has_run { Ok(()) } else { self.engine.write_files(id, &service.template.files).await }
+    }
+
     /// Runs what a service wants run right after a start, up to the first that fails. The container runs on then, as with Compose.
     async fn post_start(&self, desired: &Desired, replica: &ReplicaId, id: &str) -> docker::Result<()> {
         for hook in desired.services.get(&replica.service).iter().flat_map(|service| &service.post_start) {
-            self.engine.run_hook(id, hook, HOOK).await?;
+            let env = desired.services.get(&replica.service).map(|service| service.template.env.as_slice()).unwrap_or_default();
+            self.engine.run_hook(id, hook, HOOK).await.map_err(|failure| redacted(failure, env, hook))?;
         }
         Ok(())
     }
@@ -210,10 +230,11 @@ impl Controller {
     fn stop(&self, desired: &Desired, action: &Action, id: &str, grace: u64, reason: StopReason) -> ActionResult {
         let (engine, world) = (Arc::clone(&self.engine), Arc::clone(&self.world));
         let (action, container) = (action.clone(), id.to_owned());
-        let hooks = match &action.subject {
-            Subject::Replica(replica) => desired.services.get(&replica.service).map(|service| service.pre_stop.clone()),
+        let service = match &action.subject {
+            Subject::Replica(replica) => desired.services.get(&replica.service),
             _ => None,
         };
+        let (hooks, env) = service.map(|service| (service.pre_stop.clone(), service.template.env.clone())).unwrap_or_default();
         let silent = tokio::sync::watch::Sender::new(Progress::default()).subscribe();
         self.jobs.start(&desired.key, JobKind::Stop(id.to_owned()), silent, async move {
             let began = tokio::time::Instant::now();
@@ -222,13 +243,15 @@ impl Controller {
                     kind: FailureKind::Transient,
                     message: format!("cannot write down whose stop this is: {error}"),
                 };
-                for hook in hooks.into_iter().flatten() {
+                // Before the hooks: one of them may end the main process.
+                world.mark_stop(&container, reason).await.map_err(unwritten)?;
+                for hook in hooks {
                     // The stop is wanted all the same.
                     if let Err(failure) = engine.run_hook(&container, &hook, Duration::from_secs(grace.max(1))).await {
+                        let failure = redacted(failure, &env, &hook);
                         warn!(container, error = failure.message, "a pre_stop hook failed");
                     }
                 }
-                world.mark_stop(&container, reason).await.map_err(unwritten)?;
                 if let Err(failure) = engine.stop_container(&container, grace).await {
                     // Refused: a stop that comes later is somebody else's. Unanswered: it may still be carried out.
                     if !matches!(failure.kind, FailureKind::Timeout | FailureKind::Unavailable) {

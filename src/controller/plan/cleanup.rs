@@ -60,14 +60,18 @@ pub(super) fn delete(planner: &mut Planner<'_>, slots: &Slots<'_>, deletion: Del
         return;
     }
     let shared = |network: &&Network| !adopt::is_shared(planner, slots, network);
-    let networks: Vec<&Network> = owned_networks(planner).into_iter().filter(shared).collect();
+    // What is declared external by now is somebody else's.
+    let external = |network: &&Network| planner.desired.networks.values().any(|spec| spec.external && spec.name == network.name);
+    let networks: Vec<&Network> =
+        owned_networks(planner).into_iter().filter(shared).filter(|network| !external(network)).collect();
     for network in &networks {
         remove_network(planner, network, Cause::Deleted);
     }
     let volumes: Vec<String> = match deletion.volumes {
         true => {
+            let external = |name: &str| planner.desired.volumes.values().any(|spec| spec.external && spec.name == name);
             let ours = planner.snapshot.volumes.values().filter(|v| owns_volume(planner.desired, planner.memory, v));
-            ours.map(|volume| volume.name.clone()).collect()
+            ours.filter(|volume| !external(&volume.name)).map(|volume| volume.name.clone()).collect()
         }
         false => vec![],
     };

@@ -39,10 +39,24 @@ pub(super) fn remember(planner: &mut Planner<'_>, service: &DesiredService, repl
 
 /// Why a container must be made anew, if a file of it says so.
 pub(super) fn outdated(planner: &Planner<'_>, service: &DesiredService, container: &Container) -> Option<Cause> {
-    if service.on_change.unwrap_or_default() != OnChange::Recreate {
-        return None;
+    let replica = container.replica()?;
+    match service.on_change.unwrap_or_default() {
+        OnChange::Recreate => changed(planner, service, &replica, container),
+        // A container keeps the file that it was made with: of another one in its place no signal can tell it.
+        OnChange::Signal(_) => {
+            changed(planner, service, &replica, container).filter(|cause| is_replaced(planner, &replica, cause))
+        }
+        OnChange::Restart | OnChange::Ignore => None,
     }
-    changed(planner, service, &container.replica()?, container)
+}
+
+/// Whether another file is in the place of one that changed.
+fn is_replaced(planner: &Planner<'_>, replica: &ReplicaId, cause: &Cause) -> bool {
+    let (Cause::FilesChanged { paths }, Some(found)) = (cause, planner.files) else { return false };
+    let Some(known) = planner.memory.files.get(&replica.to_string()) else { return false };
+    let other =
+        |path: &String| known.get(path).zip(found.get(path)).is_some_and(|(known, found)| known.inode != found.mark.inode);
+    paths.iter().any(other)
 }
 
 /// Why a replacement goes on that was begun before it was known what is in the files: they may be what it was begun for.

@@ -11,7 +11,7 @@ use tracing::warn;
 
 use crate::model::{
     Action, ActionRecord, ActionResult, Cause, Desired, EngineFailure, Failure as Failed, FailureKind, History, LAST_ACTIONS,
-    Memory, Observed, Obstacle, Op, Outcome, Plan, Reason, ReplicaHistory, ReplicaId, Secrets, Severity, Subject, Target,
+    Memory, Note, Observed, Obstacle, Op, Outcome, Plan, Reason, ReplicaHistory, ReplicaId, Secrets, Severity, Subject, Target,
 };
 
 use crate::diagnose::rules::{Facts, diagnose};
@@ -21,6 +21,7 @@ use super::Controller;
 use super::plan::{Wellness, slots, wellness};
 use super::reconcile::Failure;
 use super::world::View;
+use crate::store::StoreError;
 
 /// Longest words of an engine that refuses which are kept for the diagnosis, in characters.
 const REFUSAL: usize = 500;
@@ -52,7 +53,11 @@ pub(super) async fn before_acting(
     count_attempts(desired, plan, history, controller.clock.now());
     // A full disk must not keep a crashed container down: what could not be written is tried again with the next turn.
     if *memory != old_memory || controller.owes(&desired.key) {
-        put_memory(controller, desired, memory).await;
+        let written = put_memory(controller, desired, memory).await;
+        // Docker's own restart policy must be on disk before it becomes `no`: else nobody could give it back.
+        if takes_over(plan) {
+            written?;
+        }
     }
     if *history != old_history {
         put_history(controller, desired, history).await;
@@ -77,7 +82,8 @@ pub(super) async fn outcomes(
             ActionResult::Done { .. } => {
                 forget_obstacle(controller, history, outcome);
                 if keep_signal(memory, outcome) {
-                    put_memory(controller, desired, memory).await;
+                    // Told there; it is kept until it can be written.
+                    let _ = put_memory(controller, desired, memory).await;
                 }
                 keep_action(controller, history, outcome, "ok".into());
                 tell_done(controller, desired, outcome).await;
@@ -86,7 +92,7 @@ pub(super) async fn outcomes(
                 forget_obstacle(controller, history, outcome);
                 let new = builds::keep(memory, &outcome.action, built);
                 keep_action(controller, history, outcome, "ok".into());
-                put_memory(controller, desired, memory).await;
+                let _ = put_memory(controller, desired, memory).await;
                 let message = builds::told(&outcome.action, built, new);
                 controller.tell_of(desired, Reason::Built, Severity::Normal, message, outcome.trace_id.clone()).await;
             }
@@ -97,7 +103,7 @@ pub(super) async fn outcomes(
                 }
                 let brought = pulls::keep(desired, memory, outcome, pulled);
                 keep_action(controller, history, outcome, brought.in_short());
-                put_memory(controller, desired, memory).await;
+                let _ = put_memory(controller, desired, memory).await;
                 let message = brought.told(&outcome.action);
                 controller.tell_of(desired, Reason::Pulled, Severity::Normal, message, outcome.trace_id.clone()).await;
             }
@@ -130,12 +136,19 @@ fn keep_signal(memory: &mut Memory, outcome: &Outcome) -> bool {
 
 /// Writes what must not be lost. What the disk does not take is kept in this process and written with a later turn: a pull that
 /// filled the disk must not be made again and again.
-async fn put_memory(controller: &Controller, desired: &Desired, memory: &Memory) {
+async fn put_memory(controller: &Controller, desired: &Desired, memory: &Memory) -> Result<(), StoreError> {
     let written = controller.store.put_memory(&desired.key, memory.clone()).await;
     if let Err(error) = &written {
         warn!(deployment = %desired.key, error = %chain(error), "writing down what must not be lost failed; it is kept until it can be");
     }
     controller.owe(&desired.key, written.is_err().then(|| memory.clone()));
+    written
+}
+
+/// Whether the plan takes a container over, or goes on with that after its record could not be written.
+fn takes_over(plan: &Plan) -> bool {
+    plan.notes.iter().any(|note| matches!(note, Note::Adopted { .. }))
+        || plan.actions.iter().any(|action| action.cause == Cause::Adopted)
 }
 
 /// Writes the history. What the disk does not take holds in this process until it does, and must not end a turn.

@@ -12,8 +12,8 @@ use crate::clock::{SharedClock, Timestamp};
 use crate::docker::fake::FakeEngine;
 use crate::docker::{Alive, ContainerLine, Engine, EngineInfo, Events, Result};
 use crate::model::{
-    BuildSpec, Container, ContainerSpec, DockerRestart, EngineRun, EventCursor, HoldView, HookSpec, Image, Key, Network,
-    NetworkAttachment, NetworkSpec, Progress, ReloadSignal, ReplicaId, Volume, VolumeSpec, labels,
+    BuildSpec, Container, ContainerSpec, DockerRestart, EngineRun, EventCursor, FileSpec, HoldView, HookSpec, Image, Key,
+    Network, NetworkAttachment, NetworkSpec, Progress, ReloadSignal, ReplicaId, Volume, VolumeSpec, labels,
 };
 use crate::registry::Registry;
 use crate::store::Kind;
@@ -202,6 +202,11 @@ impl Engine for Wire {
     async fn create_container(&self, spec: &ContainerSpec, networks: &BTreeMap<String, String>) -> Result<String> {
         self.free("create container", self.engine.container(&spec.name).map(|found| (found.name, found.labels)));
         self.through(self.engine.create_container(spec, networks)).await
+    }
+
+    async fn write_files(&self, id: &str, files: &[FileSpec]) -> Result<()> {
+        self.owned_container("write files into", id);
+        self.through(self.engine.write_files(id, files)).await
     }
 
     async fn start_container(&self, id: &str) -> Result<()> {

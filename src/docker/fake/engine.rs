@@ -13,7 +13,7 @@ use super::{CallRecord, FakeEngine, Machine, Verb};
 use crate::docker::{Alive, ContainerLine, Engine, EngineInfo, Events, Result, limits};
 use crate::model::{
     BuildSpec, Container, ContainerSpec, ContainerState, DockerRestart, EngineFailure, EngineRun, EventCursor, FailureKind,
-    HealthStatus, HookSpec, Image, Network, NetworkAttachment, NetworkSpec, Progress, ReloadSignal, Volume, VolumeSpec,
+    FileSpec, HealthStatus, HookSpec, Image, Network, NetworkAttachment, NetworkSpec, Progress, ReloadSignal, Volume, VolumeSpec,
 };
 
 impl FakeEngine {
@@ -129,6 +129,10 @@ impl Engine for FakeEngine {
             engine.step(|machine| machine.create(&spec, &networks))
         })
         .await
+    }
+
+    async fn write_files(&self, _id: &str, _files: &[FileSpec]) -> Result<()> {
+        Ok(())
     }
 
     async fn start_container(&self, id: &str) -> Result<()> {

@@ -21,6 +21,8 @@ pub struct Reading {
     pub broken: Vec<Broken>,
     /// Folders that could not be looked into, relative, and why.
     pub unseen: BTreeMap<String, String>,
+    /// What is not followed and may have been a folder with manifests, relative, and why.
+    pub not_followed: BTreeMap<String, String>,
 }
 
 /// A Deployment as a manifest declares it.
@@ -102,7 +104,7 @@ enum Checked {
 
 /// Reads what a scan found.
 pub fn read(scan: &Scan, cache: &mut Cache) -> Reading {
-    let mut reading = Reading { unseen: scan.unseen.clone(), ..Reading::default() };
+    let mut reading = Reading { unseen: scan.unseen.clone(), not_followed: scan.not_followed.clone(), ..Reading::default() };
     cache.files.retain(|name, _| scan.files.contains_key(name));
     let parts = cache.compose(scan);
     for (file, text) in &scan.files {
@@ -232,8 +234,9 @@ impl Reading {
         // A Compose file that is broken may have said by another name what it declares.
         let unsure = |broken: &&Broken| broken.about == About::Unknown || compose::is_main(file);
         let unread = self.broken.iter().filter(|broken| broken.file == file).find(unsure);
+        let unseen = self.unseen.iter().chain(&self.not_followed);
         let unseen =
-            self.unseen.iter().find(|(folder, _)| file.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/')));
+            unseen.into_iter().find(|(folder, _)| file.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/')));
         unread.map(|broken| broken.message.as_str()).or_else(|| unseen.map(|(_, why)| why.as_str()))
     }
 

@@ -3,21 +3,23 @@
 //! # Guarantees
 //! - A running container may have any of it mounted: files are replaced by rename, folders are never replaced or removed, and what
 //!   we did not write is never touched.
-//! - What we wrote is as the commit has it: a file that somebody removed, replaced or edited is written again at the next look.
+//! - What is missing is written again at the next look. A file that was edited or replaced is left as it is until a commit changes
+//!   it: it may hold what a container wrote.
 //! - Nothing is written outside of it, whatever links are in it, ours or those of a container: no link is followed.
 //! - It can be killed at any point: what is ours is written down before it is made, that it is whole only when all of it is on
 //!   disk, and the next time goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, Stat, fchmod, fdatasync, mkdirat, openat, renameat, statat, symlinkat, syncfs, unlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Stat, fchmod, fdatasync, mkdirat, openat, readlinkat, renameat,
+    renameat_with, statat, symlinkat, syncfs, unlinkat,
 };
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -79,8 +81,17 @@ impl Seen {
     }
 }
 
-/// A file and what is to be in it.
-type Content = (String, Written, Vec<u8>);
+/// A file, what is to be in it, and whether what is there under its name is ours.
+struct Content {
+    name: String,
+    written: Written,
+    bytes: Vec<u8>,
+    ours: bool,
+}
+
+fn is_file(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+}
 
 /// What came of writing files: those that were, why others were not, and whether that can change without a commit.
 #[derive(Default)]
@@ -145,6 +156,7 @@ impl Checkout {
             .map(|(name, entry)| (name.clone(), entry.clone()))
             .collect();
         let few = changed.len() <= FEW;
+        let ours: BTreeSet<String> = index.files.keys().cloned().collect();
         index.commit.clear();
         index.files.extend(changed.iter().map(|(name, _)| (name.clone(), Written::default())));
         self.write_down(turn, &index, false).await?;
@@ -154,7 +166,7 @@ impl Checkout {
         self.on_disk(turn, remove_all).await?;
         index.obstructed = false;
         for batch in batches(changed) {
-            let contents = contents(place, blobs, batch).await?;
+            let contents = contents(place, blobs, batch, &ours).await?;
             let put = self.on_disk(turn, move |root, over| put_all(root, contents, few, over)).await?;
             index.files.extend(put.done);
             index.obstructed |= put.obstructed;
@@ -177,14 +189,16 @@ impl Checkout {
         turn.work(read).await.unwrap_or_default()
     }
 
-    /// Of what was removed or changed since it was written it is only known that it is ours.
+    /// Of what was removed since it was written, or is no file any more, it is only known that it is ours.
     async fn examined(&self, turn: &Turn, mut index: Index) -> Result<Index, Failure> {
         let (index, lost) = self
             .on_disk(turn, move |root, _| {
                 let mut lost = 0_usize;
                 for (name, written) in index.files.iter_mut().filter(|(_, written)| !written.id.is_empty()) {
-                    let found = statat(root, name, AtFlags::SYMLINK_NOFOLLOW).map(|found| Seen::of(&found));
-                    if found != Ok(written.seen) {
+                    let found = statat(root, name, AtFlags::SYMLINK_NOFOLLOW);
+                    // What is in a file that somebody wrote may be nowhere else.
+                    let is_left = |found: Stat| Seen::of(&found) == written.seen || is_file(&found);
+                    if !found.is_ok_and(is_left) {
                         (*written, lost) = (Written::default(), lost + 1);
                     }
                 }
@@ -192,7 +206,7 @@ impl Checkout {
             })
             .await?;
         if lost > 0 {
-            tracing::warn!(folder = %self.root.display(), files = lost, "files were removed or changed by somebody: they are written again");
+            tracing::warn!(folder = %self.root.display(), files = lost, "files were removed by somebody: they are written again");
         }
         Ok(index)
     }
@@ -232,15 +246,24 @@ impl Checkout {
 }
 
 /// What is to be in files: what is known of the commit's texts, and what else the repository has.
-async fn contents(place: &[OsString], blobs: &Blobs, batch: Vec<(String, Entry)>) -> Result<Vec<Content>, Failure> {
+async fn contents(
+    place: &[OsString],
+    blobs: &Blobs,
+    batch: Vec<(String, Entry)>,
+    ours: &BTreeSet<String>,
+) -> Result<Vec<Content>, Failure> {
     let (known, unknown): (Vec<_>, Vec<_>) = batch.into_iter().partition(|(_, entry)| blobs.known(&entry.id).is_some());
     let ids: Vec<String> = unknown.iter().map(|(_, entry)| entry.id.clone()).collect();
     let read = if ids.is_empty() { Vec::new() } else { commit::blobs(place, &ids).await? };
     let texts: Vec<Vec<u8>> = known.iter().filter_map(|(_, entry)| Some(blobs.known(&entry.id)?.as_bytes().to_vec())).collect();
     let all = known.into_iter().chain(unknown).zip(texts.into_iter().chain(read));
-    Ok(all
-        .map(|((name, entry), bytes)| (name, Written { id: entry.id, kind: entry.kind, ..Written::default() }, bytes))
-        .collect())
+    let content = |((name, entry), bytes): ((String, Entry), Vec<u8>)| Content {
+        ours: ours.contains(&name),
+        written: Written { id: entry.id, kind: entry.kind, ..Written::default() },
+        name,
+        bytes,
+    };
+    Ok(all.map(content).collect())
 }
 
 /// Whether an entry of the commit is written; if not, why.
@@ -280,9 +303,11 @@ fn batches(files: Vec<(String, Entry)>) -> Vec<Vec<(String, Entry)>> {
 /// Writes files; with `durably`, each so that it survives a power failure.
 fn put_all(root: &OwnedFd, contents: Vec<Content>, durably: bool, over: &Over) -> io::Result<Put> {
     let mut result = Put::default();
-    for (name, written, bytes) in contents {
+    for content in contents {
         over.check()?;
-        match put(root, &name, written.kind, &bytes, durably) {
+        let put = put(root, &content, durably);
+        let Content { name, written, .. } = content;
+        match put {
             Ok(seen) => result.done.push((name, Written { seen, ..written })),
             Err(error) => {
                 let (why, lasting) = refusal(error).ok_or(error)?;
@@ -306,18 +331,53 @@ fn refusal(error: Errno) -> Option<(&'static str, bool)> {
     }
 }
 
-fn put(root: &OwnedFd, name: &str, kind: EntryKind, bytes: &[u8], durably: bool) -> Result<Seen, Errno> {
+fn put(root: &OwnedFd, content: &Content, durably: bool) -> Result<Seen, Errno> {
+    let Content { name, written: Written { kind, .. }, bytes, ours } = content;
     let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
     let folder = open(root, folder, true)?;
     let draft = format!(".evenkeel-{}", uuid::Uuid::new_v4().simple());
-    let written = write_draft(&folder, &draft, name, kind, bytes, durably).and_then(|()| {
+    let written = write_draft(&folder, &draft, name, *kind, bytes, durably).and_then(|()| {
         let seen = Seen::of(&statat(&folder, &draft, AtFlags::SYMLINK_NOFOLLOW)?);
-        renameat(&folder, &draft, &folder, file).map(|()| seen)
+        // What is there and was not ours is somebody's, unless it is what we would write: that it is ours may have been forgotten.
+        if *ours || is_same(&folder, file, *kind, bytes) {
+            renameat(&folder, &draft, &folder, file)?;
+        } else {
+            place(&folder, &draft, file)?;
+        }
+        Ok(seen)
     });
     if written.is_err() {
         let _ = unlinkat(&folder, &draft, AtFlags::empty());
     }
     written
+}
+
+/// Gives a draft its name, which nothing has yet.
+fn place(folder: &OwnedFd, draft: &str, file: &str) -> Result<(), Errno> {
+    match renameat_with(folder, draft, folder, file, RenameFlags::NOREPLACE) {
+        // A file system that cannot do it in one step.
+        Err(Errno::INVAL | Errno::NOSYS) => match statat(folder, file, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => renameat(folder, draft, folder, file),
+            found => found.and(Err(Errno::EXIST)),
+        },
+        done => done,
+    }
+}
+
+/// Whether something holds just what is to be written there.
+fn is_same(folder: &OwnedFd, file: &str, kind: EntryKind, bytes: &[u8]) -> bool {
+    if kind == EntryKind::Link {
+        return readlinkat(folder, file, Vec::new()).is_ok_and(|target| target.as_bytes() == bytes);
+    }
+    let size = bytes.len() as u64;
+    let found = statat(folder, file, AtFlags::SYMLINK_NOFOLLOW);
+    if !found.is_ok_and(|found| is_file(&found) && u64::try_from(found.st_size) == Ok(size)) {
+        return false;
+    }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let Ok(opened) = openat(folder, file, flags, Mode::empty()) else { return false };
+    let mut there = Vec::new();
+    File::from(opened).take(size + 1).read_to_end(&mut there).is_ok() && there == bytes
 }
 
 fn write_draft(folder: &OwnedFd, draft: &str, name: &str, kind: EntryKind, bytes: &[u8], durably: bool) -> Result<(), Errno> {

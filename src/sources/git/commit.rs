@@ -48,6 +48,8 @@ struct Look {
 struct Listing {
     manifests: Vec<(String, Result<Entry, String>)>,
     notices: Vec<String>,
+    /// Submodules and links, of which Deployments may have come before they took a folder's place.
+    not_followed: BTreeMap<String, String>,
     /// What Compose files name beside themselves, once that is known.
     beside: Option<Arc<Beside>>,
 }
@@ -111,6 +113,7 @@ impl Blobs {
             root: root.join(clean(path)),
             beside: Some(beside.clone().unwrap_or_default()),
             variables: spec.substitute.clone(),
+            not_followed: found.not_followed.clone(),
             ..Scan::default()
         };
         if beside.is_none() {
@@ -194,7 +197,8 @@ impl Blobs {
         let ids: HashSet<String> = sized.map(|entry| entry.id.clone()).collect();
         self.read(place, ids.clone()).await?;
         self.texts.retain(|id, _| ids.contains(id));
-        Ok(Listing { manifests, notices: notices(&tree, &folder), beside: None })
+        let not_followed = if recurse { not_followed(&tree, &folder) } else { BTreeMap::new() };
+        Ok(Listing { manifests, notices: notices(&tree, &folder), not_followed, beside: None })
     }
 
     /// The file that a name stands for: itself, or what a link within the repository leads to.
@@ -373,6 +377,16 @@ pub(super) fn join(link: &str, target: &str) -> Option<String> {
         }
     }
     Some(parts.join("/"))
+}
+
+/// Submodules and links below the folder, by relative path: no manifests are looked for behind them.
+fn not_followed(tree: &Tree, folder: &str) -> BTreeMap<String, String> {
+    let found = tree.iter().filter_map(|(name, entry)| {
+        let is_one = matches!(entry.kind, EntryKind::Submodule | EntryKind::Link);
+        let relative = name.strip_prefix(folder).filter(|_| is_one)?.to_owned();
+        Some((relative, format!("{name} is a submodule or a symbolic link now, which is not followed")))
+    });
+    found.collect()
 }
 
 /// What is in the folder and not followed.

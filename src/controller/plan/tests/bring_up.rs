@@ -152,6 +152,14 @@ fn what_is_not_declared_any_more_goes_and_a_deletion_takes_all_but_volumes() {
                 "deleted with volumes",
                 deleted(Deletion { volumes: true, ..plain }).change(volume).change(|s| s.snapshot.networks.clear())
             ),
+            (
+                "deleted with volumes, which are external by now",
+                deleted(Deletion { volumes: true, ..plain }).change(volume).change(|s| {
+                    s.snapshot.networks.clear();
+                    let external = VolumeSpec { name: "web_data".into(), external: true, ..VolumeSpec::default() };
+                    s.desired.volumes.insert("data".into(), external);
+                })
+            ),
             ("deleted, nothing left", deleted(plain).change(volume).change(|s| s.snapshot.networks.clear())),
             (
                 "deleted, and a creation is not answered yet",

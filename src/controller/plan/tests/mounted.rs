@@ -27,6 +27,11 @@ fn changed(on_change: Option<OnChange>, replicas: u32) -> Scene {
     scene(on_change, replicas, Some(mark("old", 1)), mark("new", 2), 5)
 }
 
+/// Written in place.
+fn edited(on_change: OnChange) -> Scene {
+    scene(Some(on_change), 1, Some(mark("old", 1)), mark("new", 1), 5)
+}
+
 fn may_write(inode: u64) -> Scene {
     scene(None, 1, Some(mark("old", 1)), mark("new", inode), 5).change(|scene| {
         scene.desired.services.get_mut("app").unwrap().followed[0].replaced_only = true;
@@ -40,7 +45,8 @@ fn mounted_files() {
         [
             ("another content makes the service anew, one replica at a time", changed(None, 2)),
             ("or restarts it", changed(Some(OnChange::Restart), 1)),
-            ("or sends it a signal", changed(Some(OnChange::Signal(ReloadSignal::Hup)), 1)),
+            ("or sends it a signal", edited(OnChange::Signal(ReloadSignal::Hup))),
+            ("which is of no use for another file in its place", changed(Some(OnChange::Signal(ReloadSignal::Hup)), 1)),
             ("the same content in another file is nothing", scene(None, 1, Some(mark("old", 1)), mark("old", 2), 5)),
             ("what was there before the container was made is in it", scene(None, 1, Some(mark("old", 1)), mark("new", 2), 7200)),
             ("of what is not known it is taken to be in it", scene(None, 1, None, mark("new", 2), 5)),
@@ -49,7 +55,7 @@ fn mounted_files() {
             ("but another file in its place is", may_write(2)),
             (
                 "a stopped one stays so",
-                changed(Some(OnChange::Signal(ReloadSignal::Usr1)), 1).hold("", HoldState::Stopped, "Stopped").change(|scene| {
+                edited(OnChange::Signal(ReloadSignal::Usr1)).hold("", HoldState::Stopped, "Stopped").change(|scene| {
                     let id = container("app-1").id;
                     std::sync::Arc::make_mut(scene.snapshot.containers.get_mut(&id).unwrap()).state = ContainerState::Exited;
                 }),

@@ -13,8 +13,8 @@ use crate::clock::{Clock, TokioClock};
 use crate::docker::{Alive, ContainerLine, Engine, EngineInfo, Events, Result};
 use crate::model::{
     BuildSpec, Container, ContainerSpec, ContainerState, DockerRestart, EngineEvent, EngineFailure, EngineRun, EventCursor,
-    EventKind, FailureKind, HookSpec, Image, Network, NetworkAttachment, NetworkSpec, Progress, ReloadSignal, Volume, VolumeSpec,
-    labels,
+    EventKind, FailureKind, FileSpec, HookSpec, Image, Network, NetworkAttachment, NetworkSpec, Progress, ReloadSignal, Volume,
+    VolumeSpec, labels,
 };
 
 const BUFFER: usize = 256;
@@ -271,6 +271,9 @@ impl Engine for Daemon {
         self.called("list images").map(|()| vec![])
     }
     async fn create_container(&self, _: &ContainerSpec, _: &BTreeMap<String, String>) -> Result<String> {
+        unimplemented!()
+    }
+    async fn write_files(&self, _: &str, _: &[FileSpec]) -> Result<()> {
         unimplemented!()
     }
     async fn start_container(&self, _: &str) -> Result<()> {

@@ -118,6 +118,17 @@ fn a_subfolder_that_cannot_be_seen_keeps_what_came_from_it() {
 }
 
 #[test]
+fn what_is_behind_a_link_or_a_submodule_now_is_kept_and_anything_else_is_pruned() {
+    let (web, db) = (manifest("web", "a"), manifest("db", "a"));
+    let before = stored(&[("team/web.yaml", &web), ("db.yaml", &db)]);
+    let scan = Scan { not_followed: [("team".to_owned(), "team is a link".to_owned())].into(), ..Scan::default() };
+    let reading = read(&scan, &mut Cache::default());
+    let Diff { steps, .. } = diff(&reading, &before, &long_gone(true, &["web", "db"]));
+    assert!(steps.contains(&Step::Mark(key("web"), "team is a link".into())), "{steps:?}");
+    assert!(steps.contains(&Step::Prune(key("db"))) && steps.len() == 2, "{steps:?}");
+}
+
+#[test]
 fn a_manifest_that_is_gone_is_pruned_only_with_prune_and_only_when_it_is_gone_for_long() {
     let web = manifest("web", "a");
     let before = stored(&[("web.yaml", &web)]);

@@ -53,6 +53,8 @@ async fn folders_stay_what_they_are_and_what_others_wrote_is_not_touched() {
     fs::create_dir(tree(&rig).join("new.conf")).unwrap();
     rig.upstream.write("conf/web.conf", "two");
     rig.upstream.write("new.conf", "a folder is in its place");
+    fs::write(tree(&rig).join("their.conf"), "theirs").unwrap();
+    rig.upstream.write("their.conf", "a file is in its place");
     rig.upstream.remove("conf/link.conf");
     rig.upstream.commit();
     keeper.sync().await;
@@ -60,8 +62,10 @@ async fn folders_stay_what_they_are_and_what_others_wrote_is_not_touched() {
     assert_eq!((text(&rig, "conf/web.conf").as_deref(), text(&rig, "conf/data.db").as_deref()), (Some("two"), Some("theirs")));
     assert!(fs::symlink_metadata(tree(&rig).join("conf/link.conf")).is_err());
     assert!(tree(&rig).join("new.conf").is_dir());
+    assert_eq!(text(&rig, "their.conf").as_deref(), Some("theirs"));
     let notices = rig.status("shop")["notices"].to_string();
     assert!(notices.contains("new.conf is not written") && rig.ready("shop") == "True Synced", "{notices}");
+    assert!(notices.contains("their.conf is not written"), "{notices}");
 
     rig.upstream.git(&["rm", "-r", "--quiet", "conf"]);
     rig.upstream.commit();
@@ -104,7 +108,7 @@ async fn a_commit_that_is_withheld_leaves_the_folder_as_it_is() {
 }
 
 #[tokio::test]
-async fn what_somebody_removed_edited_or_replaced_is_written_again_with_nothing_new_to_fetch() {
+async fn what_somebody_removed_is_written_again_and_what_was_edited_is_left_until_a_commit_changes_it() {
     let (rig, mut keeper) = kept().await;
     let inode = |name: &str| fs::symlink_metadata(tree(&rig).join(name)).unwrap().ino();
     let untouched = inode("web.yaml");
@@ -113,15 +117,26 @@ async fn what_somebody_removed_edited_or_replaced_is_written_again_with_nothing_
     fs::remove_file(tree(&rig).join("conf/link.conf")).unwrap();
     symlink("/etc/passwd", tree(&rig).join("conf/link.conf")).unwrap();
     keeper.sync().await;
-    assert_eq!((text(&rig, "conf/web.conf").as_deref(), text(&rig, "conf/link.conf").as_deref()), (Some("one"), Some("one")));
+    let link = fs::read_link(tree(&rig).join("conf/link.conf")).unwrap();
+    assert_eq!((text(&rig, "conf/web.conf").as_deref(), link.to_str()), (Some("edited"), Some("web.conf")));
     assert_eq!(fs::metadata(tree(&rig).join("conf/run.sh")).unwrap().mode() & 0o777, 0o755);
     assert_eq!(inode("web.yaml"), untouched, "what is right is left alone");
 
-    // After a restart too, and when all of it is gone.
-    fs::write(tree(&rig).join("conf/web.conf"), "edited").unwrap();
+    // After a restart too; replaced, it is left as well, until a commit changes it.
+    fs::write(tree(&rig).join("conf/new"), "replaced").unwrap();
+    fs::rename(tree(&rig).join("conf/new"), tree(&rig).join("conf/web.conf")).unwrap();
     let mut keeper = rig.keeper("shop");
     keeper.sync().await;
-    assert_eq!(text(&rig, "conf/web.conf").as_deref(), Some("one"));
+    assert_eq!(text(&rig, "conf/web.conf").as_deref(), Some("replaced"));
+    rig.upstream.write("conf/web.conf", "two");
+    rig.upstream.commit();
+    keeper.sync().await;
+    assert_eq!(text(&rig, "conf/web.conf").as_deref(), Some("two"));
+    rig.upstream.write("conf/web.conf", "one");
+    rig.upstream.commit();
+    keeper.sync().await;
+
+    // When all of it is gone.
     fs::remove_dir_all(tree(&rig)).unwrap();
     keeper.sync().await;
     assert_eq!(text(&rig, "conf/web.conf").as_deref(), Some("one"));
