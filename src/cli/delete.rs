@@ -39,8 +39,31 @@ pub struct DeleteArgs {
     connection: Connection,
 }
 
+/// What people write before a name elsewhere. Taken for a name here, it would have the names after it deleted before it is missed.
+const KIND_WORDS: [&str; 12] = [
+    "deployment",
+    "deployments",
+    "deploy",
+    "hold",
+    "holds",
+    "source",
+    "sources",
+    "channel",
+    "channels",
+    "alert",
+    "alerts",
+    "incident",
+];
+
 /// `evenkeel delete`.
 pub async fn delete(args: DeleteArgs) -> Result<(), Failure> {
+    if let [first, _, ..] = args.names.as_slice()
+        && KIND_WORDS.contains(&first.as_str())
+    {
+        let why =
+            "delete takes names of deployments only, without the word; objects of other kinds go with -f FILE or with kubectl";
+        return Err(Failure::Usage(format!("{first:?}: {why}")));
+    }
     let subjects: Vec<Subject> = if args.names.is_empty() {
         let manifests = args.files.read(args.connection.namespace.as_deref())?;
         let of = |manifest: Manifest| Subject { path: manifest.path(), word: manifest.word(), key: manifest.key };

@@ -164,7 +164,10 @@ fn restart(
     }
     let record = recovery::record(planner, service, replica);
     // A run is unhealthy once, however its probes go up and down in it.
-    let known = record.failure.clone().filter(|known| known.unhealthy && known.run.is_of(container));
+    let known = record
+        .failure
+        .clone()
+        .filter(|known| known.unhealthy && (known.run.is_of(container) || Some(known.at) >= container.started_at));
     let at = known.as_ref().map_or(at.unwrap_or(planner.now), |known| known.at);
     let forgiven = recovery::forgiven_at(planner, service).is_some_and(|forgiven| forgiven >= at);
     if known.is_none() && !forgiven {
