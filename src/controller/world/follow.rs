@@ -275,7 +275,7 @@ impl World {
                 }
                 return true;
             }
-            "oom" => state.picture.ran_out_of_memory(id),
+            "oom" => state.picture.ran_out_of_memory(id, at),
             "die" => {
                 let code = attribute("exitCode").and_then(|code| code.parse().ok());
                 state.picture.died(id, at, code);

@@ -36,8 +36,6 @@ struct Guard {
     /// The line of the list that the look shown belongs to; `None`: look again at the next list.
     line: Option<ContainerLine>,
     looking: Looking,
-    /// The kernel killed something in it for memory since its start.
-    out_of_memory: bool,
 }
 
 /// Looks that events ask for: one at a time for each container.
@@ -98,15 +96,20 @@ impl Picture {
         }
     }
 
-    /// An `oom` was told of it: the `die` that may follow does not say so.
-    pub(super) fn ran_out_of_memory(&mut self, id: &str) {
-        self.guards.entry(id.to_owned()).or_default().out_of_memory = true;
+    /// An `oom` was told of it: the `die` that follows, or came before, does not say so.
+    pub(super) fn ran_out_of_memory(&mut self, id: &str, at: Timestamp) {
+        self.edit().out_of_memory.insert(id.to_owned(), at);
     }
 
     /// Its main process ended.
     pub(super) fn died(&mut self, id: &str, at: Timestamp, exit_code: Option<i64>) {
-        let told = self.guards.get_mut(id).is_some_and(|guard| std::mem::take(&mut guard.out_of_memory));
-        self.change(id, |container| died(container, at, exit_code, told && exit_code == Some(137)));
+        let killed = self.snapshot.out_of_memory.get(id).copied().filter(|_| exit_code == Some(137));
+        let in_this_run =
+            |container: &Container| killed.is_some_and(|killed| container.started_at.is_none_or(|from| from <= killed));
+        self.change(id, |container| {
+            let out_of_memory = in_this_run(container);
+            died(container, at, exit_code, out_of_memory);
+        });
     }
 
     /// The answer to a look that was asked for at `asked`; `None`: there is no such container.
@@ -137,6 +140,7 @@ impl Picture {
         let snapshot = self.edit();
         snapshot.unread.remove(id);
         snapshot.ends.remove(id);
+        snapshot.out_of_memory.remove(id);
         let removed = snapshot.containers.remove(id);
         Applied::Changed(removed.map(|container| container.labels.clone()).unwrap_or_default())
     }
