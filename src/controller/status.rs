@@ -4,6 +4,7 @@ mod builds;
 mod conditions;
 mod diagnosis;
 mod images;
+mod ladder;
 mod services;
 
 use jiff::Timestamp;
@@ -54,6 +55,8 @@ pub fn status(sight: &Sight<'_>) -> DeploymentStatus {
         conditions: vec![],
         services,
         recovery: recovery(sight),
+        decisions: ladder::decisions(sight),
+        suggestions: ladder::suggestions(sight),
         holds: holds(sight),
         source: source(sight.object),
         waiting: sight.plan.waiting.iter().map(one_line).collect(),

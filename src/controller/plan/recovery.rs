@@ -4,12 +4,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::model::{Cause, DesiredService, Note, RecoveryPolicy, ReplicaHistory, ReplicaId, RestartRule, WaitReason};
+use crate::model::{
+    Cause, Container, Decision, DesiredService, Note, RecoveryMode, RecoveryPolicy, ReplicaHistory, ReplicaId, RestartRule, Rule,
+    Rung, WaitReason,
+};
 
-use super::{Planner, later};
+use super::{Planner, ladder, later, remedy};
 
 /// Spread of delays, each way: enough to keep many crashed containers from starting in step.
 const JITTER: f64 = 0.1;
+
+/// How long a diagnosis is waited for where people are asked: a log is read within two seconds.
+const DIAGNOSIS: Duration = Duration::from_secs(5);
 
 /// How long to wait before the `attempt`-th try: none before the first, then `initial`, times `factor`, up to `max`. The
 /// jitter comes from `seed`, so that the same question always has the same answer.
@@ -63,38 +69,86 @@ pub(super) fn max_attempts(policy: &RecoveryPolicy, service: &DesiredService) ->
 
 /// What to do about a failure.
 pub(super) enum Next {
-    /// Try now.
+    /// Try now, in the way that the cause names.
     Now(Cause),
     /// Not yet, or not any more; said why.
     Wait(WaitReason, Option<Timestamp>),
+    /// A step of it takes several turns, and what that waits for is said.
+    UnderWay,
 }
 
-/// Decides about the failure of a replica at `failed_at`, after a run of `ran_for`.
-pub(super) fn next(
-    planner: &mut Planner<'_>,
-    service: &DesiredService,
-    replica: &ReplicaId,
-    record: &ReplicaHistory,
-    failed_at: Timestamp,
-    ran_for: Duration,
-    failure: &str,
-) -> Next {
+/// A failure, as it is decided about.
+pub(super) struct Trouble<'a> {
+    /// The container that failed, where there is one.
+    pub container: Option<&'a Container>,
+    /// What is remembered of the replica.
+    pub record: &'a ReplicaHistory,
+    /// When it failed.
+    pub at: Timestamp,
+    /// How long the run lasted.
+    pub ran_for: Duration,
+    /// What failed, for people.
+    pub message: &'a str,
+}
+
+/// Decides about the failure of a replica.
+pub(super) fn next(planner: &mut Planner<'_>, service: &DesiredService, replica: &ReplicaId, trouble: &Trouble<'_>) -> Next {
     let policy = &planner.desired.recovery;
-    let spent = if ran_for >= policy.stable_window { 0 } else { record.attempts };
+    let Trouble { record, at: failed_at, .. } = *trouble;
+    let failure = trouble.message.to_owned();
+    let spent = if trouble.ran_for >= policy.stable_window { 0 } else { record.attempts };
     let max = max_attempts(policy, service);
+    if let Some(under_way) = remedy::under_way(service, trouble) {
+        let Decision { attempt, rung, rule, .. } = *under_way;
+        return match rung {
+            Rung::Recreate => Next::UnderWay,
+            _ => Next::Now(Cause::Recovery { attempt, max, failure, rung, rule }),
+        };
+    }
+    let situation = remedy::situation(planner, service, replica, trouble, spent, max);
+    let (chosen, again) = (ladder::choose(&situation), ladder::may_be_mended(&situation));
+    let undiagnosed = situation.diagnosis.is_none();
+    let (rung, rule) = match chosen {
+        (Some(rung), rule) => (rung, rule),
+        (None, Rule::NeedsPerson) if again => {
+            let due = later(failed_at, policy.max);
+            if planner.now < due {
+                return give_up(planner, replica, record, failure, spent, Rule::NeedsPerson, Some(due));
+            }
+            (Rung::Restart, Rule::MayBeBack)
+        }
+        (None, rule) => return give_up(planner, replica, record, failure, spent, rule, None),
+    };
     if spent >= policy.alert_after && !record.alerted {
         planner.note(Note::Alert { replica: replica.clone(), attempts: spent });
     }
-    if spent >= max {
-        if !record.exhausted {
-            planner.note(Note::Exhausted { replica: replica.clone(), attempts: spent });
-        }
-        return Next::Wait(WaitReason::BackOffExhausted { attempts: spent, failure: failure.into() }, None);
-    }
     let attempt = spent + 1;
-    let due = later(failed_at, delay(policy, attempt, &format!("{}/{replica}", planner.desired.key)));
-    if planner.now < due {
-        return Next::Wait(WaitReason::BackOff { attempt, max, failure: failure.into() }, Some(due));
+    let mut due = later(failed_at, delay(policy, attempt, &format!("{}/{replica}", planner.desired.key)));
+    // People are asked with the diagnosis, not before it.
+    if policy.mode == RecoveryMode::Suggest && undiagnosed {
+        due = due.max(later(failed_at, DIAGNOSIS));
     }
-    Next::Now(Cause::Recovery { attempt, max, failure: failure.into() })
+    if planner.now < due {
+        return Next::Wait(WaitReason::BackOff { attempt, max, failure }, Some(due));
+    }
+    Next::Now(Cause::Recovery { attempt, max, failure, rung, rule })
+}
+
+/// No attempt is made any more, or none before `until`: told once.
+fn give_up(
+    planner: &mut Planner<'_>,
+    replica: &ReplicaId,
+    record: &ReplicaHistory,
+    failure: String,
+    attempts: u32,
+    rule: Rule,
+    until: Option<Timestamp>,
+) -> Next {
+    if attempts >= planner.desired.recovery.alert_after && !record.alerted {
+        planner.note(Note::Alert { replica: replica.clone(), attempts });
+    }
+    if !record.exhausted {
+        planner.note(Note::Exhausted { replica: replica.clone(), attempts, rule });
+    }
+    Next::Wait(WaitReason::BackOffExhausted { attempts, failure, rule }, until)
 }

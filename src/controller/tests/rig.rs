@@ -126,6 +126,7 @@ impl Rig {
             resync: RESYNC,
             manifests: None,
             sources: PathBuf::new(),
+            api: None,
         };
         // Nothing is built in these stories: nobody asks, and nobody answers.
         let ((wishes, _), (_, news)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
