@@ -253,6 +253,9 @@ pub struct RecoveryStatus {
     /// When the next one is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<Time>,
+    /// Why no attempt is made any more, or none for a long time: one word of a closed list, docs/reasons.md.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<String>,
     /// What failed last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureStatus>,

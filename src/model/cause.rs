@@ -132,10 +132,7 @@ impl Cause {
 
     /// Whether a container made for it is made from the image that is there, without a pull before.
     pub fn keeps_image(&self) -> bool {
-        matches!(
-            self,
-            Self::Recovery { .. } | Self::Unhealthy { .. } | Self::ImageChanged { .. } | Self::RolledBack { .. }
-        )
+        matches!(self, Self::Recovery { .. } | Self::Unhealthy { .. } | Self::ImageChanged { .. } | Self::RolledBack { .. })
     }
 
     /// The rung of recovery that it names.

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Adopted, AdoptedShared, BuildRecord, DECISIONS, Decision, Diagnosis, Experience, FailedRun, FailureKind, FileMarks, GoodImage,
-    ImageRecord, ReplicaId, RolledBack, Rung, Suggestion,
+    Adopted, AdoptedShared, BuildRecord, DECISIONS, Decision, Diagnosis, Experience, FailedRun, FailureKind, FileMarks,
+    GoodImage, ImageRecord, ReplicaId, RolledBack, Rung, Suggestion,
 };
 
 /// How many last actions are kept.

@@ -320,8 +320,12 @@ mod tests {
 
     #[test]
     fn an_answer_reads_back_as_it_was_written() {
-        let answer =
-            Answer { id: "app-1-3f9a".into(), approved: false, at: "2026-01-01T12:00:00Z".parse().unwrap(), by: "cli:root".into() };
+        let answer = Answer {
+            id: "app-1-3f9a".into(),
+            approved: false,
+            at: "2026-01-01T12:00:00Z".parse().unwrap(),
+            by: "cli:root".into(),
+        };
         assert_eq!(answer.to_string().parse(), Ok(answer));
         assert!("app-1-3f9a perhaps 2026-01-01T12:00:00Z me".parse::<Answer>().is_err());
     }

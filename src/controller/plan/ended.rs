@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::model::{
-    Cause, Container, Decision, DesiredService, End, ExternalStop, FailedRun, Note, ReplicaHistory, ReplicaId, RestartRule, Secrets,
-    StopReason, Verdict, WaitReason,
+    Cause, Container, Decision, DesiredService, End, ExternalStop, FailedRun, Note, ReplicaHistory, ReplicaId, RestartRule,
+    Secrets, StopReason, Verdict, WaitReason,
 };
 
 use super::recovery::{Next, Trouble};

@@ -88,7 +88,9 @@ fn nature(cause: FailureCause) -> Nature {
         PermissionDenied | ImageDenied => Nature::OfRights,
         DiskFull => Nature::OfHost,
         OutOfMemory | Killed | ConfigError | DependencyDown | SlowStart | ProbeBroken | PortHeld | NameHeld => Nature::Passing,
-        NetworkMissing | VolumeMissing | ImageMissing | ImageNotFound | RegistryRateLimited | RegistryUnavailable => Nature::Passing,
+        NetworkMissing | VolumeMissing | ImageMissing | ImageNotFound | RegistryRateLimited | RegistryUnavailable => {
+            Nature::Passing
+        }
         BuildFailed | EngineFailing => Nature::Passing,
     }
 }

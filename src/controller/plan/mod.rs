@@ -37,8 +37,8 @@ use jiff::Timestamp;
 
 use crate::model::{
     Action, BuildInput, Cause, Desired, DesiredService, FailureKind, FileStates, History, Job, JobKind, Likeness, Memory,
-    NetworkRef, Note, Observed, Obstacle, Op, Plan, Probed, Reason, RegistryView, ReplicaId, Snapshot, Subject,
-    WaitReason, Waiting,
+    NetworkRef, Note, Observed, Obstacle, Op, Plan, Probed, Reason, RegistryView, ReplicaId, Snapshot, Subject, WaitReason,
+    Waiting,
 };
 
 pub(crate) use health::{Wellness, wellness};

@@ -24,7 +24,9 @@ const SOON: Duration = Duration::from_secs(60);
 pub(super) fn under_way<'a>(service: &DesiredService, trouble: &Trouble<'a>) -> Option<&'a Decision> {
     let last = trouble.record.last_decision().filter(|last| last.is_about(trouble.at) && last.rung != Rung::Restart)?;
     let same_spec = trouble.record.spec_hash == service.spec_hash;
-    let here = trouble.container.map_or("", |container| &container.id) == last.container;
+    let same_container = trouble.container.map_or("", |container| &container.id) == last.container;
+    // What was made before its start failed had no id to be known by.
+    let here = same_container || (last.container.is_empty() && last.rung != Rung::Recreate);
     (same_spec && here && last.result == DecisionResult::Pending).then_some(last)
 }
 
@@ -207,7 +209,10 @@ fn roll_back(
     };
     let reference = service.template.image.clone();
     let subject = Subject::Image(reference.clone());
-    if images::is_planned(planner, &subject) {
+    // It names the one that worked already: the container's turn to be replaced comes.
+    let named = planner.snapshot.image(&reference).is_some_and(|tagged| tagged.id == to);
+    let known = planner.memory.rolled_back.get(&reference).is_some_and(|back| back.from == from && back.to == to);
+    if (named && known) || images::is_planned(planner, &subject) {
         return true;
     }
     if let Some((wait, until)) = planner.obstacle(&subject) {

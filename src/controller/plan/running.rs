@@ -1,7 +1,8 @@
 //! A container that runs and is the wanted one: what can be mended without touching its processes, and whether to restart it.
 
 use crate::model::{
-    Attachment, Cause, Container, DecisionResult, DesiredService, NetworkAttachment, NetworkRef, Note, Op, ReplicaId, StopReason, Subject,
+    Attachment, Cause, Container, DecisionResult, DesiredService, NetworkAttachment, NetworkRef, Note, Op, ReplicaId, StopReason,
+    Subject,
 };
 
 use super::holds::{existing, stop};

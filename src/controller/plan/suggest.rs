@@ -3,9 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{
-    Action, Cause, Note, Op, Plan, RecoveryMode, ReplicaId, Subject, Suggestion, WaitReason, Waiting,
-};
+use crate::model::{Action, Cause, Note, Op, Plan, RecoveryMode, ReplicaId, Subject, Suggestion, WaitReason, Waiting};
 
 use super::{Planner, recovery};
 
@@ -16,6 +14,8 @@ pub(super) fn withhold(planner: &mut Planner<'_>) {
     let suggestions = if mode == RecoveryMode::Suggest { suggestions(planner) } else { BTreeMap::new() };
     if suggestions != planner.history.suggestions {
         planner.note(Note::Suggestions(suggestions.clone()));
+        // What was rejected makes room for something else.
+        planner.plan.wake(planner.now);
     }
     if mode == RecoveryMode::Auto && bound == RecoveryMode::Auto {
         return;
@@ -45,7 +45,7 @@ pub(super) fn withhold(planner: &mut Planner<'_>) {
 fn allowed(plan: &Plan, bound: RecoveryMode, suggestions: &BTreeMap<String, Suggestion>) -> BTreeSet<usize> {
     let approved = |action: &Action| {
         let suggestion = replica_of(action).and_then(|replica| suggestions.get(&replica.to_string()));
-        action.cause.is_recovery() && suggestion.is_some_and(|suggestion| is_approved(suggestion))
+        (action.cause.is_recovery() || follows(&action.cause)) && suggestion.is_some_and(is_approved)
     };
     let mut allowed = BTreeSet::new();
     for (index, action) in plan.actions.iter().enumerate().rev() {
@@ -58,6 +58,11 @@ fn allowed(plan: &Plan, bound: RecoveryMode, suggestions: &BTreeMap<String, Sugg
         }
     }
     allowed
+}
+
+/// What comes of a recovery that was approved.
+fn follows(cause: &Cause) -> bool {
+    matches!(cause, Cause::Created | Cause::Unfinished | Cause::RolledBack { .. } | Cause::ImageChanged { .. })
 }
 
 fn is_approved(suggestion: &Suggestion) -> bool {

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use crate::model::{
-    Action, Cause, DependencyCondition, DockerRestart, Key, Note, Op, Plan, Rule, Rung, StopReason, Target, WaitReason,
-    Waiting,
+    Action, Cause, DependencyCondition, DockerRestart, Key, Note, Op, Plan, Rule, Rung, StopReason, Target, WaitReason, Waiting,
 };
 
 impl fmt::Display for Plan {

@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use tracing::warn;
 
 use crate::model::{
-    Action, ActionRecord, ActionResult, Cause, Desired, EngineFailure, Failure as Failed, FailedRun, FailureKind, History, LAST_ACTIONS,
-    Memory, Note, Observed, Obstacle, Op, Outcome, Plan, Reason, ReplicaHistory, ReplicaId, Secrets, Severity, Subject, Target,
+    Action, ActionRecord, ActionResult, Cause, Desired, EngineFailure, FailedRun, Failure as Failed, FailureKind, History,
+    LAST_ACTIONS, Memory, Note, Observed, Obstacle, Op, Outcome, Plan, Reason, ReplicaHistory, ReplicaId, Secrets, Severity,
+    Subject, Target,
 };
 
 use crate::diagnose::rules::{Facts, diagnose};

@@ -9,8 +9,7 @@ fn found(cause: FailureCause) -> Diagnosis {
 /// Decisions about one failure, in their order.
 fn tried(cause: FailureCause, rungs: &[Rung]) -> Vec<Decision> {
     let one = |(index, rung): (usize, &Rung)| {
-        let mut decision =
-            Decision { attempt: u32::try_from(index).unwrap() + 1, rung: *rung, ..Decision::default() };
+        let mut decision = Decision { attempt: u32::try_from(index).unwrap() + 1, rung: *rung, ..Decision::default() };
         decision.explain(&found(cause));
         decision
     };
