@@ -124,8 +124,9 @@ pub(super) fn next(planner: &mut Planner<'_>, service: &DesiredService, replica:
     }
     let attempt = spent + 1;
     let mut due = later(failed_at, delay(policy, attempt, &format!("{}/{replica}", planner.desired.key)));
+    let forgiven = forgiven_at(planner, service).is_some_and(|forgiven| forgiven >= failed_at);
     // People are asked with the diagnosis, not before it.
-    if policy.mode == RecoveryMode::Suggest && undiagnosed {
+    if !forgiven && policy.mode == RecoveryMode::Suggest && undiagnosed {
         due = due.max(later(failed_at, DIAGNOSIS));
     }
     if planner.now < due {
