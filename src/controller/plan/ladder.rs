@@ -87,11 +87,8 @@ fn nature(cause: FailureCause) -> Nature {
         MissingCommand | ExecFormat | WrongPlatform => Nature::OfImage,
         PermissionDenied | ImageDenied => Nature::OfRights,
         DiskFull => Nature::OfHost,
-        OutOfMemory | Killed | ConfigError | DependencyDown | SlowStart | ProbeBroken | PortHeld | NameHeld => Nature::Passing,
-        NetworkMissing | VolumeMissing | ImageMissing | ImageNotFound | RegistryRateLimited | RegistryUnavailable => {
-            Nature::Passing
-        }
-        BuildFailed | EngineFailing => Nature::Passing,
+        // What is not named: nothing done with the container or its image is known to help.
+        _ => Nature::Passing,
     }
 }
 

@@ -121,9 +121,11 @@ fn suggestion(planner: &Planner<'_>, replica: &ReplicaId, action: &Action) -> Su
     let digits = recovery::unit_hash(&format!("{}/{replica} {} {why}", planner.desired.key, planner.now)).to_bits();
     let fresh = || format!("{replica}-{:04x}", digits & 0xffff);
     let id = known.map_or_else(fresh, |known| known.id.clone());
-    let said = planner.desired.answers.iter().find(|answer| answer.id == id).cloned();
+    let at = known.map_or(planner.now, |known| known.at);
+    // Four digits meet again some day: an answer from before is none to this.
+    let said = planner.desired.answers.iter().find(|answer| answer.id == id && answer.at >= at).cloned();
     Suggestion {
-        at: known.map_or(planner.now, |known| known.at),
+        at,
         rung: action.cause.rung(),
         actions: vec![action.op.to_string()],
         why,

@@ -219,3 +219,42 @@ pub(super) fn learn(memory: &mut Memory, service: &str, signature: &str, rung: R
     let surplus = memory.experience.len().saturating_sub(EXPERIENCE);
     memory.experience.drain(..surplus);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn what_is_learned_is_counted_by_failure_and_rung_and_bounded() {
+        let mut memory = Memory::default();
+        for lesson in [Lesson::Failed, Lesson::Held, Lesson::Held, Lesson::Approved, Lesson::Rejected] {
+            learn(&mut memory, "app", "it broke", Rung::Recreate, lesson, at(1));
+        }
+        learn(&mut memory, "app", "", Rung::Recreate, Lesson::Held, at(1));
+        let [known] = memory.experience.as_slice() else { panic!("one piece: {:?}", memory.experience) };
+        assert_eq!((known.held, known.failed, known.approved, known.rejected), (2, 1, 1, 1));
+        assert!(known.helps() && !known.is_hopeless());
+        for second in 0..1000 {
+            learn(&mut memory, "app", &format!("failure {second}"), Rung::Restart, Lesson::Failed, at(second));
+        }
+        assert_eq!(memory.experience.len(), EXPERIENCE);
+        assert_eq!(memory.experience.last().unwrap().signature, "failure 999");
+    }
+
+    #[test]
+    fn a_decision_is_judged_once_by_what_comes_first() {
+        let replica = ReplicaId::new("app", 1);
+        let (mut history, mut memory) = (History::default(), Memory::default());
+        let record = replica_mut(&mut history, &replica);
+        record.attempts = 1;
+        record.keep(Decision { attempt: 1, signature: "it broke".into(), ..Decision::default() });
+        completed(&replica, &mut history, &mut memory, at(1));
+        failed(&replica, &mut history, &mut memory, at(2));
+        assert_eq!(history.replica(&replica).decisions[0].result, DecisionResult::Held);
+        assert_eq!((memory.experience[0].held, memory.experience[0].failed), (1, 0));
+    }
+}

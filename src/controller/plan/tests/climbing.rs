@@ -270,7 +270,7 @@ fn what_is_suggested_is_done_when_it_is_approved() {
         scene.change(|s| {
             s.history.suggestions = known.unwrap_or_default();
             let id = s.history.suggestions.values().next().map(|one| one.id.clone()).unwrap_or_default();
-            let answer = answer.map(|approved| Answer { id, approved, at: ago(1), by: "cli:root".into() });
+            let answer = answer.map(|approved| Answer { id, approved, at: ago(0), by: "cli:root".into() });
             s.desired.answers.extend(answer);
         })
     };
