@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{DependencyCondition, Key, Reason, ReplicaId, Rule, Subject};
+use super::{DependencyCondition, Reason, ReplicaId, Rule, Subject};
 
 /// Something not done now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,13 +152,7 @@ pub enum WaitReason {
     Withheld,
     /// The same, and a person can approve it.
     Suggested {
-        /// The Deployment.
-        deployment: Key,
-        /// Where the operator's API is, if it has an address.
-        api: Option<String>,
-        /// The suggestion's id.
-        id: String,
-        /// What would be done, and why.
-        what: String,
+        /// What would be done and why, and how to approve it.
+        message: String,
     },
 }

@@ -156,7 +156,6 @@ fn is_restarted(service: &DesiredService) -> bool {
 }
 
 /// An unhealthy container is stopped, to be started again, when that is due.
-#[expect(clippy::too_many_arguments, reason = "each is one fact about the container")]
 fn restart(
     planner: &mut Planner<'_>,
     slots: &Slots<'_>,

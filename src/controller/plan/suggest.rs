@@ -75,9 +75,13 @@ fn waiting(plan: &Plan, api: Option<&String>, action: &Action, suggestions: &BTr
     let Some((replica, open)) = suggestion.filter(|(_, suggestion)| suggestion.answer.is_none()) else {
         return Waiting { subject: action.subject.clone(), reason: WaitReason::Withheld, until: None };
     };
-    let (deployment, id, what) = (plan.key.clone(), open.id.clone(), open.in_words());
-    let reason = WaitReason::Suggested { deployment, api: api.cloned(), id, what };
-    Waiting { subject: Subject::Replica(replica.clone()), reason, until: None }
+    let command = match plan.key.namespace.as_str() {
+        "default" => format!("{} {}", plan.key.name, open.id),
+        namespace => format!("-n {namespace} {} {}", plan.key.name, open.id),
+    };
+    let post = api.map(|api| format!(", and so does a POST to {api}{}", plan.key.approve_path())).unwrap_or_default();
+    let message = format!("{}; `evenkeel approve {command}` has it done{post}", open.in_words());
+    Waiting { subject: Subject::Replica(replica.clone()), reason: WaitReason::Suggested { message }, until: None }
 }
 
 /// The replica that an action mends.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::model::{
-    Action, Cause, DependencyCondition, DockerRestart, Key, Note, Op, Plan, Rule, Rung, StopReason, Target, WaitReason, Waiting,
+    Action, Cause, DependencyCondition, DockerRestart, Note, Op, Plan, Rule, Rung, StopReason, Target, WaitReason, Waiting,
 };
 
 impl fmt::Display for Plan {
@@ -156,14 +156,6 @@ impl fmt::Display for Cause {
     }
 }
 
-/// What stands behind `evenkeel approve`.
-fn command(deployment: &Key, id: &str) -> String {
-    match deployment.namespace.as_str() {
-        "default" => format!("{} {id}", deployment.name),
-        namespace => format!("-n {namespace} {} {id}", deployment.name),
-    }
-}
-
 /// The rung and the rule, where there is more to say than that it is tried again.
 fn chosen(rung: Rung, rule: Rule) -> String {
     match (rung, rule) {
@@ -235,13 +227,7 @@ impl fmt::Display for WaitReason {
             }
             Self::Obstacle { message, .. } => f.write_str(message),
             Self::Withheld => f.write_str("the recovery mode keeps evenkeel from acting"),
-            Self::Suggested { deployment, api, id, what } => {
-                write!(f, "suggested: {what}; `evenkeel approve {}` has it done", command(deployment, id))?;
-                match api {
-                    Some(api) => write!(f, ", and so does a POST to {api}{}", deployment.approve_path()),
-                    None => Ok(()),
-                }
-            }
+            Self::Suggested { message } => write!(f, "suggested: {message}"),
         }
     }
 }

@@ -162,7 +162,7 @@ fn well_for_the_window<'d>(
         let failed_at = history.replicas.get(&replica.to_string()).and_then(|record| record.failure.as_ref()).map(|it| it.at);
         let since = container.started_at.max(failed_at)?;
         let long = later(since, desired.recovery.verify_window) <= now;
-        (long && matches!(wellness, Wellness::Well | Wellness::Unprobed)).then(|| (service, replica, container))
+        (long && matches!(wellness, Wellness::Well | Wellness::Unprobed)).then_some((service, replica, container))
     });
     well.collect()
 }

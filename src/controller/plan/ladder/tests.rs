@@ -109,7 +109,10 @@ fn a_log_must_say_it_twice_and_soon_before_a_person_is_called_instead() {
     assert!(!may_be_mended(&again) && may_be_mended(&Situation { image: ImageStanding::Worked, ..again }));
 }
 
-fn situations() -> impl Strategy<Value = (Option<FailureCause>, [bool; 2], Vec<Rung>, Vec<Rung>, Vec<Rung>, ImageStanding)> {
+/// Cause, what is sure of it, what is possible, what was rejected, what was tried, and how it did with the image.
+type Picked = (Option<FailureCause>, [bool; 2], Vec<Rung>, Vec<Rung>, Vec<Rung>, ImageStanding);
+
+fn situations() -> impl Strategy<Value = Picked> {
     let rungs = || proptest::sample::subsequence(Rung::ALL.to_vec(), 0..=5);
     let image = prop_oneof![Just(ImageStanding::Unproven), Just(ImageStanding::Worked), Just(ImageStanding::New)];
     let series = proptest::collection::vec(proptest::sample::select(Rung::ALL.to_vec()), 0..9);
