@@ -118,6 +118,43 @@ fn a_tag_whose_new_digest_is_broken_is_taken_back_to_the_one_that_worked() {
 }
 
 #[test]
+fn what_is_unhealthy_by_its_state_is_made_anew() {
+    let sandbox = Sandbox::new();
+    let operator = Operator::start_on(&sandbox);
+    let (docker, name) = (sandbox.docker(), sandbox.container("web", "app", 1));
+    let probe = json!({"test": ["CMD-SHELL", "test ! -e /state"], "interval": "300ms", "timeout": "2s", "retries": 2});
+    let app = service::with(service::sleeper(&sandbox.image()), json!({"healthcheck": probe}));
+    operator.api().apply(&deployment(&sandbox, app, json!({"stableWindow": "60s"})));
+    operator.wait_ready("web");
+    let first = docker.id(&name);
+    docker.exec(&name, &["touch", "/state"]);
+    eventually(secs(40), "another container is well", || {
+        check(docker.id(&name) != first, || "the same still".into())?;
+        operator.api().ready("web")
+    });
+    assert_eq!(rungs(&operator), ["Restart", "Restart", "Recreate"]);
+}
+
+#[test]
+fn a_newer_image_is_pulled_where_the_policy_lets_it_in_and_nothing_less_helps() {
+    let sandbox = Sandbox::new();
+    let registry = Registry::start_in(&sandbox);
+    let reference = registry.push(&sandbox.large_image("broken"), "app:1");
+    let mended = sandbox.version_of_image("mended");
+    let operator = Operator::start_on(&sandbox);
+    let app = service::shell(
+        &reference,
+        "[ -e /noise ] && { echo 'this version is broken' >&2; exit 1; }; trap 'exit 143' TERM; sleep infinity & wait",
+    );
+    let app = service::with(app, json!({"pull_policy": "always"}));
+    operator.api().apply(&deployment(&sandbox, app, json!({"stableWindow": "60s"})));
+    eventually(secs(20), "it fails", || check(!rungs(&operator).is_empty(), || "not yet".into()));
+    registry.push(&mended, "app:1");
+    eventually(secs(40), "it runs the newer one", || operator.api().ready("web"));
+    assert_eq!(rungs(&operator), ["Restart", "Restart", "Recreate", "Pull"]);
+}
+
+#[test]
 fn what_runs_out_of_memory_is_restarted_and_neither_pulled_nor_made_anew() {
     let sandbox = Sandbox::new();
     let registry = Registry::start_in(&sandbox);
@@ -177,6 +214,12 @@ fn in_mode_suggest_nothing_is_done_before_it_is_approved_and_what_is_rejected_is
     assert!(told(&operator, "RecoverySuggested")[0].contains(&format!("evenkeel approve web {first}")));
     let message = condition(&operator.api().deployment("web").unwrap(), "Ready")["message"].clone();
     assert!(message.as_str().unwrap().contains(&format!("evenkeel approve web {first}")), "{message}");
+
+    let incidents = || operator.api().list("/apis/evenkeel.dev/v1alpha1/incidents");
+    eventually(secs(10), "who is told of it can approve it", || {
+        let summaries: Vec<String> = incidents().iter().map(|incident| incident["status"]["summary"].to_string()).collect();
+        check(summaries.iter().any(|summary| summary.contains("evenkeel approve web")), || format!("{summaries:?}"))
+    });
 
     operator.evenkeel(&["approve", "web", &first]);
     eventually(secs(10), "it is started", || docker.running(&name));

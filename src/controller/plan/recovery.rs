@@ -94,62 +94,81 @@ pub(super) struct Trouble<'a> {
 /// Decides about the failure of a replica.
 pub(super) fn next(planner: &mut Planner<'_>, service: &DesiredService, replica: &ReplicaId, trouble: &Trouble<'_>) -> Next {
     let policy = &planner.desired.recovery;
-    let Trouble { record, at: failed_at, .. } = *trouble;
-    let failure = trouble.message.to_owned();
-    let spent = if trouble.ran_for >= policy.stable_window { 0 } else { record.attempts };
+    let spent = if trouble.ran_for >= policy.stable_window { 0 } else { trouble.record.attempts };
     let max = max_attempts(policy, service);
     if let Some(under_way) = remedy::under_way(service, trouble) {
         let Decision { attempt, rung, rule, .. } = *under_way;
         return match rung {
             Rung::Recreate => Next::UnderWay,
-            _ => Next::Now(Cause::Recovery { attempt, max, failure, rung, rule }),
+            _ => Next::Now(Cause::Recovery { attempt, max, failure: trouble.message.into(), rung, rule }),
         };
     }
     let situation = remedy::situation(planner, service, replica, trouble, spent, max);
     let (chosen, again) = (ladder::choose(&situation), ladder::may_be_mended(&situation));
-    let undiagnosed = situation.diagnosis.is_none();
-    let (rung, rule) = match chosen {
-        (Some(rung), rule) => (rung, rule),
-        (None, Rule::NeedsPerson) if again => {
-            let due = later(failed_at, policy.max);
-            if planner.now < due {
-                return give_up(planner, replica, record, failure, spent, Rule::NeedsPerson, Some(due));
-            }
-            (Rung::Restart, Rule::MayBeBack)
+    // What was forgiven is not noted as a failure, and never diagnosed.
+    let forgiven = forgiven_at(planner, service).is_some_and(|forgiven| forgiven >= trouble.at);
+    let diagnosed_by = Some(later(trouble.at, DIAGNOSIS)).filter(|_| situation.diagnosis.is_none() && !forgiven);
+    match chosen {
+        // People are asked with the diagnosis, not before it.
+        (Some(rung), rule) if policy.mode == RecoveryMode::Suggest => {
+            attempt(planner, replica, trouble, (spent, max), (rung, rule), diagnosed_by)
         }
-        (None, rule) => return give_up(planner, replica, record, failure, spent, rule, None),
-    };
-    if spent >= policy.alert_after && !record.alerted {
-        planner.note(Note::Alert { replica: replica.clone(), attempts: spent });
+        (Some(rung), rule) => attempt(planner, replica, trouble, (spent, max), (rung, rule), None),
+        // Without a gentle rung nothing is done before the diagnosis is there; nor is it given up.
+        (None, Rule::NothingAllowed | Rule::Rejected) if diagnosed_by.is_some_and(|by| planner.now < by) => {
+            let failure = trouble.message.to_owned();
+            Next::Wait(WaitReason::BackOff { attempt: spent + 1, max, failure }, diagnosed_by)
+        }
+        (None, Rule::NeedsPerson) if again => {
+            let due = later(trouble.at, policy.max);
+            match planner.now < due {
+                true => give_up(planner, replica, trouble, spent, Rule::NeedsPerson, Some(due)),
+                false => attempt(planner, replica, trouble, (spent, max), (Rung::Restart, Rule::MayBeBack), None),
+            }
+        }
+        (None, rule) => give_up(planner, replica, trouble, spent, rule, None),
     }
-    let attempt = spent + 1;
-    let mut due = later(failed_at, delay(policy, attempt, &format!("{}/{replica}", planner.desired.key)));
-    let forgiven = forgiven_at(planner, service).is_some_and(|forgiven| forgiven >= failed_at);
-    // People are asked with the diagnosis, not before it.
-    if !forgiven && policy.mode == RecoveryMode::Suggest && undiagnosed {
-        due = due.max(later(failed_at, DIAGNOSIS));
-    }
+}
+
+/// The next attempt, of so many, when its back-off is over, and not before `earliest`.
+fn attempt(
+    planner: &mut Planner<'_>,
+    replica: &ReplicaId,
+    trouble: &Trouble<'_>,
+    (spent, max): (u32, u32),
+    (rung, rule): (Rung, Rule),
+    earliest: Option<Timestamp>,
+) -> Next {
+    alert(planner, replica, trouble, spent);
+    let (attempt, failure) = (spent + 1, trouble.message.to_owned());
+    let pause = delay(&planner.desired.recovery, attempt, &format!("{}/{replica}", planner.desired.key));
+    let due = later(trouble.at, pause);
+    let due = earliest.map_or(due, |earliest| due.max(earliest));
     if planner.now < due {
         return Next::Wait(WaitReason::BackOff { attempt, max, failure }, Some(due));
     }
     Next::Now(Cause::Recovery { attempt, max, failure, rung, rule })
 }
 
+/// Tells people once that so many attempts have not helped.
+fn alert(planner: &mut Planner<'_>, replica: &ReplicaId, trouble: &Trouble<'_>, attempts: u32) {
+    if attempts >= planner.desired.recovery.alert_after && !trouble.record.alerted {
+        planner.note(Note::Alert { replica: replica.clone(), attempts });
+    }
+}
+
 /// No attempt is made any more, or none before `until`: told once.
 fn give_up(
     planner: &mut Planner<'_>,
     replica: &ReplicaId,
-    record: &ReplicaHistory,
-    failure: String,
+    trouble: &Trouble<'_>,
     attempts: u32,
     rule: Rule,
     until: Option<Timestamp>,
 ) -> Next {
-    if attempts >= planner.desired.recovery.alert_after && !record.alerted {
-        planner.note(Note::Alert { replica: replica.clone(), attempts });
-    }
-    if !record.exhausted {
+    alert(planner, replica, trouble, attempts);
+    if !trouble.record.exhausted {
         planner.note(Note::Exhausted { replica: replica.clone(), attempts, rule });
     }
-    Next::Wait(WaitReason::BackOffExhausted { attempts, failure, rule }, until)
+    Next::Wait(WaitReason::BackOffExhausted { attempts, failure: trouble.message.into(), rule }, until)
 }
