@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use crate::controller::plan::{Wellness, later, slots, wellness};
 use crate::model::{
-    Action, Cause, Container, Decision, DecisionResult, Desired, DesiredService, EXPERIENCE, Experience, GoodImage, History,
-    Memory, Observed, Op, ReplicaHistory, ReplicaId, Rung, Subject, Suggestion,
+    Action, Cause, Container, Decision, DecisionResult, Desired, DesiredService, EXPERIENCE, Experience, Failure, GoodImage,
+    History, Memory, Observed, Op, ReplicaHistory, ReplicaId, Rule, Rung, Subject, Suggestion,
 };
 
 use super::replica_mut;
@@ -43,40 +43,44 @@ fn number(cause: &Cause) -> Option<u32> {
 /// Counts the attempt that an action is about to make, and keeps the decision.
 pub(super) fn count(desired: &Desired, action: &Action, history: &mut History, now: Timestamp) {
     let Some((replica, cause)) = attempt(action) else { return };
-    let (Cause::Recovery { attempt, failure, rung, rule, .. } | Cause::Unhealthy { attempt, failure, rung, rule, .. }) = cause
-    else {
-        return;
-    };
     let Some(service) = desired.services.get(&replica.service) else { return };
     let record = replica_mut(history, replica);
-    if *attempt == 1 {
+    let Some(decision) = decision(cause, &record.failure.clone().unwrap_or_default(), now) else { return };
+    let attempt = decision.attempt;
+    // What is tried once more after it was given up has been told.
+    if attempt == 1 && decision.rule != Rule::MayBeBack {
         (record.alerted, record.exhausted) = (false, false);
     }
-    let last = record.failure.clone().unwrap_or_default();
+    // All calls of an attempt are one decision.
+    if !record.last_decision().is_some_and(|last| last.attempt == attempt && last.is_about(decision.failed_at)) {
+        record.keep(decision);
+    }
+    record.attempts = attempt;
+    record.spec_hash = service.spec_hash.clone();
+    record.last_attempt_at = Some(now);
+}
+
+/// What a cause decides about a failure.
+fn decision(cause: &Cause, failed: &Failure, now: Timestamp) -> Option<Decision> {
+    let (Cause::Recovery { attempt, failure, rung, rule, .. } | Cause::Unhealthy { attempt, failure, rung, rule, .. }) = cause
+    else {
+        return None;
+    };
     let mut decision = Decision {
         at: now,
-        failed_at: last.at,
+        failed_at: failed.at,
         attempt: *attempt,
         rung: *rung,
         rule: *rule,
         failure: failure.clone(),
-        container: last.run.container.clone(),
+        container: failed.run.container.clone(),
         trace_id: crate::telemetry::trace_id(),
         ..Decision::default()
     };
-    if let Some(diagnosis) = &last.diagnosis {
+    if let Some(diagnosis) = &failed.diagnosis {
         decision.explain(diagnosis);
     }
-    // A series that begins anew has none of the decisions before.
-    let before = if *attempt == 1 { 0 } else { record.attempts };
-    let known = record.last_decision().is_some_and(|last| last.attempt == *attempt && last.is_about(decision.failed_at));
-    if !known {
-        record.attempts = before.max(attempt.saturating_sub(1));
-        record.keep(decision);
-    }
-    record.attempts = *attempt;
-    record.spec_hash = service.spec_hash.clone();
-    record.last_attempt_at = Some(now);
+    Some(decision)
 }
 
 /// An attempt that was not made after all does not count.
