@@ -150,7 +150,13 @@ fn a_newer_image_is_pulled_where_the_policy_lets_it_in_and_nothing_less_helps() 
     operator.api().apply(&deployment(&sandbox, app, json!({"stableWindow": "60s"})));
     eventually(secs(20), "it fails", || check(!rungs(&operator).is_empty(), || "not yet".into()));
     registry.push(&mended, "app:1");
-    eventually(secs(40), "it runs the newer one", || operator.api().ready("web"));
+    let (docker, name) = (sandbox.docker(), sandbox.container("web", "app", 1));
+    let newer = docker.run(&["image", "inspect", "--format", "{{.Id}}", &mended]);
+    eventually(secs(40), "it runs the newer one", || {
+        docker.running(&name)?;
+        same(docker.inspect(&name)["Image"].as_str().unwrap_or_default().to_owned(), newer.trim().to_owned())
+    });
+    operator.wait_ready("web");
     assert_eq!(rungs(&operator), ["Restart", "Restart", "Recreate", "Pull"]);
 }
 
