@@ -136,31 +136,6 @@ fn what_is_unhealthy_by_its_state_is_made_anew() {
 }
 
 #[test]
-fn a_newer_image_is_pulled_where_the_policy_lets_it_in_and_nothing_less_helps() {
-    let sandbox = Sandbox::new();
-    let registry = Registry::start_in(&sandbox);
-    let reference = registry.push(&sandbox.large_image("broken"), "app:1");
-    let mended = sandbox.version_of_image("mended");
-    let operator = Operator::start_on(&sandbox);
-    let app = service::shell(
-        &reference,
-        "[ -e /noise ] && { echo 'this version is broken' >&2; exit 1; }; trap 'exit 143' TERM; sleep infinity & wait",
-    );
-    let app = service::with(app, json!({"pull_policy": "always"}));
-    operator.api().apply(&deployment(&sandbox, app, json!({"stableWindow": "60s"})));
-    eventually(secs(20), "it fails", || check(!rungs(&operator).is_empty(), || "not yet".into()));
-    registry.push(&mended, "app:1");
-    let (docker, name) = (sandbox.docker(), sandbox.container("web", "app", 1));
-    let newer = docker.run(&["image", "inspect", "--format", "{{.Id}}", &mended]);
-    eventually(secs(40), "it runs the newer one", || {
-        docker.running(&name)?;
-        same(docker.inspect(&name)["Image"].as_str().unwrap_or_default().to_owned(), newer.trim().to_owned())
-    });
-    operator.wait_ready("web");
-    assert_eq!(rungs(&operator), ["Restart", "Restart", "Recreate", "Pull"]);
-}
-
-#[test]
 fn what_runs_out_of_memory_is_restarted_and_neither_pulled_nor_made_anew() {
     let sandbox = Sandbox::new();
     let registry = Registry::start_in(&sandbox);
