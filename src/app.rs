@@ -71,6 +71,7 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
             resync: settings.resync,
             manifests: settings.manifests.clone(),
             sources: settings.data_dir.join("sources"),
+            api: server.url(),
         },
         InputChannels { wishes, news },
         ProbeChannels { wishes: to_probe, news: probed },

@@ -1,5 +1,6 @@
 //! `evenkeel describe`: all there is to know about one object, the most urgent first.
 
+mod ladder;
 mod source;
 mod telling;
 
@@ -92,6 +93,9 @@ impl Subject {
         };
         section("Holds", holds(look, &self.holds));
         section("Recovery", status.recovery.as_ref().map(|recovery| recovery_lines(look, recovery)).unwrap_or_default());
+        let name = self.deployment.metadata.name.as_deref().unwrap_or_default();
+        section("Suggestions", ladder::suggestions(name, &status.suggestions));
+        section("Decisions", ladder::decisions(look, &status.decisions));
         section("Diagnosis", status.services.iter().map(diagnoses).collect());
         section("Waiting for", status.waiting.iter().map(|line| format!("  {line}\n")).collect());
         section("Containers", containers(look, &status.services));
@@ -158,9 +162,12 @@ fn holds(look: &Look, holds: &[Hold]) -> String {
 }
 
 fn recovery_lines(look: &Look, recovery: &RecoveryStatus) -> String {
-    let RecoveryStatus { replica, attempt, max_attempts, next_attempt_at, failure } = recovery;
+    let RecoveryStatus { replica, attempt, max_attempts, next_attempt_at, given_up, failure } = recovery;
     let next = match next_attempt_at {
         Some(time) => format!(", next {} ({})", look.until(time.0), time.0),
+        None if given_up.is_some() => {
+            format!(": given up ({}), `evenkeel retry` starts over", given_up.as_deref().unwrap_or_default())
+        }
         None if attempt >= max_attempts => ": given up, `evenkeel retry` starts over".to_owned(),
         None => String::new(),
     };

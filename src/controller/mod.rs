@@ -89,6 +89,8 @@ pub struct Options {
     pub manifests: Option<std::path::PathBuf>,
     /// Where Sources keep the files of repositories, in a folder for each.
     pub sources: std::path::PathBuf,
+    /// Where the API is, `https://host:port`, for what people are asked.
+    pub api: Option<String>,
 }
 
 /// What every turn needs. One per operator.

@@ -151,7 +151,7 @@ impl Controller {
             Err(_) if object.metadata.deletion_timestamp.is_some() => remains(object, &self.options.instance, self.options.bound),
             resolved => resolved.map_err(|errors| crate::crd::list_errors(&errors))?,
         };
-        let mut desired = Desired { host_booted_at: self.boot.host_booted_at(), ..desired };
+        let mut desired = Desired { host_booted_at: self.boot.host_booted_at(), api: self.options.api.clone(), ..desired };
         follow::mounted(&mut desired, self.source_folder(object).as_deref());
         Ok(desired)
     }

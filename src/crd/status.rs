@@ -4,6 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time}
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{DecisionStatus, SuggestionStatus};
+
 /// What the controller saw last. Written only when it differs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -25,6 +27,12 @@ pub struct DeploymentStatus {
     /// Recovery in progress or given up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery: Option<RecoveryStatus>,
+    /// What recovery decided, the last ten, newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<DecisionStatus>,
+    /// What recovery would do, and a person may approve (`recovery.mode: Suggest`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub suggestions: Vec<SuggestionStatus>,
     /// Holds in force.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<HoldStatus>,
@@ -245,6 +253,9 @@ pub struct RecoveryStatus {
     /// When the next one is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<Time>,
+    /// Why no attempt is made any more, or none for a long time: one word of a closed list, docs/reasons.md.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<String>,
     /// What failed last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureStatus>,

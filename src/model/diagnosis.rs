@@ -79,6 +79,16 @@ pub struct FailedRun {
     pub never_well: bool,
 }
 
+impl Diagnosis {
+    /// The signature by which experience with a failure is found again: a crash loop is made of the failures before it.
+    pub fn kin(&self) -> String {
+        match self.signature.strip_prefix("CrashLoop: ") {
+            Some(rest) => format!("ApplicationError: {rest}"),
+            None => self.signature.clone(),
+        }
+    }
+}
+
 impl FailedRun {
     /// Whether it is the present run of this container, whatever the clocks say.
     pub fn is_of(&self, container: &super::Container) -> bool {

@@ -34,6 +34,7 @@ mod health;
 mod input;
 mod jobs;
 mod killed;
+mod ladder;
 mod layering;
 mod logs;
 mod notify;

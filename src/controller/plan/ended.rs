@@ -6,12 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::model::{
-    Cause, Container, DesiredService, End, ExternalStop, FailedRun, Note, ReplicaHistory, ReplicaId, RestartRule, Secrets,
-    StopReason, Verdict, WaitReason,
+    Cause, Container, Decision, DesiredService, End, ExternalStop, FailedRun, Note, ReplicaHistory, ReplicaId, RestartRule,
+    Secrets, StopReason, Verdict, WaitReason,
 };
 
-use super::recovery::Next;
-use super::{Planner, Slots, containers, later, recovery, replace};
+use super::recovery::{Next, Trouble};
+use super::{Planner, Slots, containers, later, recovery, remedy, replace};
 
 /// How long a container may be seen ended before its verdict is known; then it counts as unknown.
 const VERDICT_GRACE: Duration = Duration::from_secs(15);
@@ -46,7 +46,14 @@ pub(super) fn decide(
         return complete(planner, slots, service, replica, container, at, code);
     }
     if let Some(failure) = failed_start {
-        let next = recovery::next(planner, service, replica, &record, failure.at, Duration::ZERO, &failure.message);
+        let trouble = Trouble {
+            container: Some(container),
+            record: &record,
+            at: failure.at,
+            ran_for: Duration::ZERO,
+            message: &failure.message,
+        };
+        let next = recovery::next(planner, service, replica, &trouble);
         return carry_on(planner, slots, service, replica, container, next);
     }
     let asked = service.start_asked_at.filter(|asked| *asked > at).map(|_| Cause::StartRequested);
@@ -139,8 +146,10 @@ fn carry_on(
     next: Next,
 ) {
     match next {
+        Next::Now(cause) if remedy::carry_out(planner, slots, service, replica, Some(container), &cause) => {}
         Next::Now(cause) => containers::start(planner, slots, service, replica, container, cause),
         Next::Wait(reason, until) => planner.wait_replica(replica, reason, until),
+        Next::UnderWay => {}
     }
 }
 
@@ -148,7 +157,8 @@ fn carry_on(
 fn unhealthy(planner: &Planner<'_>, service: &DesiredService, record: &ReplicaHistory) -> Cause {
     let failure = record.failure.as_ref().map_or_else(|| "unhealthy".to_owned(), |failure| failure.message.clone());
     let max = recovery::max_attempts(&planner.desired.recovery, service);
-    Cause::Unhealthy { attempt: record.attempts.max(1), max, failure }
+    let Decision { rung, rule, .. } = record.last_decision().cloned().unwrap_or_default();
+    Cause::Unhealthy { attempt: record.attempts.max(1), max, failure, rung, rule }
 }
 
 /// It failed: notes the failure once, and tries again when that is due, or for the cause that somebody asked for.
@@ -188,7 +198,8 @@ fn failed(
         (Some(from), Some(to)) => Duration::try_from(to.duration_since(from)).unwrap_or_default(),
         _ => Duration::ZERO,
     };
-    let next = match (recovery::next(planner, service, replica, record, at, ran_for, &message), asked) {
+    let trouble = Trouble { container: Some(container), record, at, ran_for, message: &message };
+    let next = match (recovery::next(planner, service, replica, &trouble), asked) {
         (Next::Now(_), Some(asked)) => Next::Now(asked),
         (next, _) => next,
     };

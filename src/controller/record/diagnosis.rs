@@ -26,6 +26,9 @@ pub(in crate::controller) async fn explain(
         let Some(failure) = record.failure.as_mut() else { continue };
         changed = true;
         failure.diagnosis = Some(diagnosis.clone());
+        if let Some(last) = record.decisions.last_mut().filter(|last| last.is_about(news.failed_at)) {
+            last.explain(&diagnosis);
+        }
         if record.told_signature != diagnosis.signature {
             record.told_signature.clone_from(&diagnosis.signature);
             let evidence = diagnosis.evidence.join("; ");
