@@ -131,6 +131,7 @@ impl Controller {
     ) -> Arc<Self> {
         let store = registry.store().clone();
         let jobs = Jobs::new(clock.clone());
+        let probes = Probes::new(probes, engine.is_local());
         Arc::new(Self {
             engine,
             world,
@@ -140,7 +141,7 @@ impl Controller {
             registry,
             jobs,
             inputs: Inputs::new(inputs),
-            probes: Probes::new(probes),
+            probes,
             evidence: Evidence::new(logs),
             likenesses: Likenesses::default(),
             clock,

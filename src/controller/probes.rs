@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use crate::clock::Timestamp;
 use crate::model::{
     Container, ContainerState, Desired, DesiredService, History, Key, Memory, ProbeNews, ProbeTarget, ProbeWish, Probed,
-    ReplicaId, RunId, RunState, Secrets, Snapshot,
+    ReplicaId, RunId, RunState, Secrets, Snapshot, Unreachable,
 };
 
 use super::plan::slots;
@@ -24,6 +24,8 @@ pub struct ProbeChannels {
 /// The probes of all containers.
 pub(super) struct Probes {
     wishes: mpsc::UnboundedSender<ProbeWish>,
+    /// Containers run on this machine.
+    local: bool,
     state: Mutex<State>,
 }
 
@@ -36,9 +38,9 @@ struct State {
 }
 
 impl Probes {
-    pub fn new(channels: ProbeChannels) -> Self {
+    pub fn new(channels: ProbeChannels, local: bool) -> Self {
         let ProbeChannels { wishes, news } = channels;
-        Self { wishes, state: Mutex::new(State { news: Some(news), ..State::default() }) }
+        Self { wishes, local, state: Mutex::new(State { news: Some(news), ..State::default() }) }
     }
 
     /// Says which containers of a Deployment are to be probed, where that is new: those that run and may.
@@ -51,7 +53,9 @@ impl Probes {
                 for replica in replicas.filter(|replica| desired.hold(replica, now).is_none()) {
                     let runs = |container: &&Container| container.state == ContainerState::Running;
                     if let Some(container) = slots.get(&replica).current.filter(runs) {
-                        targets.insert(replica, target(desired, service, container, snapshot));
+                        let address =
+                            if self.local { address(desired, service, container, snapshot) } else { Err(Unreachable::Remote) };
+                        targets.insert(replica, target(service, container, address));
                     }
                 }
             }
@@ -106,10 +110,10 @@ fn is_alive(desired: &Desired) -> bool {
     desired.deletion.is_none() && desired.claimed_by.is_none() && desired.state == RunState::Running
 }
 
-fn target(desired: &Desired, service: &DesiredService, container: &Container, snapshot: &Snapshot) -> ProbeTarget {
+fn target(service: &DesiredService, container: &Container, address: Result<String, Unreachable>) -> ProbeTarget {
     ProbeTarget {
         run: RunId { container: container.id.clone(), started_at: container.started_at },
-        address: address(desired, service, container, snapshot),
+        address,
         probes: service.probes.clone(),
         secrets: Secrets::of_env(&service.template.env),
     }
@@ -117,13 +121,26 @@ fn target(desired: &Desired, service: &DesiredService, container: &Container, sn
 
 /// Where a container can be reached from this host: on the first of its declared networks, else on any; on the host itself where it
 /// shares that one's network; at the address of the container whose network it shares.
-fn address(desired: &Desired, service: &DesiredService, container: &Container, snapshot: &Snapshot) -> Option<String> {
+fn address(
+    desired: &Desired,
+    service: &DesiredService,
+    container: &Container,
+    snapshot: &Snapshot,
+) -> Result<String, Unreachable> {
     if container.network_mode == "host" {
-        return Some("127.0.0.1".to_owned());
+        return Ok("127.0.0.1".to_owned());
     }
     let shared = container.network_mode.strip_prefix("container:").and_then(|id| snapshot.containers.get(id));
     let networks = shared.map_or(&container.networks, |parent| &parent.networks);
     let names = service.template.networks.iter().filter_map(|at| desired.networks.get(&at.network));
     let declared = names.filter_map(|network| networks.get(&network.name));
-    declared.chain(networks.values()).map(|attachment| attachment.address.clone()).find(|address| !address.is_empty())
+    let mut usable = declared.chain(networks.values()).filter(|attachment| !attachment.address.is_empty()).peekable();
+    usable.peek().ok_or(Unreachable::NoAddress)?;
+    let reached = usable.find(|attachment| !is_closed_to_host(snapshot, &attachment.network_id));
+    reached.map(|attachment| attachment.address.clone()).ok_or(Unreachable::ClosedToHost)
+}
+
+/// The kernel lets a host and the containers of its own macvlan and ipvlan networks not talk to each other.
+fn is_closed_to_host(snapshot: &Snapshot, network: &str) -> bool {
+    snapshot.networks.get(network).is_some_and(|network| matches!(network.driver.as_str(), "macvlan" | "ipvlan"))
 }

@@ -400,6 +400,10 @@ impl Engine for Client {
     fn port_holder(&self, port: u16, protocol: &str) -> Option<String> {
         alive::port_holder(&self.wire, port, protocol)
     }
+
+    fn is_local(&self) -> bool {
+        self.wire.is_local()
+    }
 }
 
 /// Marks the span of a call that failed.

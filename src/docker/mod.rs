@@ -166,4 +166,8 @@ pub trait Engine: Send + Sync + 'static {
     async fn tag(&self, image_id: &str, reference: &str) -> Result<()>;
     /// Who listens on a port of this host, where that can be read: a process name with its pid.
     fn port_holder(&self, port: u16, protocol: &str) -> Option<String>;
+    /// Whether its containers run on this machine, so that their addresses are reached from here.
+    fn is_local(&self) -> bool {
+        true
+    }
 }

@@ -78,6 +78,16 @@ impl Wire {
         &self.shared.endpoint
     }
 
+    /// Whether it is on this machine.
+    pub(super) fn is_local(&self) -> bool {
+        match &self.shared.endpoint {
+            Endpoint::Unix(_) => true,
+            Endpoint::Tcp { host, .. } => {
+                host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+            }
+        }
+    }
+
     /// Who holds the socket, as of the last connection.
     pub(super) fn keeper(&self) -> Keeper {
         *self.shared.keeper.lock().unwrap_or_else(PoisonError::into_inner)
