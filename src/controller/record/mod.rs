@@ -108,7 +108,7 @@ pub(super) async fn outcomes(
                 controller.tell_of(desired, Reason::Pulled, Severity::Normal, message, outcome.trace_id.clone()).await;
             }
             ActionResult::Failed(failure) => {
-                let failure = name_port_holder(controller, failure);
+                let failure = redacted(desired, outcome, name_port_holder(controller, failure));
                 let short = failure.message.lines().next().unwrap_or_default().to_owned();
                 keep_action(controller, history, outcome, short);
                 let first = keep_failure(controller, desired, history, outcome, &failure);
@@ -260,8 +260,7 @@ fn keep_failure(
         && makes_it_run
     {
         let spec_hash = desired.services.get(&replica.service).map(|service| service.spec_hash.clone()).unwrap_or_default();
-        let env = desired.services.get(&replica.service).map(|service| service.template.env.as_slice()).unwrap_or_default();
-        let refused = Secrets::of_env(env).excerpt(&failure.message, REFUSAL);
+        let refused = Secrets::default().excerpt(&failure.message, REFUSAL);
         let diagnosis = diagnose(&Facts::Refused { message: &refused });
         let record = replica_mut(history, replica);
         let new = record.failure.as_ref().is_none_or(|before| before.message != failure.message);
@@ -298,6 +297,16 @@ fn keep_failure(
 /// The same trouble as before, though a registry may ask for another pause.
 fn is_same(one: &FailureKind, other: &FailureKind) -> bool {
     one == other || matches!((one, other), (FailureKind::RateLimited { .. }, FailureKind::RateLimited { .. }))
+}
+
+/// The engine's words may repeat what a container was to get, such as its environment: they go to statuses, Events and messages.
+fn redacted(desired: &Desired, outcome: &Outcome, failure: EngineFailure) -> EngineFailure {
+    let service = match &outcome.action.subject {
+        Subject::Replica(replica) => desired.services.get(&replica.service),
+        _ => None,
+    };
+    let secrets = Secrets::of_env(service.iter().flat_map(|service| &service.template.env));
+    EngineFailure { message: secrets.hide(&failure.message), ..failure }
 }
 
 /// Says who holds a port that could not be bound: a container, else a process where that can be read.
