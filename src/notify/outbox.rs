@@ -99,14 +99,14 @@ impl Outbox {
         Self { store, queues: Arc::new(Mutex::new(queues)), changed: watch::Sender::new(0) }
     }
 
-    /// Takes a message. In the journal when this returns. One that waits already is left as it is. Returns the messages that had to
-    /// go, since too many wait.
-    pub async fn put(&self, message: Message) -> store::Result<Vec<Message>> {
+    /// Takes a message. In the journal when this returns, or in memory alone where the disk does not take it: a full disk is what
+    /// people must hear of. One that waits already is left as it is. Returns the messages that had to go, since too many wait.
+    pub async fn put(&self, message: Message) -> Vec<Message> {
         let id = message.notice.id.clone();
         if self.lock().get(&message.channel).is_some_and(|queue| queue.contains_key(&id)) {
-            return Ok(vec![]);
+            return vec![];
         }
-        self.store.put_message(&id, Some(&message)).await?;
+        self.write(&id, Some(&message)).await;
         let surplus = {
             let mut queues = self.lock();
             let queue = queues.entry(message.channel.clone()).or_default();
@@ -117,10 +117,17 @@ impl Outbox {
             surplus.iter().filter_map(|id| queue.remove(id)).collect::<Vec<_>>()
         };
         for message in &surplus {
-            self.store.put_message::<Message>(&message.notice.id, None).await?;
+            self.write(&message.notice.id, None).await;
         }
         self.wake();
-        Ok(surplus)
+        surplus
+    }
+
+    /// Writes a message, or that it is done.
+    async fn write(&self, id: &str, message: Option<&Message>) {
+        if let Err(error) = self.store.put_message(id, message).await {
+            tracing::warn!(id, %error, "the outbox cannot be written; it is kept in memory");
+        }
     }
 
     /// Makes one message of those that wait for their first try, if they are many: people are not to be called for each. In the
@@ -147,8 +154,11 @@ impl Outbox {
             parts: parts.iter().map(|part| part.notice.id.clone()).collect(),
             notice: Notice::several(&notices, now),
         };
-        // A SIGKILL in between leaves parts beside the whole: `tidy` removes them.
-        self.store.put_message(&whole.notice.id, Some(&whole)).await?;
+        // A SIGKILL in between leaves parts beside the whole: `tidy` removes them. Where the disk takes nothing, each goes by itself.
+        if let Err(error) = self.store.put_message(&whole.notice.id, Some(&whole)).await {
+            tracing::warn!(%channel, %error, "many messages cannot be made one");
+            return Ok(());
+        }
         if let Some(queue) = self.lock().get_mut(channel) {
             queue.insert(whole.notice.id.clone(), whole.clone());
         }
@@ -176,25 +186,22 @@ impl Outbox {
     }
 
     /// Writes down that an attempt failed.
-    pub async fn failed(&self, message: &Message) -> store::Result<()> {
+    pub async fn failed(&self, message: &Message) {
         let mut again = message.clone();
         again.tries += 1;
         if let Some(queue) = self.lock().get_mut(&message.channel) {
             queue.insert(message.notice.id.clone(), again.clone());
         }
-        self.store.put_message(&message.notice.id, Some(&again)).await
+        self.write(&message.notice.id, Some(&again)).await;
     }
 
     /// Takes a message out: it was delivered, or given up.
-    pub async fn remove(&self, message: &Message) -> store::Result<()> {
+    pub async fn remove(&self, message: &Message) {
         // From memory first: where the journal is full it is not to be sent again and again. A new start may send it once more.
         if let Some(queue) = self.lock().get_mut(&message.channel) {
             queue.remove(&message.notice.id);
         }
-        if let Err(error) = self.store.put_message::<Message>(&message.notice.id, None).await {
-            tracing::warn!(id = message.notice.id, %error, "that a message is done cannot be written down");
-        }
-        Ok(())
+        self.write(&message.notice.id, None).await;
     }
 
     /// Drops what waits for a Channel that is gone.

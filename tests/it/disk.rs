@@ -171,6 +171,29 @@ fn an_operator_that_finds_its_disk_full_serves_what_it_has_and_heals() {
 }
 
 #[test]
+fn what_turns_unhealthy_while_the_disk_is_full_is_restarted() {
+    let sandbox = Sandbox::new();
+    let disk = SmallDisk::under_the_operator_of(&sandbox);
+    let operator = Operator::start_on(&sandbox);
+    let keys = json!({
+        "command": ["sh", "-c", "touch /tmp/well; trap 'exit 143' TERM; sleep infinity & wait"],
+        "healthcheck": {"test": ["CMD-SHELL", "test -e /tmp/well"], "interval": "1s", "retries": 1},
+    });
+    let app = service::with(service::sleeper(&sandbox.image()), keys);
+    operator.api().apply(&sandbox.deployment("web", json!({"app": app})));
+    operator.wait_ready("web");
+    let (docker, web) = (sandbox.docker(), sandbox.container("web", "app", 1));
+    let before = docker.runs(sandbox.prefix());
+    disk.fill();
+    docker.run(&["exec", &web, "rm", "/tmp/well"]);
+    eventually(secs(20), "it is restarted", || check(docker.runs(sandbox.prefix()) != before, || "it is not".into()));
+    eventually(secs(10), "it runs", || docker.running(&web));
+    disk.make_space();
+    eventually(secs(20), "it is well", || operator.api().ready("web"));
+    assert!(operator.api().holds("web").is_empty());
+}
+
+#[test]
 fn a_first_start_on_a_full_disk_says_where_and_what_to_do() {
     let sandbox = Sandbox::new();
     let disk = SmallDisk::under_the_operator_of(&sandbox);

@@ -268,15 +268,15 @@ impl World {
     /// Writes down that the stop (or removal by force) of a container that is about to be made is ours, so that it is never
     /// read as somebody else's. On disk when this returns. It holds until the container is started again.
     ///
-    /// A stop of what is to stay stopped is made though the disk is full: read as somebody else's after a SIGKILL, it is held once
-    /// more, and `evenkeel start` lifts that too.
+    /// A stop of what is to stay stopped, or of what is unhealthy, is made though the disk is full: the mark is kept in this process.
+    /// Read as somebody else's after a SIGKILL in between, it is held, and `evenkeel start` lifts that.
     ///
     /// # Errors
     /// When it could not be written: the stop must not be made then.
     pub async fn mark_stop(&self, container_id: &str, reason: StopReason) -> store::Result<()> {
         let end = self.state().intent.marked(container_id, reason, self.clock.now());
         match self.write_mark(container_id, Some(end)).await {
-            Err(error) if reason == StopReason::Held => {
+            Err(error) if matches!(reason, StopReason::Held | StopReason::Unhealthy) => {
                 warn!(container = %container_id, error = %chain(&error), "a stop is made though its mark could not be written");
                 Ok(())
             }

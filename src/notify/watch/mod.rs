@@ -2,6 +2,9 @@
 //!
 //! *Order.* An incident is written after the messages it owes are in the outbox. What a SIGKILL cuts off in between is done again at
 //! the next start, from the same statuses and with the same ids.
+//!
+//! *A full disk* is what people must hear of: nothing here waits for a write. What the disk does not take is told from memory, and
+//! written when it can be; a restart of the operator until then may tell it once more.
 
 mod incidents;
 mod ledger;
@@ -46,6 +49,8 @@ pub struct Notifier {
     /// Name of this host, for messages.
     host: String,
     incidents: BTreeMap<Key, Incident>,
+    /// Those that the disk did not take as they are here.
+    unwritten: BTreeSet<Key>,
     alerts: BTreeMap<Key, Alert>,
     /// Deployments that cannot be seen, and why.
     blind: BTreeMap<Key, String>,
@@ -53,7 +58,8 @@ pub struct Notifier {
     channels: BTreeSet<Key>,
     /// When to look at what again.
     looks: BTreeMap<Look, Timestamp>,
-    ledger: Ledger,
+    /// Read once: what the disk did not take of it is here.
+    ledger: Option<Ledger>,
 }
 
 /// Something that time alone may change.
@@ -74,11 +80,12 @@ impl Notifier {
             clock,
             host,
             incidents: BTreeMap::new(),
+            unwritten: BTreeSet::new(),
             alerts: BTreeMap::new(),
             blind: BTreeMap::new(),
             channels: BTreeSet::new(),
             looks: BTreeMap::new(),
-            ledger: Ledger::default(),
+            ledger: None,
         }
     }
 
@@ -146,6 +153,7 @@ impl Notifier {
             Kind::Channel => self.channel(&key, &object, gone).await,
             Kind::Incident if gone => {
                 self.incidents.remove(&key);
+                self.unwritten.remove(&key);
                 self.looks.remove(&Look::Incident(key));
                 Ok(())
             }
@@ -155,7 +163,7 @@ impl Notifier {
     }
 
     /// Puts messages into the outbox, in the words of their Alerts.
-    async fn send(&mut self, drafts: Vec<Draft>) -> store::Result<()> {
+    async fn send(&mut self, drafts: Vec<Draft>) {
         let now = self.clock.now();
         for mut draft in drafts {
             draft.notice = draft.notice.from_host(&self.host);
@@ -165,13 +173,12 @@ impl Notifier {
                 warn!(alert = %draft.alert, "told in evenkeel's own words: {why}");
             }
             let channel = draft.channel.clone();
-            let lost = self.outbox.put(Message::new(draft, now)).await?;
+            let lost = self.outbox.put(Message::new(draft, now)).await;
             if !lost.is_empty() {
                 let message = format!("{} messages wait, the oldest are given up", super::outbox::MOST);
                 self.tell(About::Channel(channel), Reason::QueueFull, Severity::Warning, message).await;
             }
         }
-        Ok(())
     }
 
     /// Writes an Event. That it cannot be written stops nothing.

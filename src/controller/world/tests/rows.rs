@@ -163,12 +163,14 @@ async fn a_mark_survives_the_operator_and_a_mark_that_cannot_be_written_forbids_
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_to_stay_stopped_is_stopped_though_the_disk_is_full() {
-    let scene = Scene::with(&["web"]).await;
+async fn what_is_to_stay_stopped_or_is_unhealthy_is_stopped_though_the_disk_is_full() {
+    let scene = Scene::with(&["web", "db"]).await;
     scene.paper.lock().full = true;
-    scene.world.mark_stop("web", StopReason::Held).await.unwrap();
-    scene.daemon.stop("web").await;
-    assert_eq!(scene.verdict("web").await, Verdict::Ours(StopReason::Held));
+    for (container, reason) in [("web", StopReason::Held), ("db", StopReason::Unhealthy)] {
+        scene.world.mark_stop(container, reason).await.unwrap();
+        scene.daemon.stop(container).await;
+        assert_eq!(scene.verdict(container).await, Verdict::Ours(reason));
+    }
     scene.paper.lock().full = false;
     seconds(20).await;
     assert!(scene.holds().is_empty());
