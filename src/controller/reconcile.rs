@@ -117,7 +117,8 @@ impl Controller {
             let now_seen = self.observe(&desired);
             let told = self.sight_status(&loaded, &desired, now_seen.as_ref().unwrap_or(&observed), &plan);
             // What has been begun is not cut off because it cannot be told.
-            if let Err(error) = self.record(&desired, &done, &mut loaded, told).instrument(info_span!("record")).await {
+            let recording = self.record(&desired, &done, &mut loaded, told).instrument(info_span!("record"));
+            if let Err(error) = course.beside(recording).await {
                 unwritten.get_or_insert(error);
             }
             outcomes.extend(done);
@@ -229,6 +230,7 @@ impl Controller {
         told: DeploymentStatus,
     ) -> Result<(), Failure> {
         record::outcomes(self, desired, outcomes, &mut loaded.history, &mut loaded.memory).await;
+        record::diagnosis::tell_what_is_in_the_way(self, desired, &told, &mut loaded.history).await;
         let last_actions = super::status::last_actions(&loaded.history);
         self.write_status(&desired.key, DeploymentStatus { last_actions, ..told }).await
     }

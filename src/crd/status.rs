@@ -117,6 +117,14 @@ pub struct DiagnosisStatus {
     pub evidence: Vec<String>,
     /// The same for every occurrence of this failure: without ids, times, addresses, numbers and paths.
     pub signature: String,
+    /// When it failed. Absent: nothing failed, something is in its way now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<MicroTime>,
+    /// Attempts made to recover it since it was last stable.
+    pub attempts: u32,
+    /// It is given up.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub given_up: bool,
 }
 
 /// An image, and what came of its pulls.
@@ -203,6 +211,8 @@ pub struct ContainerStatus {
     pub replica: u32,
     /// Docker's word: created, running, paused, restarting, removing, exited, dead.
     pub state: String,
+    /// It runs and its probes do not speak against it, or it ran to its end as it should.
+    pub ready: bool,
     /// `starting`, `healthy`, `unready`, `unhealthy`, `unknown`; absent: no probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<String>,
