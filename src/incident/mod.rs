@@ -1,12 +1,15 @@
 //! Incidents: what statuses come to over time. Pure: the incidents so far and how a subject is now become those that are to be
 //! stored, and when to look again.
 //!
-//! *Guarantees.* One incident at a time for a subject and a cause. The same facts twice change nothing. What is over stays over
+//! *Guarantees.* One incident at a time for a subject and a cause, which ends when the replicas it is about are well, whatever is
+//! wrong with others. The same facts twice change nothing. What is over stays over
 //! for the settle time before it is called so, and for longer each time it came back: what flaps becomes one long incident.
 
 pub mod cause;
 pub mod facts;
 pub mod fold;
+mod lay;
+mod replicas;
 
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,9 @@ pub struct Notice {
     /// What that rests on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<String>,
+    /// The same for every occurrence of the same failure; empty where there is no diagnosis.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub signature: String,
     /// Attempts to mend it.
     pub attempts: u32,
     /// When it began.
@@ -107,6 +110,7 @@ impl Notice {
             incident: Some(incident_name),
             summary: status.summary.clone(),
             evidence: status.evidence.clone(),
+            signature: status.signature.clone(),
             attempts: status.attempts,
             opened_at: status.opened_at.as_ref().map(|at| at.0),
             downtime: status.downtime.filter(|_| news == News::Resolved).map(|span| rounded(span).to_string()),
@@ -207,6 +211,8 @@ impl Notice {
             lines.push(format!("Was: {}", self.summary));
         } else {
             lines.push(self.summary.clone());
+            let beyond = |line: &&String| !self.summary.contains(line.as_str());
+            lines.extend(self.evidence.iter().filter(beyond).map(|line| format!("- {line}")));
         }
         if self.attempts > 0 {
             lines.push(format!("Attempts to recover it: {}", self.attempts));
