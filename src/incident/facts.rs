@@ -26,6 +26,8 @@ pub struct Facts {
     pub state: State,
     /// A failure that is not forgotten yet, whatever the state.
     pub failure: Option<Finding>,
+    /// Figures beyond their thresholds: each is a trouble of its own, whatever the state.
+    pub alerts: Vec<Finding>,
     /// How long it must be well for its incidents to be over.
     pub settle: Duration,
     /// It could not be looked at: the engine is away.
@@ -74,6 +76,7 @@ impl Facts {
             subject: subject(SubjectKind::Deployment, object),
             state: if deleted { State::Wanted("it is being deleted".into()) } else { state },
             failure,
+            alerts: super::alerts::findings_of(object),
             settle: span,
             blind: blind && !deleted,
         }
@@ -96,7 +99,7 @@ impl Facts {
         };
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default").to_owned();
         let subject = subject(SubjectKind::Source, object);
-        Self { namespace, subject, state, failure: None, settle: SETTLE, blind: false }
+        Self { namespace, subject, state, failure: None, alerts: vec![], settle: SETTLE, blind: false }
     }
 
     /// How the host is, by how many Deployments cannot be seen since its engine is away.
@@ -114,7 +117,7 @@ impl Facts {
             }),
         };
         let subject = IncidentSubject { kind: SubjectKind::Host, name: "host".into(), uid: String::new() };
-        Self { namespace: "default".into(), subject, state, failure: None, settle: SETTLE, blind: false }
+        Self { namespace: "default".into(), subject, state, failure: None, alerts: vec![], settle: SETTLE, blind: false }
     }
 
     /// A subject that is not there any more.
@@ -124,6 +127,7 @@ impl Facts {
             subject: subject.clone(),
             state: State::Wanted("it was deleted".into()),
             failure: None,
+            alerts: vec![],
             settle: SETTLE,
             blind: false,
         }

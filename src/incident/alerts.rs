@@ -1,0 +1,74 @@
+//! Figures beyond their thresholds as incidents: each cause by itself, beside what `Ready` says. A container that runs and uses too
+//! much is ready all the same, and one that is not ready may use no more than it should.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::facts::{Facts, Finding, State};
+use super::fold::{self, Folded};
+use crate::crd::{AlertState, Incident, ResourceAlert, ResourceCause};
+
+/// What becomes of a subject's incidents, given how it is now. `previous` are all that are stored of it.
+pub fn fold(previous: &[Incident], facts: &Facts, now: Timestamp) -> Folded {
+    let (of_figures, others): (Vec<Incident>, Vec<Incident>) =
+        previous.iter().cloned().partition(|incident| is_of_figures(&incident.spec.cause));
+    let mut folded = fold::fold(&others, facts, now);
+    let mut by_cause: BTreeMap<String, Vec<Incident>> =
+        facts.alerts.iter().map(|finding| (finding.cause.clone(), vec![])).collect();
+    for incident in of_figures {
+        by_cause.entry(incident.spec.cause.clone()).or_default().push(incident);
+    }
+    for (cause, previous) in by_cause {
+        let state = match (&facts.state, facts.alerts.iter().find(|finding| finding.cause == cause)) {
+            (State::Wanted(why), _) => State::Wanted(why.clone()),
+            (_, Some(finding)) => State::Trouble(finding.clone()),
+            (_, None) => State::Fine,
+        };
+        let facts = Facts { state, failure: None, alerts: vec![], ..facts.clone() };
+        let Folded { changed, look_again } = fold::fold(&previous, &facts, now);
+        folded.changed.extend(changed);
+        folded.look_again = folded.look_again.into_iter().chain(look_again).min();
+    }
+    folded
+}
+
+fn is_of_figures(cause: &str) -> bool {
+    ResourceCause::ALL.iter().any(|known| known.to_string() == cause)
+}
+
+/// What the status of a Deployment says is beyond a threshold.
+pub(super) fn findings_of(object: &Value) -> Vec<Finding> {
+    let alerts = serde_json::from_value::<Vec<ResourceAlert>>(object["status"]["alerts"].clone());
+    findings(&alerts.unwrap_or_default())
+}
+
+/// One finding for each cause that fires, as bad as the worst of it.
+fn findings(alerts: &[ResourceAlert]) -> Vec<Finding> {
+    let mut firing: BTreeMap<ResourceCause, Finding> = BTreeMap::new();
+    for alert in alerts.iter().filter(|alert| alert.state == AlertState::Firing) {
+        let finding = firing.entry(alert.cause).or_insert_with(|| Finding {
+            cause: alert.cause.to_string(),
+            severity: alert.severity,
+            patience: std::time::Duration::ZERO,
+            summary: String::new(),
+            attempts: 0,
+            failed_at: None,
+        });
+        finding.severity = finding.severity.max(alert.severity);
+        let dot = if finding.summary.is_empty() { "" } else { "; " };
+        finding.summary.push_str(&format!("{dot}{}", alert.message));
+    }
+    firing.into_values().collect()
+}
+
+impl Facts {
+    /// These, and figures beyond their thresholds.
+    pub fn alerting(self, alerts: &[ResourceAlert]) -> Self {
+        Self { alerts: findings(alerts), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests;
