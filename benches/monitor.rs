@@ -91,7 +91,8 @@ fn id(container: usize) -> String {
 
 /// The control group of a container, as version 2 has it, and its process.
 fn lay(folder: &Path, container: usize) {
-    let (group, process) = (folder.join("cgroup/docker").join(id(container)), folder.join("proc").join((1000 + container).to_string()));
+    let (group, process) =
+        (folder.join("cgroup/docker").join(id(container)), folder.join("proc").join((1000 + container).to_string()));
     fs::create_dir_all(&group).unwrap();
     fs::create_dir_all(process.join("ns")).unwrap();
     fs::create_dir_all(process.join("net")).unwrap();

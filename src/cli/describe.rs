@@ -17,8 +17,8 @@ use super::get::{created, last_seen, order, scope, short};
 use super::help;
 use super::output::{Look, plain, print, table};
 use crate::crd::{
-    BuildStatus, ContainerStatus, Deployment, DeploymentStatus, DiagnosisStatus, Hold, ImageStatus, RecoveryStatus, ResourceAlert,
-    ServiceStatus,
+    BuildStatus, ContainerStatus, Deployment, DeploymentStatus, DiagnosisStatus, Hold, ImageStatus, RecoveryStatus,
+    ResourceAlert, ServiceStatus,
 };
 
 /// Shows all there is to know about one deployment, source, incident, channel or alert.

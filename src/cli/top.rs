@@ -153,9 +153,8 @@ fn sort(order: Option<Order>, items: &mut [Value]) {
 /// A line for each figure that is beyond its threshold for long enough.
 fn firing(one: &Value) -> Vec<String> {
     let alerts = one["alerts"].as_array().into_iter().flatten().filter(|alert| alert["state"] == "Firing");
-    let line = |alert: &Value| {
-        format!("{}: {}: {}", text(&one["metadata"]["name"]), text(&alert["cause"]), text(&alert["message"]))
-    };
+    let line =
+        |alert: &Value| format!("{}: {}: {}", text(&one["metadata"]["name"]), text(&alert["cause"]), text(&alert["message"]));
     alerts.map(line).collect()
 }
 

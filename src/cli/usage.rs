@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn what_is_beyond_a_threshold_stands_below_the_machine() {
-        let alerts = json!([{"cause": "DiskFilling", "state": "Firing", "message": "use of the disk of /srv is 91.0%, above 90%"}]);
+        let alerts =
+            json!([{"cause": "DiskFilling", "state": "Firing", "message": "use of the disk of /srv is 91.0%, above 90%"}]);
         assert_eq!(alert_lines(&alerts), "Alert:   DiskFilling, firing: use of the disk of /srv is 91.0%, above 90%\n");
         assert_eq!((alert_lines(&json!([])), with_alerts(&Value::Null, &alerts)), (String::new(), Value::Null));
     }

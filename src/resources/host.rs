@@ -155,7 +155,9 @@ mod tests {
     fn a_file_system_is_told_once() {
         let dir = tempfile::tempdir().unwrap();
         let (one, other) = (dir.path().join("one"), dir.path().join("other"));
-        [&one, &other].map(|folder| fs::create_dir(folder).unwrap());
+        for folder in [&one, &other] {
+            fs::create_dir(folder).unwrap();
+        }
         let told = disks(&[one.clone(), other, "/proc".into(), "/nowhere/at/all".into()]);
         let told: Vec<&str> = told.iter().map(|disk| disk.path.as_str()).collect();
         assert_eq!(told, [one.to_str().unwrap(), "/proc"]);

@@ -16,13 +16,10 @@ const LEAST_GROWTH: f64 = 1024.0 * 1024.0;
 /// The median of what was used in `past` before now; `None`: less than half of that time is known. `figures` are in order of time.
 pub fn usual(figures: impl Iterator<Item = (Timestamp, f64)>, past: SignedDuration, now: Timestamp) -> Option<f64> {
     let (begin, half) = (now - past, now - past / 2);
-    let mut first = None;
-    let mut known: Vec<f64> = figures
-        .filter(|(at, _)| (begin..=now).contains(at))
-        .inspect(|(at, _)| drop(first.get_or_insert(*at)))
-        .map(|(_, figure)| figure)
-        .collect();
-    if known.len() < FEWEST || first.is_none_or(|first| first > half) {
+    let mut figures = figures.filter(|(at, _)| (begin..=now).contains(at)).peekable();
+    let reaches = figures.peek().is_some_and(|(first, _)| *first <= half);
+    let mut known: Vec<f64> = figures.map(|(_, figure)| figure).collect();
+    if known.len() < FEWEST || !reaches {
         return None;
     }
     let middle = known.len() / 2;
