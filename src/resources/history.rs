@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
@@ -14,6 +15,9 @@ use super::host::HostPoint;
 use super::rules::Past;
 use crate::crd::ResourceAlert;
 use crate::model::{Key, ReplicaId};
+
+/// Between two samples, where nothing else is set.
+pub const PERIOD: Duration = Duration::from_secs(10);
 
 /// How long every sample is kept.
 const FINE: SignedDuration = SignedDuration::from_hours(1);
@@ -30,6 +34,8 @@ const STEP: SignedDuration = SignedDuration::from_mins(10);
 pub struct History {
     recent: RwLock<Recent>,
     days: Days,
+    /// Between two samples.
+    period: OnceLock<Duration>,
     /// What is beyond a threshold of the machine.
     alerts: watch::Sender<Vec<ResourceAlert>>,
 }
@@ -61,7 +67,7 @@ pub fn name_of(key: &Key, replica: &ReplicaId) -> String {
 impl History {
     /// With days in this folder.
     pub fn new(dir: PathBuf) -> Self {
-        Self { recent: RwLock::default(), days: Days::new(dir), alerts: watch::Sender::new(vec![]) }
+        Self { recent: RwLock::default(), days: Days::new(dir), period: OnceLock::new(), alerts: watch::Sender::new(vec![]) }
     }
 
     /// What the replicas of a Deployment used since then, in order: samples where they are still known, minutes before that. Reads
@@ -117,6 +123,16 @@ impl History {
     fn lines_before_memory(&self, since: Timestamp) -> Option<impl Iterator<Item = Line>> {
         let reaches = self.read().began.is_some_and(|began| began <= since);
         (!reaches).then(|| self.days.read(since))
+    }
+
+    /// Between two samples.
+    pub fn period(&self) -> Duration {
+        *self.period.get_or_init(|| PERIOD)
+    }
+
+    /// Says how long it is between two samples; once.
+    pub(super) fn sampled_every(&self, period: Duration) {
+        self.period.get_or_init(|| period);
     }
 
     /// What of the machine is beyond a threshold, now and whenever that changes.
@@ -241,8 +257,6 @@ impl Past for (&History, &Key) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::resources::counters::Counters;
 

@@ -23,6 +23,6 @@ pub mod rules;
 mod sampler;
 
 pub use counters::{Point, bytes};
-pub use history::{History, name_of};
+pub use history::{History, PERIOD, name_of};
 pub use host::{Disk, HostPoint};
-pub use sampler::{Kernel, PERIOD, Sampler, SamplerSettings};
+pub use sampler::{Kernel, Sampler, SamplerSettings};

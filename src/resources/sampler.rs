@@ -23,9 +23,6 @@ use crate::docker::{Inside, Listener, Usage};
 use crate::model::Key;
 use crate::store::{Kind, Object, Store};
 
-/// Between two samples, where nothing else is set.
-pub const PERIOD: Duration = Duration::from_secs(10);
-
 /// How long a sample may take that asks the engine: those that have not answered by then are left out of it.
 const DEADLINE: Duration = Duration::from_secs(8);
 
@@ -104,6 +101,7 @@ impl Sampler {
         history: Arc<History>,
         settings: SamplerSettings,
     ) -> Self {
+        history.sampled_every(settings.period);
         let monitor = Monitor::new(store.clone(), Arc::clone(&history), settings.host.clone(), settings.period);
         Self { engine, store, clock, history, monitor, settings, before: HashMap::new() }
     }
