@@ -34,7 +34,8 @@ pub fn fold(previous: &[Incident], facts: &Facts, now: Timestamp) -> Folded {
     folded
 }
 
-fn is_of_figures(cause: &str) -> bool {
+/// Whether a cause is a figure beyond its threshold.
+pub fn is_of_figures(cause: &str) -> bool {
     ResourceCause::ALL.iter().any(|known| known.to_string() == cause)
 }
 

@@ -14,6 +14,6 @@ pub mod fold;
 #[cfg(test)]
 mod tests;
 
-pub use alerts::fold;
+pub use alerts::{fold, is_of_figures};
 pub use facts::{Facts, Finding, State};
 pub use fold::Folded;

@@ -156,6 +156,7 @@ impl Sampler {
             }
         };
         let running: Vec<Running> = objects.iter().flat_map(|object| running_of(object)).collect();
+        self.before.retain(|id, _| running.iter().any(|running| running.id == *id));
         let now = self.clock.now();
         let (wanted, at) = (running.clone(), Instant::now());
         let read = tokio::task::spawn_blocking(move || {
@@ -179,6 +180,8 @@ impl Sampler {
                 None => unread.push(running),
             }
         }
+        // Where there is no time for all, those that were measured longest ago have their turn.
+        unread.sort_by_key(|running| self.before.get(&running.id).map(|reading| reading.at));
         readings.extend(self.ask(unread).await);
         let sampled = self.measured(readings, host.as_ref(), now);
         self.keep(&sampled, host.clone(), now).await;
@@ -210,10 +213,10 @@ impl Sampler {
         answers.filter_map(|answer| async move { answer }).collect().await
     }
 
-    /// What has been used since the readings before, which these take the place of.
+    /// What has been used since the readings before, which these take the place of. One that could not be read keeps the one before.
     fn measured(&mut self, readings: Vec<(Running, Reading)>, host: Option<&HostPoint>, now: Timestamp) -> Sampled {
         let machine = host.map(|host| host.memory_total_bytes);
-        let (mut sampled, mut latest) = (Sampled::new(), HashMap::new());
+        let mut sampled = Sampled::new();
         for (running, reading) in readings {
             if let Some(before) = self.before.get(&running.id) {
                 let passed = reading.at.duration_since(before.at);
@@ -224,9 +227,8 @@ impl Sampler {
                     (running.name, Measured { point, memory_limit: own.into_iter().chain(machine).min() })
                 }));
             }
-            latest.insert(running.id, reading);
+            self.before.insert(running.id, reading);
         }
-        self.before = latest;
         sampled
     }
 }
