@@ -263,7 +263,7 @@ mod tests {
 
     fn args(line: &[&str]) -> RunArgs {
         match Cli::try_parse_from(["evenkeel", "run"].iter().chain(line)).unwrap().command {
-            Command::Run(args) => args,
+            Command::Run(args) => *args,
             other => panic!("{other:?}"),
         }
     }

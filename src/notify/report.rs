@@ -122,7 +122,7 @@ fn words(
     let mut lines: Vec<(Duration, bool, String, bool)> =
         matching.filter_map(|(incident, _)| line(incident, from, slot)).collect();
     lines.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.2.cmp(&b.2)));
-    let open = lines.iter().filter(|(_, open, _)| *open).count();
+    let open = lines.iter().filter(|(_, open, ..)| *open).count();
     let was_down = || lines.iter().filter(|(.., of_figures)| !of_figures).map(|(lasted, ..)| *lasted);
     let down = match was_down().count() {
         0 => "nothing was down".to_owned(),

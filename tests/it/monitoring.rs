@@ -161,7 +161,7 @@ fn a_disk_of_the_host_that_fills_is_an_incident_of_the_host() {
     let sandbox = Sandbox::new();
     let disk = SmallDisk::under_the_operator_of(&sandbox);
     let receiver = Receiver::start(&[]);
-    let rules = "{disk: {above: 70%, for: 2s}, inodes: {above: 100%}}";
+    let rules = "{disk: {above: 60%, for: 2s}, inodes: {above: 100%}}";
     let operator = with_hook(&sandbox, quick(&sandbox).arg("--host-monitoring").arg(rules), &receiver);
     let path = disk.folder().display().to_string();
     let found = |operator: &Operator| -> Result<Value, String> {
@@ -181,12 +181,14 @@ fn a_disk_of_the_host_that_fills_is_an_incident_of_the_host() {
     });
     let shown = operator.evenkeel(&["top", "--host"]);
     assert!(shown.contains("DiskFilling, firing"), "{shown}");
+    // The machine's own disk may be as full: then that was told before, and this one is of the same incident.
     eventually(secs(20), "people are told", || {
         let taken = receiver.taken();
-        let ours = taken.iter().any(|body| {
-            body["subjectKind"] == "Host" && body["cause"] == "DiskFilling" && body["summary"].as_str().unwrap().contains(&path)
-        });
-        check(ours, || format!("{taken:#?}"))
+        check(taken.iter().any(|body| body["subjectKind"] == "Host" && body["cause"] == "DiskFilling"), || format!("{taken:#?}"))
+    });
+    eventually(secs(20), "the incident names it", || {
+        let incidents = operator.evenkeel(&["get", "incidents", "-o", "json"]);
+        check(incidents.contains(&path), || incidents.clone())
     });
     disk.make_space();
     eventually(secs(20), "it is over", || {
