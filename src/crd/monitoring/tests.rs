@@ -52,7 +52,7 @@ fn of_the_host_disks_and_files_are_watched_unless_something_else_is_said() {
         ("{disk: {}}", "disk: "),
         ("{dsk: {above: 1%}}", "did you mean \"disk\"?"),
         ("{paths: [srv]}", "paths[0]: "),
-        ("[", "line 1"),
+        ("[", "at line "),
     ] {
         let error = read(wrong).unwrap_err();
         assert!(error.contains(told), "{wrong}: {error}");
