@@ -12,6 +12,9 @@ use crate::crd::{AlertState, Incident, ResourceAlert, ResourceCause};
 
 /// What becomes of a subject's incidents, given how it is now. `previous` are all that are stored of it.
 pub fn fold(previous: &[Incident], facts: &Facts, now: Timestamp) -> Folded {
+    if facts.alerts.is_empty() && !previous.iter().any(|incident| is_of_figures(&incident.spec.cause)) {
+        return fold::fold(previous, facts, now);
+    }
     let (of_figures, others): (Vec<Incident>, Vec<Incident>) =
         previous.iter().cloned().partition(|incident| is_of_figures(&incident.spec.cause));
     let mut folded = fold::fold(&others, facts, now);
@@ -36,7 +39,7 @@ pub fn fold(previous: &[Incident], facts: &Facts, now: Timestamp) -> Folded {
 
 /// Whether a cause is a figure beyond its threshold.
 pub fn is_of_figures(cause: &str) -> bool {
-    ResourceCause::ALL.iter().any(|known| known.to_string() == cause)
+    ResourceCause::ALL.iter().any(|known| known.word() == cause)
 }
 
 /// What the status of a Deployment says is beyond a threshold.

@@ -51,11 +51,33 @@ impl ResourceCause {
         Self::DiskFilling,
         Self::InodesFilling,
     ];
+
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::HighCpu => "HighCpu",
+            Self::LowCpu => "LowCpu",
+            Self::HighMemory => "HighMemory",
+            Self::LowMemory => "LowMemory",
+            Self::HighNetwork => "HighNetwork",
+            Self::LowNetwork => "LowNetwork",
+            Self::HighDiskIo => "HighDiskIo",
+            Self::LowDiskIo => "LowDiskIo",
+            Self::HighPids => "HighPids",
+            Self::LowPids => "LowPids",
+            Self::RestartsHigh => "RestartsHigh",
+            Self::Spike => "Spike",
+            Self::MemoryLeak => "MemoryLeak",
+            Self::HighLoad => "HighLoad",
+            Self::DiskFilling => "DiskFilling",
+            Self::InodesFilling => "InodesFilling",
+        }
+    }
 }
 
 impl fmt::Display for ResourceCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        f.write_str(self.word())
     }
 }
 

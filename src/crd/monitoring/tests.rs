@@ -58,3 +58,11 @@ fn of_the_host_disks_and_files_are_watched_unless_something_else_is_said() {
         assert!(error.contains(told), "{wrong}: {error}");
     }
 }
+
+#[test]
+fn causes_are_written_as_they_are_called() {
+    for cause in ResourceCause::ALL {
+        assert_eq!(serde_json::to_value(cause).unwrap(), json!(cause.word()));
+        assert_eq!(format!("{cause:?}"), cause.word());
+    }
+}
