@@ -240,11 +240,18 @@ impl Controller {
         Ok(Requeue::await_change())
     }
 
-    /// Writes the status if it differs. An object that is gone by now needs none.
+    /// Writes the status if it differs, but for the alerts in it, which who samples writes. An object that is gone by now needs none.
     async fn write_status(&self, key: &Key, status: DeploymentStatus) -> Result<(), Failure> {
         let status = serde_json::to_value(status).map_err(Failure::Unreadable)?;
         let change = move |object: &mut serde_json::Value| {
+            let alerts = object["status"]["alerts"].take();
             object["status"] = status;
+            if let Some(status) = object["status"].as_object_mut() {
+                status.shift_remove("alerts");
+                if !alerts.is_null() {
+                    status.insert("alerts".to_owned(), alerts);
+                }
+            }
             Ok::<_, StoreError>(())
         };
         match self.store.modify(Kind::Deployment, key, crate::store::Part::Status, None, change).await {

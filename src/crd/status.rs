@@ -4,6 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time}
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ResourceAlert;
+
 /// What the controller saw last. Written only when it differs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -31,6 +33,9 @@ pub struct DeploymentStatus {
     /// Where it came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<OriginStatus>,
+    /// Figures beyond the thresholds of `spec.monitoring`, or lately so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<ResourceAlert>,
     /// What is waited for, a line each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<String>,

@@ -30,6 +30,8 @@ pub struct Facts {
     pub findings: Vec<Finding>,
     /// Replicas that should be ready and are not.
     pub ailing: BTreeSet<String>,
+    /// Figures beyond their thresholds: each is a trouble of its own, whatever the state.
+    pub alerts: Vec<Finding>,
     /// How long it must be well for its incidents to be over.
     pub settle: Duration,
     /// It could not be looked at: the engine is away.
@@ -100,6 +102,7 @@ impl Facts {
             state,
             findings,
             ailing: replicas::ailing(&status),
+            alerts: if deleted { vec![] } else { super::alerts::findings_of(object) },
             settle,
             blind,
         }
@@ -115,7 +118,7 @@ impl Facts {
         };
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default").to_owned();
         let subject = subject(SubjectKind::Source, object);
-        Self { namespace, subject, state, findings, ailing: BTreeSet::new(), settle: SETTLE, blind: false }
+        Self { namespace, subject, state, findings, ailing: BTreeSet::new(), alerts: vec![], settle: SETTLE, blind: false }
     }
 
     /// How the host is, by how many Deployments cannot be seen since its engine is away.
@@ -125,7 +128,7 @@ impl Facts {
             _ => (State::Trouble, vec![Finding::lasting(cause::ENGINE_UNAVAILABLE, cause::ENGINE, why)]),
         };
         let subject = IncidentSubject { kind: SubjectKind::Host, name: "host".into(), uid: String::new() };
-        Self { namespace: "default".into(), subject, state, findings, ailing: BTreeSet::new(), settle: SETTLE, blind: false }
+        Self { namespace: "default".into(), subject, state, findings, ailing: BTreeSet::new(), alerts: vec![], settle: SETTLE, blind: false }
     }
 
     /// A subject that is not there any more.
@@ -136,6 +139,7 @@ impl Facts {
             state: State::Wanted("it was deleted".into()),
             findings: vec![],
             ailing: BTreeSet::new(),
+            alerts: vec![],
             settle: SETTLE,
             blind: false,
         }
@@ -167,7 +171,7 @@ fn ready(object: &Value) -> Option<(&str, &str, &str)> {
 
 impl Finding {
     /// Something that is so now, of the subject as a whole.
-    fn lasting(cause: &str, weight: Weight, summary: &str) -> Self {
+    pub(super) fn lasting(cause: &str, weight: Weight, summary: &str) -> Self {
         let Weight { severity, patience } = weight;
         let evidence = vec![summary.to_owned()];
         let (cause, summary) = (cause.to_owned(), summary.to_owned());

@@ -90,6 +90,8 @@ pub enum Reason {
     IncidentOpened,
     IncidentEscalated,
     IncidentResolved,
+    AlertFiring,
+    AlertResolved,
     Undeliverable,
     Refused,
     QueueFull,

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::crd::{self, Alert, AlertSeverity, Incident, IncidentStatus, SubjectKind};
 use crate::incident::fold::rounded;
+use crate::incident::is_of_figures;
 use crate::model::Key;
 
 /// Longest text; what is more is cut off. All receivers take as much.
@@ -196,12 +197,14 @@ impl Notice {
         };
         let (severity, cause) = (self.severity.word(), self.cause.as_str());
         let lasted = self.downtime.as_deref().unwrap_or("a moment");
+        // What uses too much runs all the same.
+        let over = if is_of_figures(cause) { "after" } else { "down for" };
         self.title = match self.kind {
             News::Opened => format!("[{severity}] {subject}: {cause}"),
             News::Escalated => format!("[{severity}] {subject}: {cause}, worse than before"),
             News::Reopened => format!("[{severity}] {subject}: {cause}, again"),
             News::Repeated => format!("[{severity}] {subject}: still {cause}"),
-            _ => format!("[resolved] {subject}: {cause}, down for {lasted}"),
+            _ => format!("[resolved] {subject}: {cause}, {over} {lasted}"),
         };
         let mut lines = Vec::new();
         let last = incident.status.as_ref().and_then(|status| status.timeline.last());

@@ -16,6 +16,9 @@ pub struct HostPoint {
     pub at: Timestamp,
     /// Percent of all CPUs together, 0 to 100, since the reading before.
     pub cpu_percent: f64,
+    /// How many CPUs there are.
+    #[serde(default)]
+    pub cpus: u32,
     /// How many processes ran or waited for a CPU or a disk, over the last minute, five and fifteen.
     pub load: [f64; 3],
     /// Memory that is not available, in bytes.
@@ -52,15 +55,16 @@ pub struct HostReader {
 }
 
 impl HostReader {
-    /// Of this machine, with the file systems of these folders.
-    pub fn here(folders: Vec<PathBuf>) -> Self {
-        Self { proc: "/proc".into(), folders, before: None }
+    /// Of the machine whose processes are at `proc`, with the file systems of these folders.
+    pub fn at(proc: impl Into<PathBuf>, folders: Vec<PathBuf>) -> Self {
+        Self { proc: proc.into(), folders, before: None }
     }
 
     /// A reading; `None` where `/proc` says nothing, and at the first time, when there is nothing to compare with.
     pub fn read(&mut self, at: Timestamp) -> Option<HostPoint> {
         let text = |name: &str| fs::read_to_string(self.proc.join(name)).ok();
-        let now = cpu_ticks(&text("stat")?)?;
+        let stat = text("stat")?;
+        let now = cpu_ticks(&stat)?;
         let (total, available) = memory(&text("meminfo")?)?;
         let load = load(&text("loadavg")?)?;
         let before = self.before.replace(now)?;
@@ -68,10 +72,11 @@ impl HostReader {
         Some(HostPoint {
             at,
             cpu_percent: rounded(now.0.saturating_sub(before.0) as f64 / passed as f64 * 100.0),
+            cpus: cpus(&stat),
             load,
             memory_used_bytes: total.saturating_sub(available),
             memory_total_bytes: total,
-            disks: self.folders.iter().filter_map(|folder| disk(folder)).collect(),
+            disks: disks(&self.folders),
         })
     }
 }
@@ -83,6 +88,13 @@ fn cpu_ticks(stat: &str) -> Option<(u64, u64)> {
     // user nice system idle iowait irq softirq steal; guests are counted among user already.
     let all = ticks.get(..8)?.iter().sum::<u64>();
     Some((all - ticks[3] - ticks[4], all))
+}
+
+/// How many CPUs there are.
+fn cpus(stat: &str) -> u32 {
+    let numbered =
+        |line: &&str| line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()));
+    stat.lines().filter(numbered).count().try_into().unwrap_or(u32::MAX)
 }
 
 /// Total and available bytes, from `/proc/meminfo`.
@@ -98,6 +110,18 @@ fn memory(meminfo: &str) -> Option<(u64, u64)> {
 fn load(loadavg: &str) -> Option<[f64; 3]> {
     let mut figures = loadavg.split_whitespace().map(str::parse);
     Some([figures.next()?.ok()?, figures.next()?.ok()?, figures.next()?.ok()?])
+}
+
+/// Each file system once, by the first folder on it.
+fn disks(folders: &[PathBuf]) -> Vec<Disk> {
+    let mut devices = vec![];
+    let first = |folder: &&PathBuf| {
+        let device = rustix::fs::stat(folder.as_path()).map(|found| found.st_dev).ok();
+        let known = device.is_some_and(|device| devices.contains(&device));
+        devices.extend(device);
+        !known
+    };
+    folders.iter().filter(first).filter_map(|folder| disk(folder)).collect()
 }
 
 fn disk(folder: &Path) -> Option<Disk> {
@@ -120,6 +144,7 @@ mod tests {
     fn the_kernels_files_are_understood() {
         assert_eq!(cpu_ticks("cpu  10 1 5 80 4 0 0 0 0 0\ncpu0 1 2\n"), Some((16, 100)));
         assert_eq!(cpu_ticks("intr 1\n"), None);
+        assert_eq!(cpus("cpu  1\ncpu0 1\ncpu1 1\nintr 1\n"), 2);
         assert_eq!(memory("MemTotal:  100 kB\nMemFree: 1 kB\nMemAvailable:   40 kB\n"), Some((102_400, 40_960)));
         assert_eq!(load("0.10 0.20 1.30 1/200 4\n"), Some([0.1, 0.2, 1.3]));
         let disk = disk(Path::new("/")).unwrap();
@@ -127,8 +152,20 @@ mod tests {
     }
 
     #[test]
+    fn a_file_system_is_told_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, other) = (dir.path().join("one"), dir.path().join("other"));
+        for folder in [&one, &other] {
+            fs::create_dir(folder).unwrap();
+        }
+        let told = disks(&[one.clone(), other, "/proc".into(), "/nowhere/at/all".into()]);
+        let told: Vec<&str> = told.iter().map(|disk| disk.path.as_str()).collect();
+        assert_eq!(told, [one.to_str().unwrap(), "/proc"]);
+    }
+
+    #[test]
     fn the_first_reading_has_nothing_to_compare_with() {
-        let mut reader = HostReader::here(vec!["/".into()]);
+        let mut reader = HostReader::at("/proc", vec!["/".into()]);
         assert_eq!(reader.read(Timestamp::UNIX_EPOCH), None);
         let again = HostReader { before: Some((0, 1)), ..reader }.read(Timestamp::UNIX_EPOCH).unwrap();
         assert!((0.0..=100.0).contains(&again.cpu_percent) && again.memory_total_bytes > 0, "{again:?}");

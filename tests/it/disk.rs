@@ -17,13 +17,13 @@ const DEPLOYMENTS: &str = "/apis/evenkeel.dev/v1alpha1/namespaces/default/deploy
 
 /// A small file system under an operator's data folder. Make it after the sandbox and before the operator: it is unmounted in
 /// between.
-struct SmallDisk {
+pub struct SmallDisk {
     folder: PathBuf,
 }
 
 impl SmallDisk {
     #[track_caller]
-    fn under_the_operator_of(sandbox: &Sandbox) -> Self {
+    pub fn under_the_operator_of(sandbox: &Sandbox) -> Self {
         let folder = sandbox.dir().join("operator/data");
         fs::create_dir_all(&folder).unwrap();
         let disk = Self { folder };
@@ -43,6 +43,10 @@ impl SmallDisk {
         self.mount(&["-o", if yes { "remount,ro" } else { "remount,rw" }]);
     }
 
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn ballast(&self) -> PathBuf {
         self.folder.join("ballast")
     }
@@ -58,7 +62,12 @@ impl SmallDisk {
         assert_eq!(full.kind(), ErrorKind::StorageFull);
     }
 
-    fn make_space(&self) {
+    /// Takes so many bytes.
+    pub fn weigh_down(&self, bytes: usize) {
+        fs::write(self.ballast(), vec![1; bytes]).unwrap();
+    }
+
+    pub fn make_space(&self) {
         fs::remove_file(self.ballast()).unwrap();
     }
 }

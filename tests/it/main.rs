@@ -36,6 +36,7 @@ mod jobs;
 mod killed;
 mod layering;
 mod logs;
+mod monitoring;
 mod notify;
 mod order;
 mod outside;

@@ -43,6 +43,7 @@ impl Notifier {
         for source in &sources {
             self.source(source).await?;
         }
+        self.host().await?;
         for key in self.alerts.keys().cloned().collect::<Vec<_>>() {
             self.show_alert(&key).await;
             self.report(&key).await?;
@@ -127,9 +128,10 @@ impl Notifier {
         self.fold(&Facts::of_source(object)).await
     }
 
-    async fn host(&mut self) -> store::Result<()> {
+    pub(super) async fn host(&mut self) -> store::Result<()> {
         let why = self.blind.values().next().cloned().unwrap_or_default();
-        self.fold(&Facts::of_host(self.blind.len(), &why)).await
+        let alerts = self.host_alerts.borrow_and_update().clone();
+        self.fold(&Facts::of_host(self.blind.len(), &why).alerting(&alerts)).await
     }
 
     /// Something is not there any more: its incidents are over.

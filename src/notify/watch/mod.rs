@@ -18,6 +18,7 @@ use futures::stream::{BoxStream, select_all};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -27,7 +28,7 @@ use super::outbox::{Message, Outbox};
 use super::route::Draft;
 use super::template;
 use crate::clock::SharedClock;
-use crate::crd::{Alert, Incident, SubjectKind};
+use crate::crd::{Alert, Incident, ResourceAlert, SubjectKind};
 use crate::model::{About, Happening, Key, Reason, Severity};
 use crate::store::{self, Change, Kind, Object, Store};
 
@@ -54,6 +55,8 @@ pub struct Notifier {
     alerts: BTreeMap<Key, Alert>,
     /// Deployments that cannot be seen, and why.
     blind: BTreeMap<Key, String>,
+    /// What of the host is beyond a threshold.
+    host_alerts: watch::Receiver<Vec<ResourceAlert>>,
     /// Channels that are there.
     channels: BTreeSet<Key>,
     /// When to look at what again.
@@ -83,10 +86,16 @@ impl Notifier {
             unwritten: BTreeSet::new(),
             alerts: BTreeMap::new(),
             blind: BTreeMap::new(),
+            host_alerts: watch::Sender::new(vec![]).subscribe(),
             channels: BTreeSet::new(),
             looks: BTreeMap::new(),
             ledger: None,
         }
+    }
+
+    /// One that hears what of the host is beyond a threshold, too.
+    pub fn hearing(self, host_alerts: watch::Receiver<Vec<ResourceAlert>>) -> Self {
+        Self { host_alerts, ..self }
     }
 
     /// Works until `stopping`.
@@ -107,6 +116,7 @@ impl Notifier {
         self.begin().await?;
         loop {
             self.look_again().await?;
+            let pause = self.pause();
             tokio::select! {
                 () = stopping.cancelled() => return Ok(()),
                 change = changes.next() => match change {
@@ -116,7 +126,9 @@ impl Notifier {
                     }
                     Some((kind, change)) => self.see(kind, change?).await?,
                 },
-                () = sleep(self.pause()) => {}
+                // Who measures may have ended: then it does not change any more.
+                Ok(()) = self.host_alerts.changed() => self.host().await?,
+                () = sleep(pause) => {}
             }
         }
     }
