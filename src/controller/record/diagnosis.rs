@@ -5,17 +5,27 @@ use std::time::Duration;
 
 use crate::crd::{ContainerStatus, DeploymentStatus};
 use crate::diagnose::rules::{Ended, Facts, diagnose};
-use crate::model::{Desired, Diagnosis, Failure, FailureCause, History, Reason, ReplicaHistory, ReplicaId, Severity};
+use crate::model::{Desired, Diagnosis, Failure, FailureCause, History, Reason, ReplicaHistory, ReplicaId, Severity, Snapshot};
 
 use crate::controller::Controller;
 
-/// Judges again what was noted before, with what logs say, and tells what is new.
-pub(in crate::controller) async fn explain(controller: &Controller, desired: &Desired, history: &mut History) {
+/// The daemon tells a kill for lack of memory and the end that it led to in any order, at most so far apart.
+const OUT_OF_ORDER: Duration = Duration::from_secs(2);
+
+/// Judges again what was noted before, with what logs say and what the engine told since, and tells what is new.
+pub(in crate::controller) async fn explain(
+    controller: &Controller,
+    desired: &Desired,
+    snapshot: &Snapshot,
+    history: &mut History,
+) {
     let mut changed = false;
     for news in controller.evidence.take(&desired.key) {
         let Some(record) = history.replicas.get_mut(&news.replica.to_string()) else { continue };
-        let Some(diagnosis) = of_run(record, &news.lines) else { continue };
         let Some(failure) = record.failure.as_mut().filter(|failure| failure.at == news.failed_at) else { continue };
+        failure.oom_killed |= ran_out_of_memory(failure, snapshot);
+        let Some(diagnosis) = of_run(record, &news.lines) else { continue };
+        let Some(failure) = record.failure.as_mut() else { continue };
         changed = true;
         failure.diagnosis = Some(diagnosis.clone());
         if record.told_signature != diagnosis.signature {
@@ -43,10 +53,10 @@ pub(in crate::controller) async fn tell_what_is_in_the_way(
         for found in service.diagnoses.iter().filter(|found| found.failed_at.is_none() && is_news(&found.cause)) {
             let replica = ReplicaId::new(&service.name, found.replica);
             let record = super::replica_mut(history, &replica);
-            if record.told_signature == found.signature {
+            if record.told_obstacle == found.signature {
                 continue;
             }
-            (record.told_signature, changed) = (found.signature.clone(), true);
+            (record.told_obstacle, changed) = (found.signature.clone(), true);
             if told.insert(&found.signature) {
                 let message = in_words(&replica, &found.cause, &found.message, &found.evidence);
                 controller.tell(desired, Reason::Diagnosed, Severity::Warning, message).await;
@@ -57,9 +67,9 @@ pub(in crate::controller) async fn tell_what_is_in_the_way(
         };
         for container in service.containers.iter().filter(well) {
             let replica = ReplicaId::new(&service.name, container.replica).to_string();
-            let forgotten = |record: &&mut ReplicaHistory| record.failure.is_none() && !record.told_signature.is_empty();
-            if let Some(record) = history.replicas.get_mut(&replica).filter(forgotten) {
-                record.told_signature.clear();
+            let told = |record: &&mut ReplicaHistory| !record.told_obstacle.is_empty();
+            if let Some(record) = history.replicas.get_mut(&replica).filter(told) {
+                record.told_obstacle.clear();
                 changed = true;
             }
         }
@@ -76,6 +86,13 @@ fn is_news(cause: &str) -> bool {
 
 fn in_words(replica: &ReplicaId, cause: &str, message: &str, evidence: &[String]) -> String {
     format!("replica {replica}: {cause}: {message} ({})", evidence.join("; "))
+}
+
+/// Whether the kernel killed in the failed run for lack of memory, as the engine told beside its end or after it.
+fn ran_out_of_memory(failure: &Failure, snapshot: &Snapshot) -> bool {
+    let Some(killed) = snapshot.out_of_memory.get(&failure.run.container) else { return false };
+    let in_this_run = failure.run.started_at.is_none_or(|from| from <= *killed) && *killed <= failure.at + OUT_OF_ORDER;
+    failure.exit_code == Some(137) && in_this_run
 }
 
 /// What can be told of a failure before its log has been read: only what no log can change.
@@ -105,3 +122,7 @@ fn of_run(record: &ReplicaHistory, log: &[String]) -> Option<Diagnosis> {
         log,
     }))
 }
+
+#[cfg(test)]
+#[path = "diagnosis_tests.rs"]
+mod tests;
