@@ -131,7 +131,7 @@ impl Controller {
     ) -> Arc<Self> {
         let store = registry.store().clone();
         let jobs = Jobs::new(clock.clone());
-        let probes = Probes::new(probes, engine.is_local());
+        let probes = Probes::new(probes, Arc::clone(&engine));
         Arc::new(Self {
             engine,
             world,

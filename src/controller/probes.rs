@@ -1,11 +1,13 @@
 //! What is known from probes of our own: asked for at each turn, made beside it, read by the planner.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
 use crate::clock::Timestamp;
+use crate::docker::Engine;
 use crate::model::{
     Container, ContainerState, Desired, DesiredService, History, Key, Memory, ProbeNews, ProbeTarget, ProbeWish, Probed,
     ReplicaId, RunId, RunState, Secrets, Snapshot, Unreachable,
@@ -24,8 +26,7 @@ pub struct ProbeChannels {
 /// The probes of all containers.
 pub(super) struct Probes {
     wishes: mpsc::UnboundedSender<ProbeWish>,
-    /// Containers run on this machine.
-    local: bool,
+    engine: Arc<dyn Engine>,
     state: Mutex<State>,
 }
 
@@ -38,9 +39,9 @@ struct State {
 }
 
 impl Probes {
-    pub fn new(channels: ProbeChannels, local: bool) -> Self {
+    pub fn new(channels: ProbeChannels, engine: Arc<dyn Engine>) -> Self {
         let ProbeChannels { wishes, news } = channels;
-        Self { wishes, local, state: Mutex::new(State { news: Some(news), ..State::default() }) }
+        Self { wishes, engine, state: Mutex::new(State { news: Some(news), ..State::default() }) }
     }
 
     /// Says which containers of a Deployment are to be probed, where that is new: those that run and may.
@@ -48,13 +49,14 @@ impl Probes {
         let mut targets = BTreeMap::new();
         if desired.services.values().any(|service| !service.probes.is_empty()) && is_alive(desired) {
             let slots = slots(desired, snapshot, history, memory);
+            let is_here = self.engine.is_local() || self.engine.peer().is_some_and(|peer| is_a_containers(snapshot, peer));
             for service in desired.services.values().filter(|service| !service.probes.is_empty()) {
                 let replicas = (1..=service.replicas).map(|number| ReplicaId::new(&service.name, number));
                 for replica in replicas.filter(|replica| desired.hold(replica, now).is_none()) {
                     let runs = |container: &&Container| container.state == ContainerState::Running;
                     if let Some(container) = slots.get(&replica).current.filter(runs) {
                         let address =
-                            if self.local { address(desired, service, container, snapshot) } else { Err(Unreachable::Remote) };
+                            if is_here { address(desired, service, container, snapshot) } else { Err(Unreachable::Remote) };
                         targets.insert(replica, target(service, container, address));
                     }
                 }
@@ -105,6 +107,13 @@ impl Probes {
     }
 }
 
+/// Whether an address is that of a container of this engine. Who reaches the engine there, through a proxy before its socket, reaches
+/// its other containers' addresses too.
+fn is_a_containers(snapshot: &Snapshot, address: IpAddr) -> bool {
+    let has_it = |container: &Container| container.networks.values().any(|at| at.address.parse() == Ok(address));
+    snapshot.containers.values().any(|container| has_it(container))
+}
+
 /// Whether anything of it is to run.
 fn is_alive(desired: &Desired) -> bool {
     desired.deletion.is_none() && desired.claimed_by.is_none() && desired.state == RunState::Running
@@ -143,4 +152,20 @@ fn address(
 /// The kernel lets a host and the containers of its own macvlan and ipvlan networks not talk to each other.
 fn is_closed_to_host(snapshot: &Snapshot, network: &str) -> bool {
     snapshot.networks.get(network).is_some_and(|network| matches!(network.driver.as_str(), "macvlan" | "ipvlan"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::intent::story_container;
+    use crate::model::Attachment;
+
+    #[test]
+    fn a_proxy_before_the_engines_socket_is_one_of_its_containers() {
+        let mut proxy = story_container("proxy");
+        proxy.networks.insert("front".into(), Attachment { address: "172.18.0.3".into(), ..Attachment::default() });
+        let snapshot = Snapshot { containers: [("proxy".to_owned(), proxy)].into_iter().collect(), ..Snapshot::default() };
+        assert!(is_a_containers(&snapshot, "172.18.0.3".parse().unwrap()));
+        assert!(!is_a_containers(&snapshot, "192.168.1.5".parse().unwrap()), "an engine elsewhere");
+    }
 }

@@ -143,7 +143,7 @@ pub struct Spike {
     pub factor: f64,
     /// How far back that time reaches, `1m` to `1h`; half of it must be known. Default 1h.
     pub past: Duration,
-    /// How long without a break. Default 2m.
+    /// How long without a break: less than half of `past`. Default 2m.
     #[serde(rename = "for")]
     pub lasting: Duration,
     /// Of what. Default: all three.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -285,6 +286,16 @@ impl Engine for Client {
         gone_is_done(self.call(attempt, limits::stop(grace_seconds), span, self.docker.stop_container(id, Some(options))).await)
     }
 
+    async fn kill_container(&self, id: &str) -> Result<()> {
+        let attempt = Attempt::new(Call::Other, format!("kill container {}", short(id)));
+        let options = query::KillContainerOptions { signal: "SIGKILL".to_owned() };
+        let work = self.docker.kill_container(id, Some(options));
+        match self.call(attempt, limits::stop(0), span!("docker.kill_container", id = %id), work).await {
+            Err(failure) if says(&failure, &["is not running"]) => Ok(()),
+            result => gone_is_done(result),
+        }
+    }
+
     async fn run_hook(&self, id: &str, hook: &HookSpec, limit: Duration) -> Result<()> {
         let span = span!("docker.run_hook", id = %id, command = hook.command.first().map(String::as_str));
         hooks::run(self, id, hook, limit, span).await
@@ -403,6 +414,10 @@ impl Engine for Client {
 
     fn is_local(&self) -> bool {
         self.wire.is_local()
+    }
+
+    fn peer(&self) -> Option<IpAddr> {
+        self.wire.peer()
     }
 }
 

@@ -263,8 +263,11 @@ fn settle(incident: &mut Incident, facts: &Facts, now: Timestamp, look_again: &m
             let lasted = status.downtime.unwrap_or_default();
             resolve(status, now, format!("it was down for {}", rounded(lasted)));
         }
-        (_, IncidentPhase::Closed) if status.mended_at.is_none() && (is_well || matches!(facts.state, State::Wanted(_))) => {
-            status.mended_at = Some(MicroTime(now));
+        // In a crash loop it is well for a moment each time: closed, it stays so until its failures are forgotten.
+        (state, IncidentPhase::Closed) if status.mended_at.is_none() => {
+            if is_well && !is_remembered || matches!(state, State::Wanted(_)) {
+                status.mended_at = Some(MicroTime(now));
+            }
         }
         _ => {}
     }

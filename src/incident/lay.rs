@@ -1,12 +1,14 @@
 //! Which incident a finding belongs to, and what of an incident's own is well. Pure.
 
+use super::cause::CRASHED;
 use super::facts::{Facts, Finding, State};
-use crate::crd::{Incident, IncidentStatus};
+use crate::crd::{Incident, IncidentPhase, IncidentStatus};
 
 /// The incident that a finding is laid to; `None`: there is none yet.
 ///
 /// That of its cause, if it lives; else one in which a replica of it goes on failing: its failures are one trouble until they are
-/// forgotten, also when the next one turns out to come from something else; else the last one of its cause that is over.
+/// forgotten, also when the next one turns out to come from something else, and when a person closed it meanwhile; else the last one
+/// of its cause that is over.
 pub(super) fn incident_of<'i>(incidents: &'i mut [Incident], facts: &Facts, finding: &Finding) -> Option<&'i mut Incident> {
     let of_cause = |incident: &Incident| incident.spec.cause == finding.cause;
     let goes_on = |incident: &Incident| {
@@ -14,7 +16,7 @@ pub(super) fn incident_of<'i>(incidents: &'i mut [Incident], facts: &Facts, find
         finding.failed_at.is_some() && fails_in(incident, finding) && (finding.unread || !taken)
     };
     let choices: [&dyn Fn(&Incident) -> bool; 3] =
-        [&|incident| lives(incident) && of_cause(incident), &|incident| lives(incident) && goes_on(incident), &of_cause];
+        [&|incident| lives(incident) && of_cause(incident), &|incident| (lives(incident) || is_closed_amid(incident)) && goes_on(incident), &of_cause];
     let index = choices.iter().find_map(|choice| {
         let fitting = incidents.iter().enumerate().filter(|(_, incident)| choice(incident));
         fitting.max_by_key(|(_, incident)| status(incident).and_then(|status| status.opened_at.as_ref()).map(|at| at.0))
@@ -51,10 +53,18 @@ fn lives(incident: &Incident) -> bool {
     status(incident).is_none_or(|status| !status.phase.is_over())
 }
 
-/// Whether an incident is of failures, one of the same replica among them.
+/// Whether a person closed it while its trouble lasts, which it still does.
+fn is_closed_amid(incident: &Incident) -> bool {
+    status(incident).is_some_and(|status| status.phase == IncidentPhase::Closed && status.mended_at.is_none())
+}
+
+/// Whether an incident is of failures, one of the same replica among them. One that an older version opened names no replicas: it
+/// was of whichever failed.
 fn fails_in(incident: &Incident, finding: &Finding) -> bool {
     status(incident).is_some_and(|status| {
-        status.last_failure_at.is_some() && status.replicas.iter().any(|replica| finding.replicas.contains(replica))
+        let names_none = status.replicas.is_empty() && incident.spec.cause == CRASHED;
+        let failed = status.last_failure_at.is_some();
+        failed && (names_none || status.replicas.iter().any(|replica| finding.replicas.contains(replica)))
     })
 }
 

@@ -10,11 +10,18 @@ use super::facts::Finding;
 use crate::crd::{ContainerStatus, DeploymentStatus, DiagnosisStatus, ServiceStatus};
 use crate::model::{FailureCause, ReplicaId};
 
-/// What a Deployment's status says of its replicas. Of an older version it says less, until the next turn writes it anew.
+/// What a Deployment's status says of its replicas. Of an older version it says less, until the next turn writes it anew: there a
+/// diagnosis does not say whether it is of a failure or of what is in the way, nor a container whether it is ready.
 pub(super) fn read(object: &Value) -> DeploymentStatus {
     let mut status = object["status"].clone();
     if let Some(fields) = status.as_object_mut() {
         fields.retain(|field, _| matches!(field.as_str(), "services" | "holds" | "recovery"));
+    }
+    for service in status["services"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        let containers = service.get("containers").and_then(Value::as_array).into_iter().flatten();
+        if containers.into_iter().any(|container| container["ready"].is_null()) {
+            service.shift_remove("diagnoses");
+        }
     }
     serde_json::from_value(status).unwrap_or_default()
 }

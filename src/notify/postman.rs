@@ -100,13 +100,16 @@ impl Postman {
             return Ok(Round::Wait(LOOK));
         };
         let now = self.clock.now();
+        if let Err(error) = self.outbox.settle().await {
+            debug!(channel = %self.key, %error, "the outbox is kept in memory");
+        }
         for message in self.outbox.expired(&self.key, now) {
             let why = format!("nobody took it for {} h", super::outbox::LONGEST.as_hours());
             self.give_up(&channel, &message, why, Reason::Undeliverable, now).await?;
         }
         // Programs want each message, people not each at once.
         if channel.spec.webhook.is_none() {
-            self.outbox.gather(&self.key, now).await?;
+            self.outbox.gather(&self.key, now).await;
         }
         let wait = match self.outbox.next(&self.key, now) {
             Next::Nothing => LOOK,

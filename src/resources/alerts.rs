@@ -84,9 +84,14 @@ impl Watched {
         Self { alerts, seen: BTreeMap::new() }
     }
 
-    /// What there is to show, in order of cause and subject.
-    pub fn alerts(&self) -> &[ResourceAlert] {
-        &self.alerts
+    /// What there is to show, in order of cause and subject. What is pending is shown from its second figure on: one that dances about
+    /// its threshold is no news.
+    pub fn shown(&self) -> Vec<ResourceAlert> {
+        let is_shown = |alert: &&ResourceAlert| {
+            let since = alert.since.as_ref().map(|since| since.0);
+            alert.state != AlertState::Pending || self.seen.get(&id_of(alert)).copied() > since
+        };
+        self.alerts.iter().filter(is_shown).cloned().collect()
     }
 
     /// Takes in what is found now. `gap`: so long without a look is a gap. Returns what fires now and did not, and what is over and

@@ -15,14 +15,15 @@ use super::counters::Point;
 use super::history::{History, name_of};
 use super::host::HostPoint;
 use super::rules::{Figures, of_host, of_replica};
+use super::sampler::DEADLINE;
 use crate::crd::{AlertState, HostMonitoring, Monitoring, ResourceAlert};
 use crate::model::{About, Happening, Key, Reason, ReplicaId, Severity};
-use crate::store::{self, Kind, Object, Part, Store, StoreError};
+use crate::store::{self, Kind, Object, Part, Rest, Store, StoreError};
 
 /// The store's name for what is known of the host.
 const NOTE: &str = "host-alerts";
 
-/// So many samples may be missing before that is a gap.
+/// So many samples may be missing before that is a gap, beside the time that the engine takes to answer where it is asked.
 const MISSING: u32 = 3;
 
 /// Phases in which attempts of the past are nobody's trouble.
@@ -49,6 +50,8 @@ pub(super) struct Monitor {
     /// By uid: a namesake has alerts of its own.
     deployments: BTreeMap<String, Watched>,
     gap: SignedDuration,
+    /// When the disk is tried again.
+    rest: Rest,
 }
 
 /// A Deployment of which something is watched, or was.
@@ -67,23 +70,40 @@ impl Monitor {
         });
         let known: Vec<ResourceAlert> = known.and_then(|known| serde_json::from_value(known).ok()).unwrap_or_default();
         history.set_host_alerts(&known);
-        let gap = SignedDuration::try_from(period.saturating_mul(MISSING)).unwrap_or(SignedDuration::MAX);
-        Self { store, history, host_rules, host: Watched::restored(known), deployments: BTreeMap::new(), gap }
+        let gap = SignedDuration::try_from(period.saturating_mul(MISSING).saturating_add(DEADLINE)).unwrap_or(SignedDuration::MAX);
+        Self { store, history, host_rules, host: Watched::restored(known), deployments: BTreeMap::new(), gap, rest: Rest::default() }
     }
 
     /// Looks at what was sampled of the machine.
     pub async fn look_at_host(&mut self, point: &HostPoint, now: Timestamp) {
-        let turned = self.host.step(&of_host(&self.host_rules, point), now, self.gap);
-        self.history.set_host_alerts(self.host.alerts());
-        let alerts = (!self.host.alerts().is_empty()).then(|| json!(self.host.alerts()));
-        let written = match self.store.note(NOTE) {
-            Ok(known) if known == alerts => Ok(()),
-            _ => self.store.put_note(NOTE, alerts).await,
-        };
-        if let Err(error) = written {
-            warn!(%error, "alerts of the host cannot be written; tried again with the next sample");
+        self.hold_host_against(&of_host(&self.host_rules, point), now).await;
+    }
+
+    /// The host is not looked at any more: what fired is over.
+    pub async fn look_away_from_host(&mut self, now: Timestamp) {
+        self.hold_host_against(&[], now).await;
+    }
+
+    async fn hold_host_against(&mut self, checks: &[Check], now: Timestamp) {
+        let turned = self.host.step(checks, now, self.gap);
+        let shown = self.host.shown();
+        self.history.set_host_alerts(&shown);
+        let alerts = (!shown.is_empty()).then(|| json!(shown));
+        let is_known = self.store.note(NOTE).is_ok_and(|known| known == alerts);
+        if !is_known && self.rest.until(now).is_none() {
+            let written = self.store.put_note(NOTE, alerts).await;
+            self.note_written(&About::Host, written, now);
         }
         self.tell(&About::Host, turned).await;
+    }
+
+    /// Whether a write worked; where it did not, nothing is written for a while.
+    fn note_written(&mut self, about: &About, written: store::Result<()>, now: Timestamp) {
+        match written {
+            Ok(()) => self.rest.worked(),
+            Err(error) if self.rest.failed(now) => warn!(?about, %error, "alerts cannot be written; they are when that can be"),
+            Err(_) => {}
+        }
     }
 
     /// Looks at all Deployments.
@@ -100,20 +120,19 @@ impl Monitor {
             let mut watched = known.unwrap_or_else(restored);
             let checks = subject.checks(&self.history, sampled, now);
             let turned = watched.step(&checks, now, self.gap);
-            if let Err(error) = self.write(&subject, watched.alerts()).await {
-                warn!(deployment = %subject.key, %error, "alerts cannot be written; tried again with the next sample");
+            let alerts = shown(&watched);
+            let about = About::Deployment(subject.key.clone(), Some(subject.uid.to_owned()));
+            if *stored != alerts && self.rest.until(now).is_none() {
+                let written = self.write(&subject, alerts).await;
+                self.note_written(&about, written, now);
             }
-            self.tell(&About::Deployment(subject.key, Some(subject.uid.to_owned())), turned).await;
+            self.tell(&about, turned).await;
             self.deployments.insert(subject.uid.to_owned(), watched);
         }
     }
 
-    /// Writes alerts into the status, if they are others. The rest of it is the controller's.
-    async fn write(&self, subject: &Subject<'_>, alerts: &[ResourceAlert]) -> store::Result<()> {
-        let alerts = if alerts.is_empty() { Value::Null } else { json!(alerts) };
-        if subject.object["status"]["alerts"] == alerts {
-            return Ok(());
-        }
+    /// Writes alerts into the status. The rest of it is the controller's.
+    async fn write(&self, subject: &Subject<'_>, alerts: Value) -> store::Result<()> {
         let uid = subject.uid.to_owned();
         let write = move |object: &mut Value| {
             // A namesake was made meanwhile, or nobody looked at this one yet.
@@ -146,6 +165,12 @@ impl Monitor {
             }
         }
     }
+}
+
+/// What a status is to say.
+fn shown(watched: &Watched) -> Value {
+    let alerts = watched.shown();
+    if alerts.is_empty() { Value::Null } else { json!(alerts) }
 }
 
 impl<'a> Subject<'a> {

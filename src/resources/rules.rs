@@ -182,7 +182,11 @@ fn least(metric: SpikeMetric) -> f64 {
 }
 
 fn spikes(spike: &Spike, figures: &Figures<'_>, past: &impl Past, now: Timestamp) -> Vec<Check> {
-    let (recent, reach) = (past.recent(figures.name), signed(spike.past.0));
+    let reach = signed(spike.past.0);
+    // What another container used says nothing of this one.
+    let mut recent = past.recent(figures.name);
+    recent.retain(|point| figures.started_at <= Some(point.at));
+    let young = figures.started_at.is_some_and(|started| now.duration_since(started) < reach / 2);
     let check = |metric: &SpikeMetric| {
         let (of, what, shown): (fn(&Point) -> f64, _, _) = match metric {
             SpikeMetric::Cpu => (|point| point.cpu_percent, "CPU", Shown::Percent),
@@ -192,8 +196,16 @@ fn spikes(spike: &Spike, figures: &Figures<'_>, past: &impl Past, now: Timestamp
         let usual = usual(recent.iter().map(|point| (point.at, of(point))), reach, now);
         let figure = figures.point.map(of);
         let limit = usual.map(|usual| (usual * spike.factor).max(usual + least(*metric)));
-        let level = figure.zip(limit).map_or(Level::Unknown, |(figure, limit)| Level::under(figure, limit, 0.1));
+        let level = match figure.zip(limit) {
+            Some((figure, limit)) => Level::under(figure, limit, 0.1),
+            None if young => Level::Calm,
+            None => Level::Unknown,
+        };
         let (now, before) = (shown.text(figure.unwrap_or_default()), shown.text(usual.unwrap_or_default()));
+        let message = match usual {
+            None if young => format!("{what} of {} is that of a new container", figures.name),
+            _ => format!("{what} of {} is {now}, where {before} is usual", figures.name),
+        };
         Check {
             cause: ResourceCause::Spike,
             metric: metric.word(),
@@ -201,7 +213,7 @@ fn spikes(spike: &Spike, figures: &Figures<'_>, past: &impl Past, now: Timestamp
             level,
             lasting: spike.lasting.0,
             severity: spike.severity,
-            message: format!("{what} of {} is {now}, where {before} is usual", figures.name),
+            message,
         }
     };
     spike.metrics.iter().map(check).collect()

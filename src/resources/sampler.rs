@@ -8,26 +8,32 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::cgroup::Cgroups;
 use super::counters::{Counters, Point};
 use super::history::{History, Sample, name_of};
-use super::host::{HostPoint, HostReader};
+use super::host::{Disks, HostPoint, HostReader};
 use super::monitor::{Measured, Monitor, Sampled, containers};
 use crate::clock::SharedClock;
 use crate::crd::HostMonitoring;
-use crate::docker::{Inside, Listener, Usage};
+use crate::docker::{Inside, Usage};
 use crate::model::Key;
-use crate::store::{Kind, Object, Store};
+use crate::store::{Kind, Store};
 
 /// How long a sample may take that asks the engine: those that have not answered by then are left out of it.
-const DEADLINE: Duration = Duration::from_secs(8);
+pub(super) const DEADLINE: Duration = Duration::from_secs(8);
+
+/// How long the engine may take to say where it keeps what it has, before a sample is taken without that.
+const FACTS_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Containers that the engine is asked about at a time.
 const AT_A_TIME: usize = 8;
+
+/// Where the engine keeps what it has, until it has said so itself.
+const ENGINE_ROOT: &str = "/var/lib/docker";
 
 /// How often old days are tidied up.
 const TIDY_EVERY: Duration = Duration::from_secs(3600);
@@ -77,6 +83,13 @@ struct Local {
     host: Option<HostReader>,
 }
 
+/// The disks that matter.
+struct Known {
+    disks: Disks,
+    /// The engine has said which is its own.
+    is_certain: bool,
+}
+
 /// A container that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Running {
@@ -111,17 +124,26 @@ impl Sampler {
         let mut ticks = interval(self.settings.period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.beside(|history, now| history.warm_up(now)).await;
+        let is_here = self.engine.is_local();
+        if !is_here {
+            self.monitor.look_away_from_host(self.clock.now()).await;
+        }
         let (mut local, mut tidied) = (None, None::<Instant>);
+        let mut known = Known { disks: self.disks(ENGINE_ROOT), is_certain: false };
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            if local.is_none() {
-                local = self.local().await;
+            // An engine that is away, or hangs, keeps nobody from looking at its disk.
+            if is_here
+                && !known.is_certain
+                && let Ok(Ok(facts)) = timeout(FACTS_DEADLINE, self.engine.facts()).await
+            {
+                known = Known { disks: self.disks(&facts.root_dir), is_certain: true };
             }
-            let Some(here) = local.take() else { continue };
-            local = self.sample(here).await;
+            let here = local.take().unwrap_or_else(|| self.local(is_here));
+            local = self.sample(here, &mut known.disks).await;
             if tidied.is_none_or(|last| last.elapsed() >= TIDY_EVERY) {
                 self.beside(|history, now| history.tidy(now)).await;
                 tidied = Some(Instant::now());
@@ -137,17 +159,19 @@ impl Sampler {
         }
     }
 
-    /// What can be read here; `None`: the engine has not said yet where it is.
-    async fn local(&self) -> Option<Local> {
-        let facts = self.engine.facts().await.ok()?;
-        let here = facts.listener != Listener::Remote;
-        let own = [facts.root_dir.into(), self.settings.data_dir.clone()];
-        let folders = own.into_iter().chain(self.settings.host.paths.iter().map(PathBuf::from)).collect();
+    /// What can be read here, where the engine is on this machine.
+    fn local(&self, is_here: bool) -> Local {
         let Kernel { cgroups, proc } = &self.settings.kernel;
-        Some(Local { cgroups: Cgroups::at(cgroups, proc), host: here.then(|| HostReader::at(proc, folders)) })
+        Local { cgroups: Cgroups::at(cgroups, proc), host: is_here.then(|| HostReader::at(proc)) }
     }
 
-    async fn sample(&mut self, mut local: Local) -> Option<Local> {
+    /// The file systems of the engine, of the operator, and of the folders that are declared.
+    fn disks(&self, engine: &str) -> Disks {
+        let own = [PathBuf::from(engine), self.settings.data_dir.clone()].into_iter();
+        Disks::of(own.chain(self.settings.host.paths.iter().map(PathBuf::from)))
+    }
+
+    async fn sample(&mut self, mut local: Local, disks: &mut Disks) -> Option<Local> {
         let objects = match self.store.list(Kind::Deployment, None) {
             Ok(listing) => listing.items,
             Err(error) => {
@@ -157,11 +181,12 @@ impl Sampler {
         };
         let running: Vec<Running> = objects.iter().flat_map(|object| running_of(object)).collect();
         self.before.retain(|id, _| running.iter().any(|running| running.id == *id));
+        let disks = if local.host.is_some() { disks.read().await } else { vec![] };
         let now = self.clock.now();
         let (wanted, at) = (running.clone(), Instant::now());
         let read = tokio::task::spawn_blocking(move || {
             local.cgroups.keep(|id| wanted.iter().any(|running| running.id == id));
-            let host = local.host.as_mut().and_then(|host| host.read(now));
+            let host = local.host.as_mut().and_then(|host| host.read(now, disks));
             let counters: Vec<_> = wanted.iter().map(|running| local.cgroups.read(&running.id)).collect();
             (local, host, counters)
         });
@@ -172,6 +197,10 @@ impl Sampler {
                 return None;
             }
         };
+        // Before the engine is asked, which may take a while.
+        if let Some(host) = &host {
+            self.monitor.look_at_host(host, now).await;
+        }
         let mut readings: Vec<(Running, Reading)> = vec![];
         let mut unread = vec![];
         for (running, counters) in running.into_iter().zip(counters) {
@@ -184,8 +213,8 @@ impl Sampler {
         unread.sort_by_key(|running| self.before.get(&running.id).map(|reading| reading.at));
         readings.extend(self.ask(unread).await);
         let sampled = self.measured(readings, host.as_ref(), now);
-        self.keep(&sampled, host.clone(), now).await;
-        self.hold_against_rules(&objects, &sampled, host, now).await;
+        self.keep(&sampled, host, now).await;
+        self.monitor.look_at(&objects, &sampled, now).await;
         Some(local)
     }
 
@@ -194,13 +223,6 @@ impl Sampler {
         if let Some(minute) = self.history.take(now, Sample { host, replicas }) {
             self.beside(move |history, _| history.write_down(&minute)).await;
         }
-    }
-
-    async fn hold_against_rules(&mut self, objects: &[Object], sampled: &Sampled, host: Option<HostPoint>, now: Timestamp) {
-        if let Some(host) = host {
-            self.monitor.look_at_host(&host, now).await;
-        }
-        self.monitor.look_at(objects, sampled, now).await;
     }
 
     /// Asks the engine.

@@ -173,6 +173,10 @@ fn spike(node: &Node) -> Option<Spike> {
         severity: fields.read("severity", |node| choose(node, &SEVERITIES)).unwrap_or(default.severity),
     };
     fields.finish();
+    // What lasts for half of the past is the usual by then: it would never fire.
+    if spike.lasting.0 >= spike.past.0 / 2 {
+        return node.fail(format!("has for ({}) at or over half of past ({}): that long it is the usual", spike.lasting, spike.past));
+    }
     Some(spike)
 }
 
@@ -233,7 +237,7 @@ mod tests {
         let wrong = json!({
             "cpu": {"above": "2GiB"}, "memory": {"for": "5m"}, "network": {"above": "10%"}, "disk": {"above": "90%"},
             "pids": {"above": 1.5}, "restarts": {"below": 3, "above": 5}, "spike": {"factor": 1, "past": "2h", "metrics": ["disk"]},
-            "growth": {"above": 20, "over": "1s"}, "gpu": {}, "services": {"db": {}, "app": {"cpu": {"above": "5%", "below": "6%", "hysteresis": "100%"}}},
+            "growth": {"above": 20, "over": "1s"}, "gpu": {}, "services": {"db": {}, "app": {"cpu": {"above": "5%", "below": "6%", "hysteresis": "100%"}, "spike": {"past": "4m"}}},
         });
         let errors = admit(Kind::Deployment, deployment(&wrong), None, false).unwrap_err();
         let told = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
@@ -246,6 +250,7 @@ mod tests {
             "spec.monitoring.restarts: can only be too much",
             "spec.monitoring.spike.factor: must be above 1",
             "spec.monitoring.spike.past: must be 1m to 1h",
+            "spec.monitoring.services.app.spike: has for (2m) at or over half of past (4m)",
             "spec.monitoring.spike.metrics[0]: must be one of cpu",
             "spec.monitoring.growth.above: must be text",
             "spec.monitoring.growth.over: must be 1m to 24h",

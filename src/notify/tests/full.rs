@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::outbox::Scripted;
-use crate::clock::SystemClock;
+use super::outbox::{Scripted, message};
+use crate::clock::{Clock, SystemClock};
 use crate::crd::{Kind as CrdKind, admit};
 use crate::model::Key;
 use crate::notify::send::Transport;
@@ -38,6 +38,29 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+fn fill(ballast: &std::path::Path) {
+    let full = std::fs::write(ballast, vec![1; 16 << 20]).unwrap_err();
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+}
+
+#[tokio::test]
+async fn a_message_that_the_disk_did_not_take_is_written_before_what_rests_on_it() {
+    let Some(disk) = SmallDisk::mount("16m") else { return };
+    let (store, _) = Store::open(&disk.data(), Arc::new(SystemClock)).unwrap();
+    let outbox = Outbox::open(store.clone());
+    let ballast = disk.data().join("ballast");
+    fill(&ballast);
+    let long = message(&"x".repeat(16 << 10), SystemClock.now());
+    outbox.put(long.clone()).await;
+    outbox.settle().await.unwrap_err();
+    assert_eq!(outbox.len(&long.channel), 1, "it is delivered all the same");
+    let written = || store.messages::<Value>().len();
+    assert_eq!(written(), 0);
+    std::fs::remove_file(&ballast).unwrap();
+    outbox.settle().await.unwrap();
+    assert_eq!(written(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_happens_on_a_full_disk_is_told_once_and_written_later() {
     let Some(disk) = SmallDisk::mount("16m") else { return };
@@ -55,8 +78,7 @@ async fn what_happens_on_a_full_disk_is_told_once_and_written_later() {
     until("the Alert is looked at", routed).await;
 
     let ballast = disk.data().join("ballast");
-    let full = std::fs::write(&ballast, vec![1; 16 << 20]).unwrap_err();
-    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    fill(&ballast);
     let refused = store.put_note("probe", Some(json!("x".repeat(16 << 10)))).await;
     assert!(refused.is_err(), "the journal takes no more");
     say(&store, "False", "JobFailed", "Failed").await;

@@ -95,7 +95,7 @@ fn ops() -> Key {
     Key::new("default", "ops")
 }
 
-fn message(id: &str, now: Timestamp) -> Message {
+pub(super) fn message(id: &str, now: Timestamp) -> Message {
     let notice = Notice { id: id.into(), title: format!("title of {id}"), ..Notice::default() };
     Message::new(Draft { alert: Key::new("default", "all"), channel: ops(), not_before: None, notice }, now)
 }

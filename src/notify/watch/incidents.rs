@@ -19,8 +19,6 @@ const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 const MOST: usize = 500;
 /// Between two looks for incidents that are past their time.
 const SWEEP: SignedDuration = SignedDuration::from_hours(1);
-/// Pause before an incident that could not be written is written again.
-const WRITE_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
 impl Notifier {
     /// Folds how a subject is into its incidents, and tells what comes of it.
@@ -57,10 +55,14 @@ impl Notifier {
         let key = key_of_incident(&incident);
         let before = self.incidents.get(&key).and_then(|known| known.status.clone()).unwrap_or_default();
         // Its uid is in the ids of its messages.
-        match self.write_main(&mut incident).await {
-            Ok(true) => {}
-            Ok(false) => return Ok(()),
-            Err(_) => drop(self.unwritten.insert(key.clone())),
+        if self.rests() {
+            self.unwritten.insert(key.clone());
+        } else {
+            match self.write_main(&mut incident).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) => self.not_written(&key, &error),
+            }
         }
         let after = incident.status.clone().unwrap_or_default();
         self.tell_people(incident).await?;
@@ -85,7 +87,17 @@ impl Notifier {
         if known && !self.unwritten.contains(&key) {
             return Ok(());
         }
-        match self.write(&key, &mut incident).await {
+        if self.rests() {
+            self.unwritten.insert(key.clone());
+            self.incidents.insert(key, incident);
+            return Ok(());
+        }
+        // What says that it was told is not on disk before what is to be told is.
+        let written = match self.outbox.settle().await {
+            Ok(()) => self.write(&key, &mut incident).await,
+            Err(error) => Err(error),
+        };
+        match written {
             // Somebody deleted it meanwhile.
             Ok(false) => {
                 self.unwritten.remove(&key);
@@ -94,14 +106,39 @@ impl Notifier {
             Ok(true) => {
                 self.unwritten.remove(&key);
                 self.incidents.insert(key, incident);
+                self.rest.worked();
             }
             Err(error) => {
-                warn!(incident = %key, %error, "an incident cannot be written; it is told, and written when that can be");
-                let again = self.clock.now().saturating_add(WRITE_AGAIN).unwrap_or(Timestamp::MAX);
-                let look = self.looks.entry(Look::Incident(key.clone())).or_insert(again);
-                *look = again.min(*look);
-                self.unwritten.insert(key.clone());
+                self.not_written(&key, &error);
                 self.incidents.insert(key, incident);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is written for a while, since the disk took nothing the last time.
+    fn rests(&self) -> bool {
+        self.rest.until(self.clock.now()).is_some()
+    }
+
+    /// An incident could not be written: all that were not are tried again together, less and less often.
+    fn not_written(&mut self, key: &Key, error: &StoreError) {
+        let now = self.clock.now();
+        if self.rest.failed(now) {
+            warn!(incident = %key, %error, "incidents cannot be written; they are told, and written when that can be");
+        }
+        self.looks.extend(self.rest.until(now).map(|again| (Look::Unwritten, again)));
+        self.unwritten.insert(key.clone());
+    }
+
+    /// Writes what could not be written before, until one cannot again.
+    pub(super) async fn write_again(&mut self) -> store::Result<()> {
+        for key in self.unwritten.clone() {
+            if self.rests() {
+                return Ok(());
+            }
+            if let Some(incident) = self.incidents.get(&key).cloned() {
+                self.tell_people(incident).await?;
             }
         }
         Ok(())

@@ -23,6 +23,9 @@ impl Notifier {
     /// Looks at everything there is.
     pub(super) async fn begin(&mut self) -> store::Result<()> {
         self.looks.clear();
+        if !self.unwritten.is_empty() {
+            self.looks.insert(Look::Unwritten, self.clock.now());
+        }
         self.blind.clear();
         let mut incidents = all(&self.store.list(Kind::Incident, None)?.items);
         let unwritten = self.unwritten.iter().filter_map(|key| Some((key.clone(), self.incidents.get(key)?.clone())));
@@ -91,6 +94,7 @@ impl Notifier {
                 }
                 Look::Report(alert) => self.report(&alert).await?,
                 Look::Sweep => self.sweep().await,
+                Look::Unwritten => self.write_again().await?,
             }
         }
         Ok(())

@@ -30,7 +30,7 @@ use super::template;
 use crate::clock::SharedClock;
 use crate::crd::{Alert, Incident, ResourceAlert, SubjectKind};
 use crate::model::{About, Happening, Key, Reason, Severity};
-use crate::store::{self, Change, Kind, Object, Store};
+use crate::store::{self, Change, Kind, Object, Rest, Store};
 
 /// Pause when the store cannot be read or written.
 const RETRY: Duration = Duration::from_secs(1);
@@ -52,6 +52,8 @@ pub struct Notifier {
     incidents: BTreeMap<Key, Incident>,
     /// Those that the disk did not take as they are here.
     unwritten: BTreeSet<Key>,
+    /// When the disk is tried again.
+    rest: Rest,
     alerts: BTreeMap<Key, Alert>,
     /// Deployments that cannot be seen, and why.
     blind: BTreeMap<Key, String>,
@@ -72,6 +74,8 @@ enum Look {
     Incident(Key),
     Report(Key),
     Sweep,
+    /// At what the disk did not take.
+    Unwritten,
 }
 
 impl Notifier {
@@ -84,6 +88,7 @@ impl Notifier {
             host,
             incidents: BTreeMap::new(),
             unwritten: BTreeSet::new(),
+            rest: Rest::default(),
             alerts: BTreeMap::new(),
             blind: BTreeMap::new(),
             host_alerts: watch::Sender::new(vec![]).subscribe(),

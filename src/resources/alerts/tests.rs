@@ -24,7 +24,7 @@ fn check(figure: Option<f64>) -> Check {
 }
 
 fn state(watched: &Watched) -> Option<AlertState> {
-    watched.alerts().first().map(|alert| alert.state)
+    watched.alerts.first().map(|alert| alert.state)
 }
 
 /// What turned, at which second, for a figure at each ten seconds.
@@ -45,7 +45,7 @@ fn it_is_pending_then_fires_then_is_resolved_and_shown_for_a_while() {
     }
     let [pending, firing, resolved] = [AlertState::Pending, AlertState::Firing, AlertState::Resolved].map(Some);
     assert_eq!(states, [None, pending, pending, pending, firing, firing, resolved, resolved]);
-    let alert = &watched.alerts()[0];
+    let alert = &watched.alerts[0];
     assert_eq!(alert.message, "CPU is 71%, above 80%");
     assert_eq!([&alert.since, &alert.firing_at, &alert.resolved_at].map(|time| time.clone().unwrap().0), [10, 70, 90].map(at));
     watched.step(&[check(Some(20.0))], at(90 + 600), GAP);
@@ -82,7 +82,7 @@ fn after_a_restart_what_fired_fires_on_and_what_was_pending_begins_anew() {
     for step in 0..7 {
         watched.step(&[check(Some(99.0))], at(step * 10), GAP);
     }
-    let written = serde_json::to_value(watched.alerts()).unwrap();
+    let written = serde_json::to_value(watched.alerts).unwrap();
     let mut again = Watched::restored(serde_json::from_value(written).unwrap());
     assert_eq!(again.step(&[check(None)], at(500), GAP), []);
     assert_eq!(again.step(&[check(Some(99.0))], at(510), GAP), []);
@@ -90,9 +90,18 @@ fn after_a_restart_what_fired_fires_on_and_what_was_pending_begins_anew() {
 
     let mut pending = Watched::default();
     pending.step(&[check(Some(99.0))], at(0), GAP);
-    let mut pending = Watched::restored(pending.alerts().to_vec());
+    let mut pending = Watched::restored(pending.alerts.to_vec());
     assert_eq!(pending.step(&[check(Some(99.0))], at(61), GAP), []);
-    assert_eq!(pending.alerts()[0].since.clone().unwrap().0, at(61));
+    assert_eq!(pending.alerts[0].since.clone().unwrap().0, at(61));
+}
+
+#[test]
+fn what_is_pending_is_shown_from_its_second_figure_on() {
+    let mut watched = Watched::default();
+    for (second, figure, shown) in [(0, Some(99.0), 0), (10, None, 0), (20, Some(99.0), 1), (30, Some(10.0), 0), (40, Some(99.0), 0)] {
+        watched.step(&[check(figure)], at(second), GAP);
+        assert_eq!(watched.shown().len(), shown, "at {second}");
+    }
 }
 
 #[test]
@@ -161,7 +170,7 @@ proptest! {
             // As soon as it has lasted it fires, and the same moment twice changes nothing.
             prop_assert!(firing || beyond.is_none_or(|(since, last)| last != now || now - since < LASTING as i64));
             prop_assert_eq!(watched.clone().step(&[check(figure)], at(now), GAP), vec![]);
-            prop_assert!(watched.alerts().len() <= 1);
+            prop_assert!(watched.alerts.len() <= 1);
         }
     }
 

@@ -89,9 +89,11 @@ async fn what_fires_stands_in_the_status_is_told_once_and_survives_a_restart() {
     bench.look(0, Some(50.0)).await;
     assert_eq!(bench.object()["status"]["alerts"], Value::Null, "what is fine is not written");
     bench.look(10, Some(90.0)).await;
+    assert_eq!(bench.object()["status"]["alerts"], Value::Null, "nor is a single figure");
+    bench.look(20, Some(90.0)).await;
     assert_eq!(bench.states(), [(ResourceCause::HighCpu, AlertState::Pending)]);
     let version = bench.object()["metadata"]["resourceVersion"].clone();
-    bench.look(20, Some(95.0)).await;
+    bench.look(25, Some(95.0)).await;
     assert_eq!(bench.object()["metadata"]["resourceVersion"], version, "a figure that changes is not written");
     bench.look(30, Some(99.0)).await;
     assert_eq!(bench.states(), [(ResourceCause::HighCpu, AlertState::Firing)]);
@@ -153,6 +155,8 @@ async fn a_namesake_has_alerts_of_its_own() {
     bench.store.create(Kind::Deployment, object).await.unwrap();
     bench.status("Running", json!([{"id": "c", "replica": 1, "state": "running", "restarts": 0}])).await;
     bench.look(20, Some(90.0)).await;
+    assert_eq!(bench.states(), []);
+    bench.look(30, Some(90.0)).await;
     assert_eq!(bench.states(), [(ResourceCause::HighCpu, AlertState::Pending)]);
 }
 

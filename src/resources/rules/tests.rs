@@ -99,6 +99,15 @@ fn a_spike_is_much_more_than_the_container_used_before() {
 }
 
 #[test]
+fn what_another_container_used_is_not_usual_for_this_one() {
+    let past: Vec<Point> = (0..360).map(|step| point(step * 10, 5.0, 100 << 20)).collect();
+    let now = point(3600, 90.0, 900 << 20);
+    let replaced = Figures { started_at: Some(at(3595)), ..figures(&now) };
+    let found = found(json!({"spike": {}}), &replaced, &past, 3600);
+    assert_eq!((found[0].1, found[0].2.as_str()), (Level::Calm, "CPU of app-1 is that of a new container"));
+}
+
+#[test]
 fn memory_that_only_grows_is_told_once_the_container_is_old_enough() {
     let past: Vec<Point> = (0..=360).map(|step| point(step * 10, 5.0, (100 << 20) + step as u64 * (1 << 20))).collect();
     let rules = || json!({"growth": {"above": "50%", "over": "1h"}});
