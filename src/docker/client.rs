@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tracing::{Instrument, Span, field};
 
 use super::credentials::{Access, Keyring};
-use super::error::{Attempt, Call, gone_is_done, says};
+use super::error::{Attempt, Call, gone_is_done, says, short};
 use super::pull::Story;
 use super::wire::{self, Wire};
 use super::{
@@ -447,10 +447,4 @@ fn refusal(message: &str) -> Error {
 fn daemon_time(text: &str) -> std::result::Result<String, Error> {
     let time: jiff::Timestamp = text.parse().map_err(|_| refusal("the engine does not say what time it has"))?;
     Ok(events::since(i64::try_from(time.as_nanosecond()).unwrap_or_default()))
-}
-
-/// The first twelve digits of an id, as the docker CLI shows it.
-fn short(id: &str) -> &str {
-    let bare = id.strip_prefix("sha256:").unwrap_or(id);
-    bare.get(..12).unwrap_or(bare)
 }

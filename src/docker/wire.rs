@@ -91,7 +91,9 @@ impl Wire {
             Endpoint::Unix(_) => Keeper::Unknown,
             Endpoint::Tcp { .. } => Keeper::Remote,
         };
-        Self { shared: Arc::new(Shared { endpoint, version: Mutex::new(None), keeper: Mutex::new(keeper), peer: Mutex::new(None) }) }
+        Self {
+            shared: Arc::new(Shared { endpoint, version: Mutex::new(None), keeper: Mutex::new(keeper), peer: Mutex::new(None) }),
+        }
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {

@@ -128,7 +128,16 @@ impl Facts {
             _ => (State::Trouble, vec![Finding::lasting(cause::ENGINE_UNAVAILABLE, cause::ENGINE, why)]),
         };
         let subject = IncidentSubject { kind: SubjectKind::Host, name: "host".into(), uid: String::new() };
-        Self { namespace: "default".into(), subject, state, findings, ailing: BTreeSet::new(), alerts: vec![], settle: SETTLE, blind: false }
+        Self {
+            namespace: "default".into(),
+            subject,
+            state,
+            findings,
+            ailing: BTreeSet::new(),
+            alerts: vec![],
+            settle: SETTLE,
+            blind: false,
+        }
     }
 
     /// A subject that is not there any more.

@@ -15,8 +15,11 @@ pub(super) fn incident_of<'i>(incidents: &'i mut [Incident], facts: &Facts, find
         let taken = facts.findings.iter().any(|other| other.cause == incident.spec.cause);
         finding.failed_at.is_some() && fails_in(incident, finding) && (finding.unread || !taken)
     };
-    let choices: [&dyn Fn(&Incident) -> bool; 3] =
-        [&|incident| lives(incident) && of_cause(incident), &|incident| (lives(incident) || is_closed_amid(incident)) && goes_on(incident), &of_cause];
+    let choices: [&dyn Fn(&Incident) -> bool; 3] = [
+        &|incident| lives(incident) && of_cause(incident),
+        &|incident| (lives(incident) || is_closed_amid(incident)) && goes_on(incident),
+        &of_cause,
+    ];
     let index = choices.iter().find_map(|choice| {
         let fitting = incidents.iter().enumerate().filter(|(_, incident)| choice(incident));
         fitting.max_by_key(|(_, incident)| status(incident).and_then(|status| status.opened_at.as_ref()).map(|at| at.0))

@@ -70,8 +70,17 @@ impl Monitor {
         });
         let known: Vec<ResourceAlert> = known.and_then(|known| serde_json::from_value(known).ok()).unwrap_or_default();
         history.set_host_alerts(&known);
-        let gap = SignedDuration::try_from(period.saturating_mul(MISSING).saturating_add(DEADLINE)).unwrap_or(SignedDuration::MAX);
-        Self { store, history, host_rules, host: Watched::restored(known), deployments: BTreeMap::new(), gap, rest: Rest::default() }
+        let gap =
+            SignedDuration::try_from(period.saturating_mul(MISSING).saturating_add(DEADLINE)).unwrap_or(SignedDuration::MAX);
+        Self {
+            store,
+            history,
+            host_rules,
+            host: Watched::restored(known),
+            deployments: BTreeMap::new(),
+            gap,
+            rest: Rest::default(),
+        }
     }
 
     /// Looks at what was sampled of the machine.

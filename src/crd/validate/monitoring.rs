@@ -175,7 +175,8 @@ fn spike(node: &Node) -> Option<Spike> {
     fields.finish();
     // What lasts for half of the past is the usual by then: it would never fire.
     if spike.lasting.0 >= spike.past.0 / 2 {
-        return node.fail(format!("has for ({}) at or over half of past ({}): that long it is the usual", spike.lasting, spike.past));
+        return node
+            .fail(format!("has for ({}) at or over half of past ({}): that long it is the usual", spike.lasting, spike.past));
     }
     Some(spike)
 }

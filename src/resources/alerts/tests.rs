@@ -98,7 +98,9 @@ fn after_a_restart_what_fired_fires_on_and_what_was_pending_begins_anew() {
 #[test]
 fn what_is_pending_is_shown_from_its_second_figure_on() {
     let mut watched = Watched::default();
-    for (second, figure, shown) in [(0, Some(99.0), 0), (10, None, 0), (20, Some(99.0), 1), (30, Some(10.0), 0), (40, Some(99.0), 0)] {
+    for (second, figure, shown) in
+        [(0, Some(99.0), 0), (10, None, 0), (20, Some(99.0), 1), (30, Some(10.0), 0), (40, Some(99.0), 0)]
+    {
         watched.step(&[check(figure)], at(second), GAP);
         assert_eq!(watched.shown().len(), shown, "at {second}");
     }
