@@ -193,3 +193,14 @@ async fn alerts_of_the_host_are_heard_of_and_survive_a_restart() {
     bench.monitor.look_at_host(&host(50, 1100), at(1100)).await;
     assert_eq!(bench.store.note(NOTE).unwrap(), None);
 }
+
+#[tokio::test]
+async fn what_fired_of_a_host_that_is_not_looked_at_any_more_is_over() {
+    let mut bench = Bench::new(Value::Null).await;
+    let fired = json!([{"cause": "DiskFilling", "subject": "/srv", "metric": "disk", "state": "Firing", "severity": "warning"}]);
+    bench.store.put_note(NOTE, Some(fired)).await.unwrap();
+    bench.restart();
+    bench.monitor.look_away_from_host(at(10)).await;
+    let shown = bench.monitor.history.host_alerts().borrow().clone();
+    assert_eq!((shown.len(), shown[0].state), (1, AlertState::Resolved));
+}
