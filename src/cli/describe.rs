@@ -18,7 +18,8 @@ use super::get::{created, last_seen, order, scope, short};
 use super::help;
 use super::output::{Look, plain, print, table};
 use crate::crd::{
-    BuildStatus, ContainerStatus, Deployment, DeploymentStatus, DiagnosisStatus, Hold, ImageStatus, RecoveryStatus, ServiceStatus,
+    BuildStatus, ContainerStatus, Deployment, DeploymentStatus, DiagnosisStatus, Hold, ImageStatus, RecoveryStatus,
+    ResourceAlert, ServiceStatus,
 };
 
 /// Shows all there is to know about one deployment, source, incident, channel or alert.
@@ -96,6 +97,7 @@ impl Subject {
         let name = self.deployment.metadata.name.as_deref().unwrap_or_default();
         section("Suggestions", ladder::suggestions(name, &status.suggestions));
         section("Decisions", ladder::decisions(look, &status.decisions));
+        section("Alerts", alerts(look, &status.alerts));
         section("Diagnosis", status.services.iter().map(diagnoses).collect());
         section("Waiting for", status.waiting.iter().map(|line| format!("  {line}\n")).collect());
         section("Containers", containers(look, &status.services));
@@ -178,6 +180,24 @@ fn recovery_lines(look: &Look, recovery: &RecoveryStatus) -> String {
         text.push_str(&format!("  last failure{age}: {}{oom}\n", plain(&failure.message)));
     }
     text
+}
+
+/// What is beyond a threshold, or was lately.
+fn alerts(look: &Look, alerts: &[ResourceAlert]) -> String {
+    let row = |alert: &ResourceAlert| {
+        let since = alert.resolved_at.as_ref().or(alert.firing_at.as_ref()).or(alert.since.as_ref());
+        vec![
+            format!("{:?}", alert.state),
+            look.age(since.map(|time| time.0)),
+            alert.cause.to_string(),
+            alert.severity.word().to_owned(),
+            alert.message.clone(),
+        ]
+    };
+    if alerts.is_empty() {
+        return String::new();
+    }
+    table(look, "  ", &["STATE", "SINCE", "CAUSE", "SEVERITY", "MESSAGE"], alerts.iter().map(row).collect())
 }
 
 /// Why replicas are not as they should be, or failed last, and what that rests on.

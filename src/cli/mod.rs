@@ -73,7 +73,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 #[expect(missing_docs, reason = "a doc comment here would replace the help text of the arguments")]
 pub enum Command {
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     #[command(flatten)]
     Client(ClientCommand),
     Doctor(doctor::DoctorArgs),

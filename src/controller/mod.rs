@@ -133,6 +133,7 @@ impl Controller {
     ) -> Arc<Self> {
         let store = registry.store().clone();
         let jobs = Jobs::new(clock.clone());
+        let probes = Probes::new(probes, Arc::clone(&engine));
         Arc::new(Self {
             engine,
             world,
@@ -142,7 +143,7 @@ impl Controller {
             registry,
             jobs,
             inputs: Inputs::new(inputs),
-            probes: Probes::new(probes),
+            probes,
             evidence: Evidence::new(logs),
             likenesses: Likenesses::default(),
             clock,

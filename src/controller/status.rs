@@ -59,6 +59,8 @@ pub fn status(sight: &Sight<'_>) -> DeploymentStatus {
         suggestions: ladder::suggestions(sight),
         holds: holds(sight),
         source: source(sight.object),
+        // Who samples writes them.
+        alerts: vec![],
         waiting: sight.plan.waiting.iter().map(one_line).collect(),
         last_actions: last_actions(sight.history),
     };

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time}
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DecisionStatus, SuggestionStatus};
+use super::{DecisionStatus, ResourceAlert, SuggestionStatus};
 
 /// What the controller saw last. Written only when it differs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +39,9 @@ pub struct DeploymentStatus {
     /// Where it came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<OriginStatus>,
+    /// Figures beyond the thresholds of `spec.monitoring`, or lately so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<ResourceAlert>,
     /// What is waited for, a line each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<String>,
@@ -125,6 +128,14 @@ pub struct DiagnosisStatus {
     pub evidence: Vec<String>,
     /// The same for every occurrence of this failure: without ids, times, addresses, numbers and paths.
     pub signature: String,
+    /// When it failed. Absent: nothing failed, something is in its way now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<MicroTime>,
+    /// Attempts made to recover it since it was last stable.
+    pub attempts: u32,
+    /// It is given up.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub given_up: bool,
 }
 
 /// An image, and what came of its pulls.
@@ -211,6 +222,8 @@ pub struct ContainerStatus {
     pub replica: u32,
     /// Docker's word: created, running, paused, restarting, removing, exited, dead.
     pub state: String,
+    /// It runs and its probes do not speak against it, or it ran to its end as it should.
+    pub ready: bool,
     /// `starting`, `healthy`, `unready`, `unhealthy`, `unknown`; absent: no probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<String>,

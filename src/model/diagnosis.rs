@@ -33,6 +33,8 @@ pub enum FailureCause {
     WrongPlatform,
     BuildFailed,
     EngineFailing,
+    EngineRestart,
+    HostRestart,
     #[default]
     Unknown,
 }

@@ -92,9 +92,12 @@ pub struct ReplicaHistory {
     pub alerted: bool,
     /// Giving up was told.
     pub exhausted: bool,
-    /// Signature of the diagnosis that was told last.
+    /// Signature of the diagnosis of a failure that was told last.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub told_signature: String,
+    /// Signature of what is in its way, as it was told last; empty once nothing is.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub told_obstacle: String,
     /// The start of the last run in which its probes succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub well_in: Option<Timestamp>,

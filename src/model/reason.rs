@@ -93,6 +93,8 @@ pub enum Reason {
     IncidentOpened,
     IncidentEscalated,
     IncidentResolved,
+    AlertFiring,
+    AlertResolved,
     Undeliverable,
     Refused,
     QueueFull,

@@ -37,6 +37,7 @@ mod killed;
 mod ladder;
 mod layering;
 mod logs;
+mod monitoring;
 mod notify;
 mod order;
 mod outside;

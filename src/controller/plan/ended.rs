@@ -174,7 +174,7 @@ fn failed(
     asked: Option<Cause>,
 ) {
     let known = record.failure.as_ref().filter(|failure| failure.at == at);
-    let message = known.map_or_else(|| describe(container), |failure| failure.message.clone());
+    let message = known.map_or_else(|| describe(service, container), |failure| failure.message.clone());
     let forgiven = recovery::forgiven_at(planner, service).is_some_and(|forgiven| forgiven >= at);
     if known.is_none() && !forgiven {
         planner.note(Note::Failed {
@@ -189,7 +189,7 @@ fn failed(
                 started_at: container.started_at,
                 failed_before: record.failure.as_ref().map(|failure| failure.at),
                 killed: planner.snapshot.ends.get(&container.id).is_some_and(|end| end.verdict == Verdict::Killed),
-                error: Secrets::of_env(&service.template.env).excerpt(&container.error, ERROR),
+                error: engine_error(service, container),
                 never_well: false,
             },
         });
@@ -207,8 +207,14 @@ fn failed(
 }
 
 /// An end, in words: `exit code 137, probably out of memory`.
-fn describe(container: &Container) -> String {
+fn describe(service: &DesiredService, container: &Container) -> String {
     let oom = if container.oom_killed { ", probably out of memory" } else { "" };
-    let error = if container.error.is_empty() { String::new() } else { format!(": {}", container.error) };
+    let error = engine_error(service, container);
+    let error = if error.is_empty() { error } else { format!(": {error}") };
     format!("exit code {}{oom}{error}", container.exit_code)
+}
+
+/// The engine's own words about a run, without what they repeat of its environment.
+fn engine_error(service: &DesiredService, container: &Container) -> String {
+    Secrets::of_env(&service.template.env).excerpt(&container.error, ERROR)
 }

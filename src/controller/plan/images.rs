@@ -10,11 +10,11 @@ use jiff::Timestamp;
 
 use crate::model::{
     Cause, Container, DesiredService, ImageRecord, JobKind, Note, Op, PullRule, Reason, ReplicaId, RolledBack, Subject,
-    WaitReason, familiar_reference, is_pinned, registry_of,
+    WaitReason, familiar_reference, fraction, is_pinned, registry_of,
 };
 
 use super::holds::any_free;
-use super::{Planner, Slots, builds, later, recovery};
+use super::{Planner, Slots, builds, later};
 
 /// A pull serves all containers that are made so soon after it.
 const WAVE: Duration = Duration::from_secs(60);
@@ -280,7 +280,7 @@ fn poll_due(planner: &Planner<'_>, service: &DesiredService, interval: Duration)
 /// When the poll after that record is due, with its spread: the same question always has the same answer.
 pub(crate) fn next_poll(record: &ImageRecord, interval: Duration, seed: &str) -> Timestamp {
     let spread = interval.mul_f64(POLL_SPREAD).min(POLL_SPREAD_MAX);
-    later(record.at, interval.saturating_add(spread.mul_f64(recovery::unit_hash(seed))))
+    later(record.at, interval.saturating_add(spread.mul_f64(fraction(seed))))
 }
 
 /// Whether any container of the service is up and may be.

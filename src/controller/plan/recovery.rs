@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::model::{
     Cause, Container, Decision, DesiredService, Note, RecoveryMode, RecoveryPolicy, ReplicaHistory, ReplicaId, RestartRule, Rule,
-    Rung, WaitReason,
+    Rung, WaitReason, fraction,
 };
 
 use super::{Planner, ladder, later, remedy};
@@ -24,19 +24,13 @@ pub(super) fn delay(policy: &RecoveryPolicy, attempt: u32, seed: &str) -> Durati
     let exponent = i32::try_from(doublings).unwrap_or(i32::MAX);
     let raw = policy.initial.as_secs_f64() * policy.factor.powi(exponent);
     let capped = raw.min(policy.max.as_secs_f64());
-    let spread = 1.0 + JITTER * (2.0 * unit_hash(&format!("{seed}#{attempt}")) - 1.0);
+    let spread = 1.0 + JITTER * (2.0 * fraction(&format!("{seed}#{attempt}")) - 1.0);
     Duration::try_from_secs_f64(capped * spread).unwrap_or(policy.max)
 }
 
 /// A delay with up to a tenth more, so that many who were told the same do not come back in step, and none too early.
 pub(crate) fn spread(delay: Duration, seed: &str) -> Duration {
-    delay.saturating_add(delay.mul_f64(JITTER * unit_hash(seed)))
-}
-
-/// A number in 0..1 that depends on the text alone (FNV-1a).
-pub(super) fn unit_hash(text: &str) -> f64 {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    f64::from(u32::try_from(hash >> 32).unwrap_or(0)) / f64::from(u32::MAX)
+    delay.saturating_add(delay.mul_f64(JITTER * fraction(seed)))
 }
 
 /// What is remembered of a replica, unless a changed spec, `retry` or a host boot made it start over.

@@ -114,7 +114,7 @@ pub(super) async fn outcomes(
                 controller.tell_of(desired, Reason::Pulled, Severity::Normal, message, outcome.trace_id.clone()).await;
             }
             ActionResult::Failed(failure) => {
-                let failure = name_port_holder(controller, failure);
+                let failure = redacted(desired, outcome, name_port_holder(controller, failure));
                 let short = failure.message.lines().next().unwrap_or_default().to_owned();
                 keep_action(controller, history, outcome, short);
                 let first = keep_failure(controller, desired, history, memory, outcome, &failure);
@@ -239,8 +239,7 @@ fn keep_failure(
         && makes_it_run
     {
         let spec_hash = desired.services.get(&replica.service).map(|service| service.spec_hash.clone()).unwrap_or_default();
-        let env = desired.services.get(&replica.service).map(|service| service.template.env.as_slice()).unwrap_or_default();
-        let refused = Secrets::of_env(env).excerpt(&failure.message, REFUSAL);
+        let refused = Secrets::default().excerpt(&failure.message, REFUSAL);
         let diagnosis = diagnose(&Facts::Refused { message: &refused });
         experience::failed(replica, history, memory, now);
         let record = replica_mut(history, replica);
@@ -287,6 +286,16 @@ fn container_of(action: &Action) -> String {
 /// The same trouble as before, though a registry may ask for another pause.
 fn is_same(one: &FailureKind, other: &FailureKind) -> bool {
     one == other || matches!((one, other), (FailureKind::RateLimited { .. }, FailureKind::RateLimited { .. }))
+}
+
+/// The engine's words may repeat what a container was to get, such as its environment: they go to statuses, Events and messages.
+fn redacted(desired: &Desired, outcome: &Outcome, failure: EngineFailure) -> EngineFailure {
+    let service = match &outcome.action.subject {
+        Subject::Replica(replica) => desired.services.get(&replica.service),
+        _ => None,
+    };
+    let secrets = Secrets::of_env(service.iter().flat_map(|service| &service.template.env));
+    EngineFailure { message: secrets.hide(&failure.message), ..failure }
 }
 
 /// Says who holds a port that could not be bound: a container, else a process where that can be read.
