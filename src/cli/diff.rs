@@ -9,6 +9,7 @@ use super::client::{Connection, deployment_path, name};
 use super::failure::{Failure, exit};
 use super::help;
 use super::output::{Look, print};
+use super::plan::plan_of;
 use super::proposal::ProposalArgs;
 use crate::crd::{ContainerStatus, Deployment};
 
@@ -58,6 +59,13 @@ async fn files(args: &DiffArgs) -> Result<bool, Failure> {
         let text = unified(&manifest.key.to_string(), &yaml(found.before.as_ref())?, &yaml(Some(&found.after))?);
         differs |= !text.is_empty();
         print(&painted(&look, &text))?;
+        if found.before.is_some() && !proposal.files.is_empty() {
+            let plan = plan_of(&api, &found, &proposal).await.map_err(|failure| manifest.locate(failure))?;
+            let files = plan["files"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let lines: String = files.map(|path| format!("  {}: what is in {path}, which it mounts\n", manifest.key)).collect();
+            differs |= !lines.is_empty();
+            print(&lines)?;
+        }
     }
     for gone in &proposal.gone {
         let stored = api.get(&deployment_path(&gone.key.namespace, &gone.key.name, None)).await?;
@@ -95,6 +103,9 @@ fn painted(look: &Look, text: &str) -> String {
     text.lines().map(|text| line(text) + "\n").collect()
 }
 
+/// How the plan begins to say that it leaves something of docker compose alone.
+const NOT_ADOPTED: &str = ": docker compose made ";
+
 /// What the containers differ in: what the next look would do about it, and what is shown and not fought.
 async fn drift(args: &DiffArgs, name: &str) -> Result<bool, Failure> {
     let api = args.connection.open().await?;
@@ -112,8 +123,11 @@ fn drifted(deployment: &Deployment, plan: &Value) -> Vec<String> {
     let containers: Vec<&ContainerStatus> = services.flat_map(|service| &service.containers).collect();
     let mut lines = vec![];
     for container in &containers {
-        lines.extend(container.drift.iter().map(|drift| format!("  {}: {drift} (left as it is)", container.name)));
+        lines.extend(container.differences().map(|drift| format!("  {}: {drift} (left as it is)", container.name)));
     }
+    // What docker compose made and is not what is declared: the plan leaves it alone.
+    let waiting = plan["waiting"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    lines.extend(waiting.filter(|line| line.contains(NOT_ADOPTED)).map(|line| format!("  {line}")));
     for list in ["actions", "withheld"] {
         let note = if list == "withheld" { " (withheld by the recovery mode)" } else { "" };
         for action in plan[list].as_array().into_iter().flatten() {
@@ -151,13 +165,16 @@ mod tests {
         let mut web = object("web:1");
         web["status"]["services"] =
             json!([{"name": "app", "containers": [{"name": "web-app-1", "drift": ["memory limit is 1 GiB"]}]}]);
+        let left = "replica app-3: docker compose made container web-app-3, and it is not what is declared: user is u";
         let plan = json!({"actions": [{"action": "remove container web-app-2", "cause": "it is not declared"}],
+            "waiting": ["replica app-1: pulling", left],
             "withheld": [{"action": "start container web-app-1", "cause": "it ended"}]});
         let deployment: Deployment = serde_json::from_value(web).unwrap();
         assert_eq!(
             drifted(&deployment, &plan),
             [
                 "  web-app-1: memory limit is 1 GiB (left as it is)",
+                &format!("  {left}"),
                 "- remove container web-app-2: it is not declared",
                 "+ start container web-app-1: it ended (withheld by the recovery mode)",
             ]

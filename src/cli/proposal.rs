@@ -1,6 +1,6 @@
 //! What is proposed and not in force yet: files, a repository, or another state of a Source.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
@@ -41,6 +41,8 @@ pub struct Proposal {
     pub gone: Vec<Gone>,
     /// Of which revision it is.
     pub revision: Option<String>,
+    /// What is in the files that are mounted out of a repository: the digest of each, by path.
+    pub files: BTreeMap<String, String>,
 }
 
 /// A deployment that is declared no more.
@@ -65,10 +67,17 @@ impl ProposalArgs {
         };
         let proposed = match (&self.git, &source) {
             _ if !self.files.filenames.is_empty() => None,
-            (Some(address), _) => Some(from(&Key::new(namespace, "git"), &of_address(address), None).await?),
+            (Some(address), _) => {
+                let spec = of_address(address);
+                let key = match &source {
+                    Some((key, _)) => key.clone(),
+                    None => kept_as(api, &spec).await?.unwrap_or_else(|| Key::new(namespace, "git")),
+                };
+                Some(from(&key, &spec, &operators_folder(api, &key).await?).await?)
+            }
             (None, Some((key, source))) => {
                 let folder = operators_folder(api, key).await?;
-                Some(from(key, &self.at_revision(&source.spec)?, Some(folder.as_path())).await?)
+                Some(from(key, &self.at_revision(&source.spec)?, &folder).await.map_err(|failure| self.explain(failure))?)
             }
             (None, None) => None,
         };
@@ -80,6 +89,16 @@ impl ProposalArgs {
             proposal.gone = gone(api, key, source.spec.prune, &proposal.manifests).await?;
         }
         Ok(proposal)
+    }
+
+    /// Says of a revision that is not found that it may be a commit which is not named in full.
+    fn explain(&self, failure: Failure) -> Failure {
+        match (&self.revision, failure) {
+            (Some(revision), Failure::Other(error)) if is_part_of_a_commit(revision) => Failure::Other(anyhow!(
+                "{error:#}; --revision {revision} is taken for a branch: a commit is named by all of its 40 digits (git rev-parse {revision})"
+            )),
+            (_, failure) => failure,
+        }
     }
 
     async fn stored(&self, api: &Api, key: &Key) -> Result<(Key, Source), Failure> {
@@ -105,10 +124,31 @@ impl ProposalArgs {
     }
 }
 
+fn is_part_of_a_commit(revision: &str) -> bool {
+    (4..40).contains(&revision.len()) && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 fn of_address(address: &GitAddress) -> SourceSpec {
     let reference = address.branch.clone().map(|branch| GitRef { branch: Some(branch), ..GitRef::default() });
     let git = GitSource { url: address.url.clone(), reference, auth: None };
     SourceSpec { git: Some(git), path: address.path.clone(), recurse: true, ..SourceSpec::default() }
+}
+
+/// The Source that follows the same repository, if there is one: what its manifests mount lies in its folder.
+async fn kept_as(api: &Api, spec: &SourceSpec) -> Result<Option<Key>, Failure> {
+    let list = api.get(&list_path("sources", None)).await?;
+    let url = |spec: &SourceSpec| spec.git.as_ref().map(|git| git.url.trim_end_matches('/').to_owned());
+    let same = |object: &&Value| {
+        let stored = serde_json::from_value::<SourceSpec>(object["spec"].clone());
+        stored.is_ok_and(|stored| url(&stored) == url(spec) && stored.path == spec.path)
+    };
+    let found = list["items"].as_array().into_iter().flatten().find(same);
+    Ok(found.map(key_of))
+}
+
+fn key_of(object: &Value) -> Key {
+    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+    Key::new(text("namespace"), text("name"))
 }
 
 /// Where the operator keeps a Source: what its manifests mount lies there.
@@ -118,9 +158,10 @@ async fn operators_folder(api: &Api, key: &Key) -> Result<std::path::PathBuf, Fa
     Ok(Path::new(data).join("sources").join(&key.namespace).join(&key.name))
 }
 
-async fn from(key: &Key, spec: &SourceSpec, folder: Option<&Path>) -> Result<Proposed, Failure> {
+async fn from(key: &Key, spec: &SourceSpec, folder: &Path) -> Result<Proposed, Failure> {
     let scratch = tempfile::tempdir().context("cannot make a folder for the repository")?;
     let proposed = propose(key, spec, scratch.path(), folder).await.map_err(|message| anyhow!(message))?;
+    proposed.warnings.iter().for_each(|line| tell(&format!("warning: {line}")));
     proposed.notices.iter().for_each(|notice| tell(&format!("warning: {notice}")));
     if proposed.broken.is_empty() {
         return Ok(proposed);
@@ -136,6 +177,7 @@ fn manifests(proposed: Proposed) -> Proposal {
         manifests: proposed.deployments.into_iter().map(manifest).collect(),
         gone: vec![],
         revision: Some(proposed.revision),
+        files: proposed.files,
     }
 }
 
@@ -145,11 +187,7 @@ async fn gone(api: &Api, source: &Key, prune: bool, manifests: &[Manifest]) -> R
     let declared: BTreeSet<&Key> = manifests.iter().map(|manifest| &manifest.key).collect();
     let objects = list["items"].as_array().into_iter().flatten();
     let left = objects.filter(|object| is_of(object, source) && object["metadata"]["deletionTimestamp"].is_null());
-    let keys = left.map(|object| {
-        let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
-        Key::new(text("namespace"), text("name"))
-    });
-    Ok(keys.filter(|key| !declared.contains(key)).map(|key| Gone { key, pruned: prune }).collect())
+    Ok(left.map(key_of).filter(|key| !declared.contains(key)).map(|key| Gone { key, pruned: prune }).collect())
 }
 
 fn is_of(object: &Value, source: &Key) -> bool {

@@ -97,8 +97,18 @@ pub struct FileMark {
     pub inode: u64,
 }
 
-/// What was found of followed files, by path. One that is not there, or is none that counts, is absent.
-pub type FileStates = BTreeMap<String, FileState>;
+impl FileMark {
+    /// There is no file at the path: nothing, or a folder, which the engine makes where a file that is to be mounted is missing.
+    pub const ABSENT: Self = Self { digest: String::new(), inode: 0 };
+
+    /// Whether there is no file.
+    pub fn is_absent(&self) -> bool {
+        self.digest.is_empty()
+    }
+}
+
+/// What was found of followed files. One that cannot be read, or is none that counts, is left out.
+pub type FileStates = BTreeMap<FollowedFile, FileState>;
 
 /// What a replica's container was made with, by path.
 pub type FileMarks = BTreeMap<String, FileMark>;

@@ -72,6 +72,7 @@ pub enum Reason {
     VolumeDrift,
     Synced,
     CommitWithheld,
+    PathObstructed,
     NothingDeclared,
     FetchFailed,
     GitMissing,

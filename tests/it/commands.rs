@@ -207,6 +207,23 @@ fn restart_restarts_once_release_gives_docker_its_policies_back_and_resume_takes
 }
 
 #[test]
+fn release_gives_back_what_does_not_run_too_also_where_evenkeel_may_only_observe() {
+    let image = Sandbox::new().image();
+    let app = service::with(service::sleeper(&image), json!({"restart": "unless-stopped"}));
+    let (sandbox, mut operator) = scene(json!({"app": app, "db": app}));
+    let [app, db] = ["app", "db"].map(|service| sandbox.container("web", service, 1));
+    let policy = |name: &str| sandbox.docker().inspect(name)["HostConfig"]["RestartPolicy"]["Name"].clone();
+    operator.evenkeel(&["stop", "web", "db"]);
+    eventually(secs(15), "it is stopped", || sandbox.docker().in_state(&db, "exited"));
+    operator.stop();
+    let operator = Operator::of(&sandbox).arg("--mode").arg("Observe").start();
+    let told = operator.evenkeel(&["release", "web"]);
+    assert!(told.contains("evenkeel resume web"), "{told}");
+    assert_eq!((policy(&app), policy(&db)), (json!("unless-stopped"), json!("unless-stopped")));
+    assert!(operator.evenkeel(&["status", "web"]).contains("`evenkeel resume web` takes it back"));
+}
+
+#[test]
 fn a_deletion_removes_what_was_made_but_volumes_and_with_orphan_nothing() {
     let sandbox = Sandbox::new();
     let image = sandbox.image();

@@ -1,11 +1,12 @@
 //! What people laid on top: whether a replica may run, must not, or is not to be touched.
 
 use crate::model::{
-    Cause, Container, DesiredService, HoldState, HoldView, JobKind, Op, REASON_EXTERNAL_STOP, REASON_RELEASED, ReplicaId,
+    Cause, Container, ContainerState, DesiredService, HoldState, HoldView, JobKind, Op, REASON_EXTERNAL_STOP, REASON_RELEASED, ReplicaId,
     RunState, StopReason, Subject, Target, WaitReason, labels,
 };
 
 use super::Planner;
+use super::containers::take_policy_off;
 use super::identity::{Slot, owns};
 
 /// What holds say of a replica.
@@ -73,13 +74,30 @@ pub(super) fn keep_stopped(
     cause: Cause,
     reason: String,
 ) {
-    match slot.current.filter(|container| container.is_up()) {
-        Some(container) => stop(planner, service, replica, container, StopReason::Held, cause, vec![]),
-        None => planner.wait_replica(replica, WaitReason::Stopped { reason }, None),
+    match slot.current {
+        Some(container) if container.is_up() => stop(planner, service, replica, container, StopReason::Held, cause, vec![]),
+        current => {
+            // A restart of the daemon would bring it back.
+            if let Some(container) = current.filter(|container| at_rest(container)) {
+                take_policy_off(planner, replica, container);
+            }
+            planner.wait_replica(replica, WaitReason::Stopped { reason }, None);
+        }
     }
 }
 
-/// Leaves a replica alone; a released one gets its declared policy, so that Docker carries on.
+/// Whether it does not run, and Docker can still be told something of it.
+fn at_rest(container: &Container) -> bool {
+    matches!(container.state, ContainerState::Created | ContainerState::Exited)
+}
+
+/// Whether Docker can carry on with it by a policy.
+pub(super) fn can_be_told(container: &Container) -> bool {
+    container.is_up() || at_rest(container)
+}
+
+/// Leaves a replica alone; a released one gets its declared policy, so that Docker carries on: at once, or from the next start of the
+/// daemon or of the container on.
 pub(super) fn leave_alone(
     planner: &mut Planner<'_>,
     service: &DesiredService,
@@ -88,7 +106,7 @@ pub(super) fn leave_alone(
     reason: String,
 ) {
     if reason == REASON_RELEASED
-        && let Some(container) = slot.current.filter(|container| container.is_up())
+        && let Some(container) = slot.current.filter(|container| can_be_told(container))
     {
         give_back(planner, service, replica, container, Cause::Released);
     }

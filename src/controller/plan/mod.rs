@@ -268,7 +268,8 @@ fn withhold(plan: &mut Plan, mode: RecoveryMode, bound: RecoveryMode) {
     let mut new_index = vec![None; plan.actions.len()];
     let mut kept: Vec<Action> = Vec::new();
     for (index, mut action) in std::mem::take(&mut plan.actions).into_iter().enumerate() {
-        let allowed = bound == RecoveryMode::Auto && !action.cause.is_recovery();
+        // What a person wants given back to Docker is nothing that evenkeel decides.
+        let allowed = action.cause == Cause::Released || bound == RecoveryMode::Auto && !action.cause.is_recovery();
         if allowed && action.after.iter().all(|before| new_index[*before].is_some()) {
             action.renumber(&new_index);
             new_index[index] = Some(kept.len());

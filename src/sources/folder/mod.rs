@@ -24,6 +24,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use tokio::time::Instant;
 
 pub use self::diff::{is_deleting, key_of};
 pub use self::memory::Place;
-pub use self::read::{Cache, Namespace, read};
+pub use self::read::{Cache, Declared, Namespace, read};
 pub use self::results::Results;
 
 use crate::crd::{ApplyMode, list_errors};
@@ -42,7 +43,7 @@ use crate::sources::turn::Turn;
 use crate::store::{Kind, Listing};
 use diff::{Circumstances, Diff, Known, Origin, Step, diff, gone};
 use memory::Memory;
-use read::{Declared, Reading};
+use read::Reading;
 use tell::Told;
 
 /// How often a write that failed is tried again.
@@ -186,12 +187,17 @@ impl Applier {
         Ok(reading)
     }
 
-    /// Writes what differs, within a turn in the Source's folder. Returns what came of it, and when to look again at the latest if that
-    /// is soon.
+    /// Writes what differs, within a turn in the Source's folder, where these files `changed` meanwhile. Returns what came of it, and
+    /// when to look again at the latest if that is soon.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn apply(&mut self, prepared: Prepared, turn: &Turn) -> anyhow::Result<(Results, Option<Duration>)> {
+    pub async fn apply(
+        &mut self,
+        prepared: Prepared,
+        changed: &BTreeSet<PathBuf>,
+        turn: &Turn,
+    ) -> anyhow::Result<(Results, Option<Duration>)> {
         let Prepared { mut results, steps, reading, next, settles } = prepared;
         if !results.withheld {
             let (writes, others): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(|step| matches!(step, Step::Write(_)));
@@ -201,6 +207,7 @@ impl Applier {
             for step in others {
                 self.take(step, &reading, &mut results).await?;
             }
+            self.credit(&reading, changed).await?;
         }
         if let Some((content, policy, revision)) = settles.filter(|_| results.failed() == 0) {
             self.settled = Some(Settled { content, policy, revision, results: results.clone() });

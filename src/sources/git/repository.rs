@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::access::Access;
-use super::checkout::Checkout;
+use super::checkout::{CheckedOut, Checkout};
 use super::command::{Done, FETCH, QUESTION, Run};
 use super::commit::Blobs;
 use super::failure::{Failure, Trouble};
@@ -127,11 +127,11 @@ impl Repository {
         verify::verify(&["--git-dir".into(), self.dir.clone().into()], &self.dir.with_file_name("keys"), commit, keys, turn).await
     }
 
-    /// Writes a commit into the working folder beside the repository. Returns what could not be written.
+    /// Writes a commit into the working folder beside the repository.
     ///
     /// # Errors
     /// The repository cannot be read, or the disk says no.
-    pub async fn check_out(&mut self, commit: &Commit, turn: &Turn) -> Result<Vec<String>, Failure> {
+    pub async fn check_out(&mut self, commit: &Commit, turn: &Turn) -> Result<CheckedOut, Failure> {
         let place = ["--git-dir".into(), self.dir.clone().into()];
         let written = self.checkout.write(turn, &place, commit, &mut self.blobs).await;
         self.blobs.forget_tree();

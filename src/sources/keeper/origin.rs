@@ -10,7 +10,7 @@ use crate::crd::SourceSpec;
 use crate::model::Reason;
 use crate::sources::files::{Scan, scan};
 use crate::sources::folder::{Content, Place};
-use crate::sources::git::{Commit, Failure, Repository, Trouble, Worktree, git_dir};
+use crate::sources::git::{CheckedOut, Commit, Failure, Repository, Trouble, Worktree, git_dir};
 use crate::sources::substitute::substitute;
 use crate::sources::turn::Turn;
 use crate::sources::watch::Watch;
@@ -97,14 +97,14 @@ impl Origin {
         Ok(fetched)
     }
 
-    /// Puts what was fetched last where manifests can name it, before they are put in force. Returns what could not be written.
+    /// Puts what was fetched last where manifests can name it, before they are put in force.
     ///
     /// # Errors
     /// It cannot be read, or the disk says no.
-    pub async fn check_out(&mut self, turn: &Turn) -> Result<Vec<String>, Failure> {
+    pub async fn check_out(&mut self, turn: &Turn) -> Result<CheckedOut, Failure> {
         match (&mut self.kind, &self.fetched) {
             (Kind::Git(repository), Some(commit)) => repository.check_out(commit, turn).await,
-            _ => Ok(Vec::new()),
+            _ => Ok(CheckedOut::default()),
         }
     }
 

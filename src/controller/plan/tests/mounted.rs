@@ -14,7 +14,7 @@ fn scene(on_change: Option<OnChange>, replicas: u32, has: Option<FileMark>, ther
     let app = DesiredService { on_change, followed, replicas, ..service("app") };
     let state = FileState { mark: there, seen_at: ago(seconds) };
     let scene = Scene::declares([app]).change(|scene| {
-        scene.files = Some([(CONF.to_owned(), state)].into());
+        scene.files = Some([(scene.desired.services["app"].followed[0].clone(), state)].into());
         for number in 1..=replicas {
             let marks = has.iter().map(|has| (CONF.to_owned(), has.clone())).collect();
             scene.memory.files.insert(format!("app-{number}"), marks);
@@ -34,7 +34,10 @@ fn edited(on_change: OnChange) -> Scene {
 
 fn may_write(inode: u64) -> Scene {
     scene(None, 1, Some(mark("old", 1)), mark("new", inode), 5).change(|scene| {
-        scene.desired.services.get_mut("app").unwrap().followed[0].replaced_only = true;
+        let file = &mut scene.desired.services.get_mut("app").unwrap().followed[0];
+        file.replaced_only = true;
+        let states = scene.files.take().unwrap().into_values();
+        scene.files = Some(states.map(|state| (file.clone(), state)).collect());
     })
 }
 
@@ -51,6 +54,12 @@ fn mounted_files() {
             ("what was there before the container was made is in it", scene(None, 1, Some(mark("old", 1)), mark("new", 2), 7200)),
             ("of what is not known it is taken to be in it", scene(None, 1, None, mark("new", 2), 5)),
             ("nothing is known yet", changed(None, 1).change(|scene| scene.files = None)),
+            ("a file that comes to where none was makes it anew", scene(None, 1, Some(FileMark::ABSENT), mark("new", 2), 5)),
+            (
+                "even where it would be restarted",
+                scene(Some(OnChange::Restart), 1, Some(FileMark::ABSENT), mark("new", 2), 5),
+            ),
+            ("one that is taken away is nothing", scene(None, 1, Some(mark("old", 1)), FileMark::ABSENT, 5)),
             ("what a container may have written itself is nothing", may_write(1)),
             ("but another file in its place is", may_write(2)),
             (

@@ -14,6 +14,10 @@ fn refused(tries: u32, last_at: jiff::Timestamp) -> Scene {
     held.change(|s| drop(s.history.obstacles.insert("replica app-1".into(), obstacle)))
 }
 
+fn at_rest(scene: Scene, policy: DockerRestart) -> Scene {
+    scene.with(Container { state: ContainerState::Exited, restart_policy: policy, ..container("app-1") })
+}
+
 #[test]
 fn what_is_held_is_not_started_and_what_is_suspended_is_not_touched() {
     use HoldState::{Stopped, Suspended};
@@ -74,6 +78,15 @@ fn what_is_held_is_not_started_and_what_is_suspended_is_not_touched() {
                     Some(ago(-30)))
             ),
             ("released", always().with(container("app-1")).hold("", Suspended, "Released")),
+            ("released while it does not run", at_rest(always(), DockerRestart::No).hold("", Suspended, "Released")),
+            (
+                "released where the operator itself may only observe",
+                always()
+                    .with(container("app-1"))
+                    .hold("", Suspended, "Released")
+                    .change(|s| s.desired.recovery.bound = RecoveryMode::Observe)
+            ),
+            ("held stopped after a release", at_rest(always(), DockerRestart::Always).hold("", Stopped, "Stopped")),
             (
                 "taken back after a release",
                 always().with(Container { restart_policy: DockerRestart::Always, ..container("app-1") })

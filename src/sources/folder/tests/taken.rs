@@ -48,11 +48,11 @@ async fn another_source_that_takes_a_deployment_over_meanwhile_keeps_it() {
         let mut applier = Applier::new(&key("first"), registry.clone());
         let policy = Policy { prune, apply: ApplyMode::PerFile, namespace: Namespace::default() };
         let prepared = applier.prepare(&content(&["db", "web"]), &policy).await.unwrap();
-        applier.apply(prepared, &turn().await).await.unwrap();
+        applier.apply(prepared, &Default::default(), &turn().await).await.unwrap();
 
         let prepared = applier.prepare(&content(&["db"]), &policy).await.unwrap();
         annotate(&registry, annotations::SOURCE_NAME, "default/second").await;
-        applier.apply(prepared, &turn().await).await.unwrap();
+        applier.apply(prepared, &Default::default(), &turn().await).await.unwrap();
         let theirs = web(&registry);
         assert!(theirs["metadata"]["deletionTimestamp"].is_null());
         for mark in [annotations::ORPHANED, annotations::PRUNED, annotations::SOURCE_ERROR] {
@@ -70,10 +70,10 @@ async fn what_a_person_writes_meanwhile_does_not_keep_it_and_is_not_lost() {
     let mut applier = Applier::new(&key("first"), registry.clone());
     let policy = Policy { prune: true, apply: ApplyMode::PerFile, namespace: Namespace::default() };
     let prepared = applier.prepare(&content(&["db", "web"]), &policy).await.unwrap();
-    applier.apply(prepared, &turn().await).await.unwrap();
+    applier.apply(prepared, &Default::default(), &turn().await).await.unwrap();
     let prepared = applier.prepare(&content(&["db"]), &policy).await.unwrap();
     annotate(&registry, "note", "mine").await;
-    applier.apply(prepared, &turn().await).await.unwrap();
+    applier.apply(prepared, &Default::default(), &turn().await).await.unwrap();
     let pruned = web(&registry);
     assert!(!pruned["metadata"]["deletionTimestamp"].is_null());
     assert_eq!((annotation(&pruned, "note"), annotation(&pruned, annotations::PRUNED)), (Some("mine"), Some("true")));
@@ -91,7 +91,7 @@ async fn of_two_manifests_of_one_project_the_first_by_name_claims_it() {
     }
     let policy = Policy { prune: true, apply: ApplyMode::PerFile, namespace: Namespace::default() };
     let prepared = applier.prepare(&content, &policy).await.unwrap();
-    applier.apply(prepared, &turn().await).await.unwrap();
+    applier.apply(prepared, &Default::default(), &turn().await).await.unwrap();
     assert_eq!(registry.claimant(&key("app-39"), "shared").unwrap(), Some(key("app-00")));
     assert_eq!(registry.store().list(Kind::Deployment, None).unwrap().items.len(), 40);
 }
