@@ -302,7 +302,10 @@ mod tests {
         assert_eq!((&over["rows"][0]["cells"][6], &open["rows"][0]["cells"][6]), (&json!("8m10s"), &json!("60m")));
         let alert = cells(&ALERTS, json!({"spec": {"channels": ["ops", "infra/mail"]}}));
         assert_eq!(alert["rows"][0]["cells"][3], "ops,infra/mail");
-        let gone = cells(&DEPLOYMENTS, json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "status": {"phase": "Failed"}}));
+        let gone = cells(
+            &DEPLOYMENTS,
+            json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "status": {"phase": "Failed"}}),
+        );
         assert_eq!((&gone["rows"][0]["cells"][2], &gone["rows"][0]["cells"][5]), (&json!("Progressing"), &json!("Deleting")));
     }
 

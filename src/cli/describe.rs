@@ -67,15 +67,20 @@ pub async fn describe(args: DescribeArgs) -> Result<(), Failure> {
         [kind, name] => match plural(kind) {
             Some(plural) => (plural, name),
             None => {
-                let message = format!("{kind:?} is no kind that is described: write deployment, source, incident, channel or alert");
+                let message =
+                    format!("{kind:?} is no kind that is described: write deployment, source, incident, channel or alert");
                 return Err(Failure::Usage(message));
             }
         },
-        [name] => match (plural(name), exists(&api, namespace, name).await?) {
+        [name] => {
             // As kubectl: a kind alone means all of it.
-            (Some(plural), false) => return all(&api, plural, namespace, args.output).await,
-            _ => ("deployments", name),
-        },
+            if let Some(plural) = plural(name)
+                && !exists(&api, namespace, name).await?
+            {
+                return all(&api, plural, namespace, args.output).await;
+            }
+            ("deployments", name)
+        }
         _ => return Err(Failure::Usage("write the name of one deployment, or a kind and a name".to_owned())),
     };
     one(&api, plural, namespace, name, args.output).await
@@ -189,10 +194,15 @@ fn summary(look: &Look, deployment: &Deployment, status: &DeploymentStatus) -> S
     let ready_count = if status.ready.is_empty() { String::new() } else { format!(", {} ready", status.ready) };
     let mut lines = vec![
         ("Phase", format!("{}{ready_count}", look.word(&format!("{:?}", phase(deployment))))),
-        ("Why", match ready {
-            _ if metadata.deletion_timestamp.is_some() => why(deployment),
-            ready => ready.map(|ready| format!("{}: {}", ready.reason, plain(first_line(&ready.message)))).unwrap_or_default(),
-        }),
+        (
+            "Why",
+            match ready {
+                _ if metadata.deletion_timestamp.is_some() => why(deployment),
+                ready => {
+                    ready.map(|ready| format!("{}: {}", ready.reason, plain(first_line(&ready.message)))).unwrap_or_default()
+                }
+            },
+        ),
         ("Declared", format!("{:?}, generation {generation}{seen}", deployment.spec.state)),
         ("Project", deployment.spec.project.clone().unwrap_or_default()),
     ];
@@ -256,7 +266,8 @@ fn runs(status: &DeploymentStatus, replica: &str) -> bool {
     let well = |container: &ContainerStatus| {
         container.state == "running" && container.health.as_deref().is_none_or(|health| health == "healthy")
     };
-    let is_it = |service: &ServiceStatus, container: &ContainerStatus| format!("{}-{}", service.name, container.replica) == replica;
+    let is_it =
+        |service: &ServiceStatus, container: &ContainerStatus| format!("{}-{}", service.name, container.replica) == replica;
     let mut all = status.services.iter().flat_map(|service| service.containers.iter().map(move |found| (service, found)));
     !waits && all.any(|(service, container)| is_it(service, container) && well(container))
 }
@@ -264,7 +275,8 @@ fn runs(status: &DeploymentStatus, replica: &str) -> bool {
 /// Why replicas are not as they should be, or failed last, and what that rests on.
 fn diagnoses(service: &ServiceStatus, status: &DeploymentStatus) -> String {
     let one = |found: &DiagnosisStatus| {
-        let since = if runs(status, &format!("{}-{}", service.name, found.replica)) { " (it failed so before; it runs now)" } else { "" };
+        let since =
+            if runs(status, &format!("{}-{}", service.name, found.replica)) { " (it failed so before; it runs now)" } else { "" };
         let evidence: String = found.evidence.iter().map(|line| format!("    {}\n", plain(line))).collect();
         format!("  {}-{}: {}: {}{since}\n{evidence}", service.name, found.replica, found.cause, plain(&found.message))
     };
@@ -298,10 +310,12 @@ fn containers(look: &Look, services: &[ServiceStatus]) -> String {
     }
     let header = ["SERVICE", "READY", "CONTAINER", "STATE", "HEALTH", "RESTARTS", "STARTED", "IMAGE"];
     let drift = services.iter().flat_map(|service| &service.containers);
-    let drift = drift.flat_map(|container| container.drift.iter().map(|line| match container.differences().any(|other| other == line) {
-        true => format!("  {} differs: {line}\n", container.name),
-        false => format!("  {}: {line}\n", container.name),
-    }));
+    let drift = drift.flat_map(|container| {
+        container.drift.iter().map(|line| match container.differences().any(|other| other == line) {
+            true => format!("  {} differs: {line}\n", container.name),
+            false => format!("  {}: {line}\n", container.name),
+        })
+    });
     table(look, "  ", &header, rows) + &drift.collect::<String>()
 }
 

@@ -188,7 +188,9 @@ pub async fn release(args: ReleaseArgs) -> Result<(), Failure> {
             Seen::There(deployment) => is_released(deployment),
         })
         .await?;
-        print(&format!("deployment {name} is released: its containers run on under Docker's own restart policies; `evenkeel resume {name}` takes them back\n"))?;
+        print(&format!(
+            "deployment {name} is released: its containers run on under Docker's own restart policies; `evenkeel resume {name}` takes them back\n"
+        ))?;
     }
     Ok(())
 }

@@ -62,7 +62,11 @@ fn leftovers(ours: &[&ContainerLine], kept: &BTreeSet<String>, deployments: &BTr
     let (given, left) = (names(given), names(left));
     if left.is_empty() {
         let none = || Finding::ok("leftovers", "none");
-        return if given.is_empty() { none() } else { Finding::ok("leftovers", format!("given back to Docker: {}", told(&given))) };
+        return if given.is_empty() {
+            none()
+        } else {
+            Finding::ok("leftovers", format!("given back to Docker: {}", told(&given)))
+        };
     }
     Finding::warn(
         "leftovers",
@@ -73,9 +77,8 @@ fn leftovers(ours: &[&ContainerLine], kept: &BTreeSet<String>, deployments: &BTr
 
 /// Docker's own policies on what evenkeel looks after.
 fn policies(ours: &[&ContainerLine], kept: &BTreeSet<String>, known: &Known) -> Finding {
-    let looked_after = |line: &&&ContainerLine| {
-        key(line).is_some_and(|key| known.deployments.contains(&key) && !known.released.contains(&key))
-    };
+    let looked_after =
+        |line: &&&ContainerLine| key(line).is_some_and(|key| known.deployments.contains(&key) && !known.released.contains(&key));
     let foreign = ours.iter().filter(looked_after).filter(|line| kept.contains(&line.id));
     let foreign: Vec<String> = foreign.map(|line| line.name.clone()).collect();
     if foreign.is_empty() {

@@ -59,7 +59,8 @@ pub async fn propose(key: &Key, spec: &SourceSpec, scratch: &Path, folder: &Path
     reading.declared.values().for_each(|declared| paths_below(&declared.object["spec"], &from, &mut named));
     let files = digests(&mut origin, named, &turn).await?;
     let files = files.into_iter().map(|(path, digest)| (elsewhere(&path, &from, &to).unwrap_or(path), digest)).collect();
-    let warned = |(key, declared): (&Key, &Arc<Declared>)| declared.warnings.iter().map(|line| format!("{key}: {line}")).collect();
+    let warned =
+        |(key, declared): (&Key, &Arc<Declared>)| declared.warnings.iter().map(|line| format!("{key}: {line}")).collect();
     let warnings = reading.declared.iter().flat_map::<Vec<String>, _>(warned).collect();
     let deployments = reading.declared.into_iter().map(|(key, declared)| {
         let mut object = declared.object.clone();
@@ -150,7 +151,8 @@ mod tests {
     async fn of_a_repository_paths_and_the_contents_of_mounted_files_are_those_at_the_operators() {
         use crate::sources::keeper::tests::Rig;
         let rig = Rig::new();
-        rig.upstream.write("shop/compose.yaml", "services: {web: {image: a, volumes: ['./a.conf:/a:ro', './html:/b', './no:/c']}}\n");
+        rig.upstream
+            .write("shop/compose.yaml", "services: {web: {image: a, volumes: ['./a.conf:/a:ro', './html:/b', './no:/c']}}\n");
         rig.upstream.write("shop/a.conf", "1");
         rig.upstream.write("shop/html/index.html", "x");
         rig.upstream.commit();

@@ -276,13 +276,20 @@ fn a_source_takes_over_a_running_project_and_leaves_alone_what_is_not_as_declare
     assert_eq!(project.policies()[&web], declared[&web], "what differs is not touched");
 
     let dry = operator.evenkeel(&["adopt", &name, "--dry-run"]);
-    assert!(dry.contains("labels: version is another one"), "{dry}");
+    assert!(dry.contains("labels: version is another one") && !dry.contains("anew"), "{dry}");
+    let dry = operator.evenkeel(&["adopt", &name, "--dry-run", "--recreate"]);
+    assert!(dry.contains(&format!("then make container {web} anew (--recreate): labels: version is another one")), "{dry}");
+    let differs = operator.cli(&["diff", &name]);
+    assert!(String::from_utf8_lossy(&differs.stdout).contains("labels: version is another one"), "{differs:?}");
     operator.evenkeel(&["adopt", &name]);
     operator.wait_ready(&name);
     assert_eq!(project.runs(), before, "taken over as it is");
     assert_eq!(project.policies()[&web], "no");
     let drift = operator.api().status(&name).unwrap().to_string();
     assert!(drift.contains("labels: version is another one"), "{drift}");
+    let why = operator.evenkeel(&["why", &name]);
+    assert!(why.contains("it runs, and is not all as declared"), "{why}");
+    assert!(!operator.evenkeel(&["describe", &name]).contains("differs: differs"));
 
     operator.evenkeel(&["adopt", &name, "--recreate"]);
     eventually(secs(20), "what differed is made anew", || {

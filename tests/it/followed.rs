@@ -284,7 +284,8 @@ fn a_file_that_a_later_commit_brings_takes_the_place_of_the_folder_that_docker_m
     host.repository.branch("next");
     host.repository.write("late/app.conf", "next");
     host.repository.push_to("next", &[]);
-    for command in [&["plan", "--source", "shop", "--revision", "next"][..], &["diff", "--source", "shop", "--revision", "next"]] {
+    for command in [&["plan", "--source", "shop", "--revision", "next"][..], &["diff", "--source", "shop", "--revision", "next"]]
+    {
         let output = host.operator.cli(command);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(text.contains(&format!("what is in {}", tree.display())), "{command:?}: {text}");
@@ -294,5 +295,7 @@ fn a_file_that_a_later_commit_brings_takes_the_place_of_the_folder_that_docker_m
     assert_eq!((same_commit.status.code(), String::from_utf8_lossy(&same_commit.stdout).as_ref()), (Some(0), ""));
     let same_commit = host.operator.cli(&["plan", "--source", "shop", "--detailed-exitcode"]);
     assert_eq!(same_commit.status.code(), Some(0), "{same_commit:?}");
-    holds_for(secs(2), "and nothing of it is done", || same(sandbox.docker().exec(&app, &["cat", "/etc/app.conf"]), "late".into()));
+    holds_for(secs(2), "and nothing of it is done", || {
+        same(sandbox.docker().exec(&app, &["cat", "/etc/app.conf"]), "late".into())
+    });
 }

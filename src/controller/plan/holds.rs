@@ -1,8 +1,8 @@
 //! What people laid on top: whether a replica may run, must not, or is not to be touched.
 
 use crate::model::{
-    Cause, Container, ContainerState, DesiredService, HoldState, HoldView, JobKind, Op, REASON_EXTERNAL_STOP, REASON_RELEASED, ReplicaId,
-    RunState, StopReason, Subject, Target, WaitReason, labels,
+    Cause, Container, ContainerState, DesiredService, DockerRestart, HoldState, HoldView, JobKind, Op, REASON_EXTERNAL_STOP,
+    REASON_RELEASED, ReplicaId, RunState, StopReason, Subject, Target, WaitReason, labels,
 };
 
 use super::Planner;
@@ -77,13 +77,21 @@ pub(super) fn keep_stopped(
     match slot.current {
         Some(container) if container.is_up() => stop(planner, service, replica, container, StopReason::Held, cause, vec![]),
         current => {
-            // A restart of the daemon would bring it back.
             if let Some(container) = current.filter(|container| at_rest(container)) {
-                take_policy_off(planner, replica, container);
+                match is_released(planner) {
+                    true => give_back(planner, service, replica, container, Cause::Released),
+                    // A restart of the daemon would bring it back.
+                    false => take_policy_off(planner, replica, container),
+                }
             }
             planner.wait_replica(replica, WaitReason::Stopped { reason }, None);
         }
     }
+}
+
+/// Whether all of it was given back to Docker.
+fn is_released(planner: &Planner<'_>) -> bool {
+    planner.desired.holds.iter().any(|hold| hold.reason == REASON_RELEASED && hold.in_force(planner.now))
 }
 
 /// Whether it does not run, and Docker can still be told something of it.
@@ -114,7 +122,7 @@ pub(super) fn leave_alone(
 }
 
 /// Puts the restart policy on a container that Docker is to carry on with, if it is not there: the declared one, or the one that it
-/// had when it was taken over.
+/// had when it was taken over. With `always` Docker would start, at its own next start, what a person stopped.
 pub(super) fn give_back(
     planner: &mut Planner<'_>,
     service: &DesiredService,
@@ -123,9 +131,12 @@ pub(super) fn give_back(
     cause: Cause,
 ) {
     let adopted = planner.memory.adopted(replica, &container.id);
-    let policy = adopted.map_or(&service.declared_restart, |adopted| &adopted.restart);
-    if container.restart_policy != *policy {
-        let op = Op::SetRestartPolicy { target: existing(container), policy: policy.clone() };
+    let policy = match adopted.map_or(&service.declared_restart, |adopted| &adopted.restart) {
+        DockerRestart::Always if matches!(standing(planner, replica), Standing::Stopped { .. }) => DockerRestart::UnlessStopped,
+        policy => policy.clone(),
+    };
+    if container.restart_policy != policy {
+        let op = Op::SetRestartPolicy { target: existing(container), policy };
         planner.act(op, Subject::Replica(replica.clone()), cause, vec![]);
     }
 }

@@ -215,7 +215,9 @@ fn check(document: Document, content: u64, namespace: &Namespace, more: &[String
 /// Of the kinds that can be applied by hand a Source takes one.
 fn of_a_source(error: FieldError) -> FieldError {
     match error.message.split_once(": known are ") {
-        Some((what, _)) => FieldError { message: format!("{what}: a Source takes Deployments ({API_VERSION}) and Compose files"), ..error },
+        Some((what, _)) => {
+            FieldError { message: format!("{what}: a Source takes Deployments ({API_VERSION}) and Compose files"), ..error }
+        }
         None => error,
     }
 }

@@ -115,7 +115,8 @@ impl Checkout {
             None => self.read(turn).await,
         };
         let mut index = self.examined(turn, index).await?;
-        let whole = index.commit == commit.id && index.obstacles.is_empty() && index.files.values().all(|written| !written.id.is_empty());
+        let whole =
+            index.commit == commit.id && index.obstacles.is_empty() && index.files.values().all(|written| !written.id.is_empty());
         let mut changed = BTreeSet::new();
         if !whole {
             let tree = blobs.tree(place, commit).await?;

@@ -62,7 +62,8 @@ impl Verdict {
         }
         if let Some(first) = obstacles.first() {
             let more = if obstacles.len() > 1 { format!(" (and {} more)", obstacles.len() - 1) } else { String::new() };
-            let message = format!("{revision} is in force, but not all of its files are where containers mount them: {first}{more}");
+            let message =
+                format!("{revision} is in force, but not all of its files are where containers mount them: {first}{more}");
             return Self { ready: Some(false), stalled: true, reason: Reason::PathObstructed, message, in_force: true };
         }
         let message = format!("{revision} is in force: {} from {}", counted(deployments, "deployment"), counted(files, "file"));

@@ -55,10 +55,7 @@ fn mounted_files() {
             ("of what is not known it is taken to be in it", scene(None, 1, None, mark("new", 2), 5)),
             ("nothing is known yet", changed(None, 1).change(|scene| scene.files = None)),
             ("a file that comes to where none was makes it anew", scene(None, 1, Some(FileMark::ABSENT), mark("new", 2), 5)),
-            (
-                "even where it would be restarted",
-                scene(Some(OnChange::Restart), 1, Some(FileMark::ABSENT), mark("new", 2), 5),
-            ),
+            ("even where it would be restarted", scene(Some(OnChange::Restart), 1, Some(FileMark::ABSENT), mark("new", 2), 5),),
             ("one that is taken away is nothing", scene(None, 1, Some(mark("old", 1)), FileMark::ABSENT, 5)),
             ("what a container may have written itself is nothing", may_write(1)),
             ("but another file in its place is", may_write(2)),

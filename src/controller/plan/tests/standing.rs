@@ -86,6 +86,10 @@ fn what_is_held_is_not_started_and_what_is_suspended_is_not_touched() {
                     .hold("", Suspended, "Released")
                     .change(|s| s.desired.recovery.bound = RecoveryMode::Observe)
             ),
+            (
+                "released and held stopped: not with a policy by which Docker starts what a person stopped",
+                at_rest(always(), DockerRestart::No).hold("app", Stopped, "Stopped").hold("", Suspended, "Released")
+            ),
             ("held stopped after a release", at_rest(always(), DockerRestart::Always).hold("", Stopped, "Stopped")),
             (
                 "taken back after a release",

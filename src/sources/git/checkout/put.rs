@@ -65,7 +65,9 @@ fn refusal(error: Errno) -> Option<(&'static str, bool)> {
         Errno::INVAL => Some(("it is a link that leads out of the repository", true)),
         Errno::ACCESS | Errno::PERM => Some(("its folder there is somebody else's", false)),
         Errno::ISDIR | Errno::NOTEMPTY => Some(("a folder with something in it is in its place there: move it away", false)),
-        Errno::NOTDIR | Errno::LOOP => Some(("something else than a folder is in the place of its folder there: move it away", false)),
+        Errno::NOTDIR | Errno::LOOP => {
+            Some(("something else than a folder is in the place of its folder there: move it away", false))
+        }
         Errno::EXIST => Some(("something else is in its place there: move it away", false)),
         _ => None,
     }

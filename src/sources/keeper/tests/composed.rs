@@ -107,7 +107,11 @@ async fn a_compose_file_that_cannot_be_read_as_yaml_is_broken_and_not_gone() {
         let mut keeper = rig.source("all", spec).await;
         keeper.sync().await;
         assert_eq!(rig.ready("all"), "True Synced", "{}", rig.message("all"));
-        for broken in ["services:\n  web:\n   image: [\n", "servces:\n  web: {image: b}\n", "services: {web: {env_file: no.env, image: a}}\n"] {
+        for broken in [
+            "services:\n  web:\n   image: [\n",
+            "servces:\n  web: {image: b}\n",
+            "services: {web: {env_file: no.env, image: a}}\n",
+        ] {
             rig.upstream.write(&file, broken);
             rig.upstream.commit();
             keeper.sync().await;
@@ -123,7 +127,8 @@ async fn a_compose_file_that_cannot_be_read_as_yaml_is_broken_and_not_gone() {
             assert!(!status.to_string().contains("/tree/"), "paths are those of the repository: {status}");
         }
         let warned = rig.registry.store().list(Kind::Event, None).unwrap().items;
-        let about = warned.iter().filter(|event| event["involvedObject"]["kind"] == "Source" && event["reason"] == "InvalidManifest");
+        let about =
+            warned.iter().filter(|event| event["involvedObject"]["kind"] == "Source" && event["reason"] == "InvalidManifest");
         assert!(about.map(|event| event["type"].as_str()).all(|kind| kind == Some("Warning")));
         assert!(!rig.events("InvalidManifest").is_empty());
     }
