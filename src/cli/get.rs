@@ -263,7 +263,8 @@ pub fn why(deployment: &Deployment) -> String {
         return format!("manifest not taken: {error}");
     }
     match condition("Ready") {
-        Some(ready) if ready.status != "True" => {
+        // What runs under a Hold is not looked after: that is worth knowing too.
+        Some(ready) if ready.status != "True" || ready.reason == "Suspended" => {
             format!("{}: {}", ready.reason, ready.message.lines().next().unwrap_or_default())
         }
         _ if condition("Orphaned").is_some_and(|orphaned| orphaned.status == "True") => {

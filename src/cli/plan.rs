@@ -9,7 +9,7 @@ use super::client::{Api, Connection, deployment_path, name};
 use super::failure::{Failure, exit};
 use super::help;
 use super::manifests::Manifest;
-use super::output::print;
+use super::output::{print, tell};
 use super::proposal::{Gone, Proposal, ProposalArgs};
 use crate::crd::{API_VERSION, Kind};
 use crate::model::Key;
@@ -50,7 +50,11 @@ pub async fn plan(args: PlanArgs) -> Result<u8, Failure> {
     let api = args.connection.open().await?;
     let mut plans = match &args.deployment {
         Some(name) => {
-            let plan = api.get(&deployment_path(args.connection.namespace(), name, Some("plan"))).await?;
+            let path = |part| deployment_path(args.connection.namespace(), name, part);
+            let plan = api.get(&path(Some("plan"))).await?;
+            let object = api.get(&path(None)).await?;
+            let warnings = object["status"]["source"]["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            warnings.for_each(|warning| tell(&format!("warning: {warning}")));
             show(&args, &plan)?;
             vec![plan]
         }
