@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+pub use self::value::in_words;
 use super::{API_VERSION, FieldError, Kind, Location};
 use tree::Tree;
 

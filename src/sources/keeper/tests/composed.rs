@@ -110,6 +110,7 @@ async fn a_compose_file_that_cannot_be_read_as_yaml_is_broken_and_not_gone() {
         for broken in [
             "services:\n  web:\n   image: [\n",
             "servces:\n  web: {image: b}\n",
+            "services:\n\tweb: {image: b}\n",
             "services: {web: {env_file: no.env, image: a}}\n",
         ] {
             rig.upstream.write(&file, broken);
@@ -122,6 +123,7 @@ async fn a_compose_file_that_cannot_be_read_as_yaml_is_broken_and_not_gone() {
                 .unwrap_or_default()
                 .to_owned();
             assert!(error.starts_with(&listed), "{error}");
+            assert!(!broken.contains('\t') || error.contains("a tab stands here"), "{error}");
             assert!(!broken.starts_with("servces") || error.contains("a Source takes Deployments"), "{error}");
             assert_eq!((&status["fileCount"], &status["failedFileCount"]), (&json!(2), &json!(1)), "{status}");
             assert_eq!((&status["files"][0]["file"], &status["files"][0]["result"]), (&json!(listed), &json!("Failed")));
