@@ -123,7 +123,11 @@ impl Checkout {
             let before = index.files.clone();
             index = self.update(turn, place, commit, blobs, &tree, index).await?;
             let names = before.keys().chain(index.files.keys());
-            let is_other = |name: &&String| before.get(*name).map(|file| &file.id) != index.files.get(*name).map(|file| &file.id);
+            let is_other = |name: &&String| match (before.get(*name), index.files.get(*name)) {
+                // Somebody removed it, and it is written again.
+                (Some(lost), _) if lost.id.is_empty() => false,
+                (old, new) => old.map(|file| &file.id) != new.map(|file| &file.id),
+            };
             let root = std::path::absolute(&self.root).unwrap_or_else(|_| self.root.clone());
             changed = names.filter(is_other).map(|name| root.join(name)).collect();
         }
