@@ -18,7 +18,7 @@ use crate::store::{Kind, Object, Part, Store};
 fn content(names: &[&str]) -> Content {
     let file = |name: &&str| (format!("{name}.yaml"), Ok(manifest(name, "a")));
     let scan = Scan { files: names.iter().map(file).collect(), ..Scan::default() };
-    Content { scan, revision: None, place: Place::repository("url", ""), whole: true }
+    Content { scan: Arc::new(scan), revision: None, place: Place::repository("url", ""), whole: true }
 }
 
 fn registry(folder: &tempfile::TempDir) -> Registry {
@@ -86,7 +86,7 @@ async fn of_two_manifests_of_one_project_the_first_by_name_claims_it() {
     let mut applier = Applier::new(&key("first"), registry.clone());
     let names: Vec<String> = (0..40).map(|number| format!("app-{number:02}")).collect();
     let mut content = content(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    for text in content.scan.files.values_mut() {
+    for text in Arc::make_mut(&mut content.scan).files.values_mut() {
         *text = text.clone().map(|text| text.replace("spec:\n", "spec:\n  project: shared\n"));
     }
     let policy = Policy { prune: true, apply: ApplyMode::PerFile, namespace: Namespace::default() };
