@@ -84,7 +84,8 @@ pub fn read_folder(scan: &Scan, main: &str) -> Read {
     let here = path.parent().unwrap_or(&scan.root).to_string_lossy().into_owned();
     let asked = Asked { here, environment: scan.variables.clone(), ..Asked::default() };
     let mut read = read_from(files(scan), &asked, &path.to_string_lossy(), BTreeMap::new());
-    read.document.shorten(&format!("{}/", scan.root.display()));
+    // However the folder was put together: it may end in a slash.
+    read.document.shorten(&format!("{}/", scan.root.display().to_string().trim_end_matches('/')));
     read
 }
 
