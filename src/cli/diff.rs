@@ -1,16 +1,18 @@
 //! `evenkeel diff`: files against what is in force, or what is in force against the containers.
 
-use clap::Args;
-use serde_json::Value;
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
 use similar::TextDiff;
 
-use super::changes::{declared, sides};
+use super::changes::{Sides, declared, sides};
 use super::client::{Connection, deployment_path, name};
 use super::failure::{Failure, exit};
 use super::help;
 use super::output::{Look, print};
 use super::proposal::ProposalArgs;
-use crate::crd::{ContainerStatus, Deployment};
+use crate::crd::{ContainerStatus, Deployment, Kind};
+use crate::model::Key;
 
 /// Shows how files differ from what is in force, or how the containers of a deployment differ from it.
 ///
@@ -27,8 +29,30 @@ pub struct DiffArgs {
     deployment: Option<String>,
     #[command(flatten)]
     proposal: ProposalArgs,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
     #[command(flatten)]
     connection: Connection,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// What becomes of one object.
+struct Item {
+    key: Key,
+    kind: &'static str,
+    /// File and line, where it is declared.
+    source: Option<String>,
+    sides: Sides,
+    /// It is declared no more: whether it is deleted, or runs on.
+    pruned: Option<bool>,
 }
 
 /// `evenkeel diff`; the exit code.
@@ -51,23 +75,56 @@ pub async fn diff(args: DiffArgs) -> u8 {
 async fn files(args: &DiffArgs) -> Result<bool, Failure> {
     let api = args.connection.open().await?;
     let proposal = args.proposal.read(&args.connection, &api).await?;
-    let look = Look::of_stdout();
-    let mut differs = false;
+    let mut items = vec![];
     for manifest in &proposal.manifests {
-        let found = sides(&api, manifest).await.map_err(|failure| manifest.locate(failure))?;
-        let text = unified(&manifest.key.to_string(), &yaml(found.before.as_ref())?, &yaml(Some(&found.after))?);
-        differs |= !text.is_empty();
-        print(&painted(&look, &text))?;
+        let sides = sides(&api, manifest).await.map_err(|failure| manifest.locate(failure))?;
+        let source = Some(format!("{}:{}", manifest.document.file, manifest.document.line));
+        items.push(Item { key: manifest.key.clone(), kind: manifest.kind.name(), source, sides, pruned: None });
     }
     for gone in &proposal.gone {
         let stored = api.get(&deployment_path(&gone.key.namespace, &gone.key.name, None)).await?;
-        print(&painted(&look, &unified(&gone.key.to_string(), &yaml(Some(&declared(&stored)))?, "")))?;
-        if !gone.pruned {
-            print(&painted(&look, &format!("  {} runs on, shown as Orphaned: the source does not prune\n", gone.key)))?;
-        }
-        differs = true;
+        let sides = Sides { before: Some(declared(&stored)), after: Value::Null };
+        items.push(Item { key: gone.key.clone(), kind: Kind::Deployment.name(), source: None, sides, pruned: Some(gone.pruned) });
     }
-    Ok(differs)
+    match args.output {
+        Output::Json => print_json(&Value::Array(items.iter().map(Item::json).collect()))?,
+        Output::Text => {
+            let look = Look::of_stdout();
+            items.iter().try_for_each(|item| print(&painted(&look, &item.text()?)))?;
+        }
+    }
+    Ok(items.iter().any(|item| item.change() != "unchanged"))
+}
+
+impl Item {
+    fn change(&self) -> &'static str {
+        if self.pruned.is_some() { "removed" } else { self.sides.word() }
+    }
+
+    fn json(&self) -> Value {
+        let fields = if self.pruned.is_some() { vec![] } else { self.sides.fields() };
+        let mut shown = json!({
+            "kind": self.kind, "namespace": self.key.namespace, "name": self.key.name, "change": self.change(),
+            "source": self.source, "fields": fields, "before": self.sides.before, "after": self.sides.after,
+        });
+        if let Some(pruned) = self.pruned {
+            shown["pruned"] = pruned.into();
+        }
+        shown
+    }
+
+    fn text(&self) -> Result<String, Failure> {
+        let after = (!self.sides.after.is_null()).then_some(&self.sides.after);
+        let mut text = unified(&self.key.to_string(), &yaml(self.sides.before.as_ref())?, &yaml(after)?);
+        if self.pruned == Some(false) {
+            text += &format!("  {} runs on, shown as Orphaned: the source does not prune\n", self.key);
+        }
+        Ok(text)
+    }
+}
+
+fn print_json(value: &Value) -> Result<(), Failure> {
+    print(&(serde_json::to_string_pretty(value).context("cannot print the differences")? + "\n"))
 }
 
 /// An object as text; of none there is none.
@@ -103,17 +160,33 @@ async fn drift(args: &DiffArgs, name: &str) -> Result<bool, Failure> {
     let plan = api.get(&deployment_path(namespace, name, Some("plan"))).await?;
     let deployment: Deployment = super::get::typed(vec![object])?.remove(0);
     let lines = drifted(&deployment, &plan);
+    if args.output == Output::Json {
+        let list = |name: &str| plan[name].as_array().cloned().unwrap_or_default();
+        let (actions, withheld) = (list("actions"), list("withheld"));
+        print_json(&json!({
+            "deployment": format!("{namespace}/{name}"), "drift": drifts(&deployment), "actions": actions, "withheld": withheld,
+        }))?;
+        return Ok(!lines.is_empty());
+    }
     print(&painted(&Look::of_stdout(), &lines.iter().map(|line| format!("{line}\n")).collect::<String>()))?;
     Ok(!lines.is_empty())
 }
 
-fn drifted(deployment: &Deployment, plan: &Value) -> Vec<String> {
+/// What is shown of containers and left as it is.
+fn drifts(deployment: &Deployment) -> Vec<Value> {
     let services = deployment.status.iter().flat_map(|status| &status.services);
-    let containers: Vec<&ContainerStatus> = services.flat_map(|service| &service.containers).collect();
-    let mut lines = vec![];
-    for container in &containers {
-        lines.extend(container.drift.iter().map(|drift| format!("  {}: {drift} (left as it is)", container.name)));
-    }
+    let containers = services.flat_map(|service| &service.containers);
+    let of = |container: &ContainerStatus| {
+        let name = container.name.clone();
+        container.drift.clone().into_iter().map(move |text| json!({"container": name, "text": text}))
+    };
+    containers.flat_map(of).collect()
+}
+
+fn drifted(deployment: &Deployment, plan: &Value) -> Vec<String> {
+    let text = |drift: &Value, field: &str| drift[field].as_str().unwrap_or_default().to_owned();
+    let left = |drift: &Value| format!("  {}: {} (left as it is)", text(drift, "container"), text(drift, "text"));
+    let mut lines: Vec<String> = drifts(deployment).iter().map(left).collect();
     for list in ["actions", "withheld"] {
         let note = if list == "withheld" { " (withheld by the recovery mode)" } else { "" };
         for action in plan[list].as_array().into_iter().flatten() {
@@ -144,6 +217,21 @@ mod tests {
         insta::assert_snapshot!("diff", unified("default/web", &before, &after));
         assert_eq!(unified("default/web", &before, &before), "");
         assert!(unified("default/web", "", &after).starts_with("--- /dev/null\n+++ default/web (file)\n"));
+    }
+
+    #[test]
+    fn programs_get_both_sides_and_what_becomes_of_them() {
+        let item =
+            |sides: Sides, pruned| Item { key: Key::new("default", "web"), kind: "Deployment", source: None, sides, pruned };
+        let changed = item(Sides { before: Some(object("web:1")), after: object("web:2") }, None).json();
+        assert_eq!((&changed["change"], &changed["fields"]), (&json!("changed"), &json!(["spec.services.app.image"])));
+        assert_eq!(changed["after"]["spec"]["services"]["app"]["image"], "web:2");
+        let gone = item(Sides { before: Some(object("web:1")), after: Value::Null }, Some(false));
+        assert!(gone.text().unwrap().ends_with("runs on, shown as Orphaned: the source does not prune\n"));
+        let gone = gone.json();
+        assert_eq!((&gone["change"], &gone["pruned"], &gone["after"]), (&json!("removed"), &json!(false), &Value::Null));
+        let same = item(Sides { before: Some(object("web:1")), after: object("web:1") }, None);
+        assert_eq!((same.change(), same.text().unwrap().as_str()), ("unchanged", ""));
     }
 
     #[test]
