@@ -215,7 +215,7 @@ fn root_of(spec: &BuildSpec) -> Option<PathBuf> {
         Dockerfile::Path(path) if Path::new(path).is_absolute() => Some(PathBuf::from(path)),
         _ => None,
     };
-    spec.context.as_ref().map(PathBuf::from).or(outside)
+    spec.folder().map(PathBuf::from).or(outside)
 }
 
 /// Watches the folders, if that can be.

@@ -11,16 +11,19 @@ use crate::support::{Operator, Sandbox, check, eventually, holds_for, same, secs
 const SOURCE: &str = "/apis/evenkeel.dev/v1alpha1/namespaces/default/sources/shop";
 
 /// An operator with the Source `shop` of a repository.
-struct Host<'a> {
+pub struct Host<'a> {
     sandbox: &'a Sandbox,
-    repository: Repository<'a>,
-    operator: Operator,
+    pub repository: Repository<'a>,
+    pub operator: Operator,
 }
 
 impl<'a> Host<'a> {
     fn new(sandbox: &'a Sandbox, prune: bool) -> Self {
-        let (repository, operator) = (Repository::new(sandbox), Operator::start_on(sandbox));
-        let host = Self { sandbox, repository, operator };
+        Self::with(sandbox, Operator::start_on(sandbox), prune)
+    }
+
+    pub fn with(sandbox: &'a Sandbox, operator: Operator, prune: bool) -> Self {
+        let host = Self { sandbox, repository: Repository::new(sandbox), operator };
         host.source(json!({"git": {"url": host.repository.url(), "ref": {"branch": "main"}}, "prune": prune, "interval": "1s"}));
         host
     }
@@ -52,7 +55,7 @@ impl<'a> Host<'a> {
 
     /// Waits until this revision is what was looked at last.
     #[track_caller]
-    fn looks_at(&self, revision: &str) {
+    pub fn looks_at(&self, revision: &str) {
         eventually(secs(20), revision, || same(self.status()["lastAttemptedRevision"].clone(), json!(revision)));
     }
 

@@ -1,11 +1,13 @@
 //! The files that an image is built from: one walk over the context, in a fixed order, for the digest and for the archive.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::ignore::Ignore;
+use super::stages;
 use crate::model::{BuildSpec, Dockerfile};
 
 /// Name, in the archive, of a Dockerfile that does not lie in the context.
@@ -73,7 +75,10 @@ impl Entry<'_> {
 impl Context {
     /// Looks where Dockerfile and ignore file are.
     pub fn open(spec: &BuildSpec) -> Result<Self, ContextError> {
-        let root = spec.context.as_ref().map(PathBuf::from);
+        if spec.remote().is_some() {
+            return Ok(Self::elsewhere(spec));
+        }
+        let root = spec.folder().map(PathBuf::from);
         if let Some(root) = &root {
             let metadata = fs::metadata(root).map_err(|source| read(root, source))?;
             if !metadata.is_dir() {
@@ -91,7 +96,28 @@ impl Context {
         // Docker sends both whatever the patterns say: the builder needs them.
         ignore.always_keep(&dockerfile);
         ignore.always_keep(".dockerignore");
-        Ok(Self { root, ignore, dockerfile, outside })
+        let context = Self { root, ignore, dockerfile, outside };
+        if spec.images.is_empty() { Ok(context) } else { context.with_images(&spec.images) }
+    }
+
+    /// One that the engine fetches: nothing is sent.
+    fn elsewhere(spec: &BuildSpec) -> Self {
+        let dockerfile = match &spec.dockerfile {
+            Dockerfile::Path(path) => path.clone(),
+            Dockerfile::Inline(_) => String::new(),
+        };
+        Self { root: None, ignore: Ignore::default(), dockerfile, outside: None }
+    }
+
+    /// Whether the engine fetches it.
+    pub fn is_elsewhere(&self) -> bool {
+        self.root.is_none() && self.outside.is_none()
+    }
+
+    /// The same with another Dockerfile, which has a stage for each image.
+    fn with_images(self, images: &BTreeMap<String, String>) -> Result<Self, ContextError> {
+        let text = stages::with_images(&self.recipe(), images).map_err(ContextError::Unusable)?;
+        Ok(Self { dockerfile: OUTSIDE.to_owned(), outside: Some(text.into_bytes()), ..self })
     }
 
     /// The Dockerfile's text; empty where it cannot be read, which the builder tells.

@@ -7,6 +7,7 @@
 //! | `digest` | a digest over all of it, cheap when nothing changed |
 //! | `archive` | the files as a tar stream |
 //! | `request` | which builder, and what it is told |
+//! | `stages` | images under names of the Dockerfile's own |
 //! | `access` | credentials of the registries that base images come from |
 //! | `session`, `grpc`, `proto` | what BuildKit asks its client for: credentials, secrets, agents |
 //! | `output` | what the builders say; the last lines of a build that failed |
@@ -24,6 +25,7 @@ mod output;
 mod proto;
 mod request;
 mod session;
+mod stages;
 
 use std::sync::Arc;
 

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::Rig;
-use crate::model::Key;
+use crate::model::{Key, annotations};
+use crate::sources::merge::annotation;
 use crate::store::Kind;
 
 #[tokio::test]
@@ -23,6 +24,8 @@ async fn a_compose_file_of_a_commit_is_read_with_what_it_names_beside_itself() {
     let service = rig.get("shop").unwrap()["spec"]["services"]["web"].clone();
     assert_eq!((&service["image"], &service["environment"]), (&json!("app:1.2"), &json!({"LEVEL": "info"})));
     assert_eq!(service["labels"], json!({"team": "sea"}));
+    let shop = rig.get("shop").unwrap();
+    assert_eq!(annotation(&shop, annotations::SOURCE), Some("shop/compose.yaml:1"));
     let html = rig.path("sources/default/all/tree/shop/html");
     assert_eq!(service["volumes"][0]["source"], json!(html));
     assert_eq!(std::fs::read_to_string(html.join("index.html")).unwrap(), "hello\n");
