@@ -102,7 +102,7 @@ impl Controller {
             warn!(deployment = %key, %error, "a Hold that ended cannot be removed yet");
         }
         let mut outcomes = record::finished_jobs(self, &desired, &mut loaded.history, &mut loaded.memory).await;
-        record::diagnosis::explain(self, &desired, &mut loaded.history).await;
+        record::diagnosis::explain(self, &desired, &observed.snapshot, &mut loaded.history).await;
         let plan = {
             let _span = info_span!("plan").entered();
             plan(&desired, &observed, &loaded.history, &loaded.memory, self.clock.now())

@@ -24,6 +24,9 @@ pub struct Snapshot {
     pub images: Shared<BTreeMap<String, Image>>,
     /// Why containers that are not running ended, by container id, as far as it is known.
     pub ends: OrdMap<String, End>,
+    /// When the kernel last killed in a container for lack of memory, by container id. The daemon may tell it after the end,
+    /// which then has no flag for it.
+    pub out_of_memory: OrdMap<String, Timestamp>,
     /// Places that were emptied a moment ago (`docker compose down`, `stop && rm`): who did it is not decided yet, and
     /// nothing is made there before it is.
     pub vacated: Vec<Vacated>,

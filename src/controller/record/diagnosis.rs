@@ -3,17 +3,27 @@
 use std::time::Duration;
 
 use crate::diagnose::rules::{Ended, Facts, diagnose};
-use crate::model::{Desired, Diagnosis, Failure, History, Reason, ReplicaHistory, Severity};
+use crate::model::{Desired, Diagnosis, Failure, History, Reason, ReplicaHistory, Severity, Snapshot};
 
 use crate::controller::Controller;
 
-/// Judges again what was noted before, with what logs say, and tells what is new.
-pub(in crate::controller) async fn explain(controller: &Controller, desired: &Desired, history: &mut History) {
+/// The daemon tells a kill for lack of memory and the end that it led to in any order, at most so far apart.
+const OUT_OF_ORDER: Duration = Duration::from_secs(2);
+
+/// Judges again what was noted before, with what logs say and what the engine told since, and tells what is new.
+pub(in crate::controller) async fn explain(
+    controller: &Controller,
+    desired: &Desired,
+    snapshot: &Snapshot,
+    history: &mut History,
+) {
     let mut changed = false;
     for news in controller.evidence.take(&desired.key) {
         let Some(record) = history.replicas.get_mut(&news.replica.to_string()) else { continue };
-        let Some(diagnosis) = of_run(record, &news.lines) else { continue };
         let Some(failure) = record.failure.as_mut().filter(|failure| failure.at == news.failed_at) else { continue };
+        failure.oom_killed |= ran_out_of_memory(failure, snapshot);
+        let Some(diagnosis) = of_run(record, &news.lines) else { continue };
+        let Some(failure) = record.failure.as_mut() else { continue };
         changed = true;
         failure.diagnosis = Some(diagnosis.clone());
         if record.told_signature != diagnosis.signature {
@@ -26,6 +36,13 @@ pub(in crate::controller) async fn explain(controller: &Controller, desired: &De
     if changed {
         super::put_history(controller, desired, history).await;
     }
+}
+
+/// Whether the kernel killed in the failed run for lack of memory, as the engine told beside its end or after it.
+fn ran_out_of_memory(failure: &Failure, snapshot: &Snapshot) -> bool {
+    let Some(killed) = snapshot.out_of_memory.get(&failure.run.container) else { return false };
+    let in_this_run = failure.run.started_at.is_none_or(|from| from <= *killed) && *killed <= failure.at + OUT_OF_ORDER;
+    failure.exit_code == Some(137) && in_this_run
 }
 
 /// What can be told of a failure before its log has been read: only what no log can change.
@@ -55,3 +72,7 @@ fn of_run(record: &ReplicaHistory, log: &[String]) -> Option<Diagnosis> {
         log,
     }))
 }
+
+#[cfg(test)]
+#[path = "diagnosis_tests.rs"]
+mod tests;

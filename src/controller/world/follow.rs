@@ -259,8 +259,10 @@ impl World {
         let effects = state.intent.event(event, owner, self.steady_now());
         self.carry_out(state, effects);
         let gone = self.change(state, event);
-        if matters == Matters::ToThePicture && !gone {
-            self.look_soon(state, &event.id);
+        match event.action.as_str() {
+            _ if matters == Matters::ToTheDecision || gone => {}
+            "create" | "start" => self.look_if_behind(state, &event.id),
+            _ => self.look_soon(state, &event.id),
         }
     }
 
@@ -275,7 +277,7 @@ impl World {
                 }
                 return true;
             }
-            "oom" => state.picture.ran_out_of_memory(id),
+            "oom" => state.picture.ran_out_of_memory(id, at),
             "die" => {
                 let code = attribute("exitCode").and_then(|code| code.parse().ok());
                 state.picture.died(id, at, code);
@@ -304,7 +306,7 @@ impl World {
     fn look_again(&self, id: &str) {
         let state = &mut *self.state();
         state.picture.touch(id);
-        self.look_soon(state, id);
+        self.look_if_behind(state, id);
     }
 
     /// Lists networks, volumes or images again, beside everything else; once for many events.

@@ -36,8 +36,10 @@ struct Guard {
     /// The line of the list that the look shown belongs to; `None`: look again at the next list.
     line: Option<ContainerLine>,
     looking: Looking,
-    /// The kernel killed something in it for memory since its start.
-    out_of_memory: bool,
+    /// It is to be seen in a moment whether a look is needed.
+    waiting: bool,
+    /// Who looks at it has this: others wait, and may find that it was looked at for them too.
+    gate: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Looks that events ask for: one at a time for each container.
@@ -98,15 +100,20 @@ impl Picture {
         }
     }
 
-    /// An `oom` was told of it: the `die` that may follow does not say so.
-    pub(super) fn ran_out_of_memory(&mut self, id: &str) {
-        self.guards.entry(id.to_owned()).or_default().out_of_memory = true;
+    /// An `oom` was told of it: the `die` that follows, or came before, does not say so.
+    pub(super) fn ran_out_of_memory(&mut self, id: &str, at: Timestamp) {
+        self.edit().out_of_memory.insert(id.to_owned(), at);
     }
 
     /// Its main process ended.
     pub(super) fn died(&mut self, id: &str, at: Timestamp, exit_code: Option<i64>) {
-        let told = self.guards.get_mut(id).is_some_and(|guard| std::mem::take(&mut guard.out_of_memory));
-        self.change(id, |container| died(container, at, exit_code, told && exit_code == Some(137)));
+        let killed = self.snapshot.out_of_memory.get(id).copied().filter(|_| exit_code == Some(137));
+        let in_this_run =
+            |container: &Container| killed.is_some_and(|killed| container.started_at.is_none_or(|from| from <= killed));
+        self.change(id, |container| {
+            let out_of_memory = in_this_run(container);
+            died(container, at, exit_code, out_of_memory);
+        });
     }
 
     /// The answer to a look that was asked for at `asked`; `None`: there is no such container.
@@ -137,6 +144,7 @@ impl Picture {
         let snapshot = self.edit();
         snapshot.unread.remove(id);
         snapshot.ends.remove(id);
+        snapshot.out_of_memory.remove(id);
         let removed = snapshot.containers.remove(id);
         Applied::Changed(removed.map(|container| container.labels.clone()).unwrap_or_default())
     }
@@ -155,6 +163,28 @@ impl Picture {
         let again = guard.looking == Looking::Again;
         guard.looking = if again { Looking::Yes } else { Looking::No };
         again
+    }
+
+    /// What to hold while looking at a container.
+    pub(super) fn gate(&mut self, id: &str) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(&self.guards.entry(id.to_owned()).or_default().gate)
+    }
+
+    /// Whether what is shown was asked for after that moment, and after all events.
+    pub(super) fn is_current(&self, id: &str, wanted: Moment) -> bool {
+        self.guards.get(id).is_some_and(|guard| guard.asked >= wanted && guard.asked >= guard.event)
+    }
+
+    /// Starts the wait for events that belong together; `false`: it is under way.
+    pub(super) fn start_wait(&mut self, id: &str) -> bool {
+        !std::mem::replace(&mut self.guards.entry(id.to_owned()).or_default().waiting, true)
+    }
+
+    /// The wait is over; `true`: what is shown was asked for before the last event.
+    pub(super) fn end_wait(&mut self, id: &str) -> bool {
+        let Some(guard) = self.guards.get_mut(id) else { return true };
+        guard.waiting = false;
+        guard.asked < guard.event
     }
 
     /// The next full look has to look at this container whatever its line says.
@@ -189,7 +219,8 @@ impl Picture {
     /// Containers in the picture that a list asked for at `asked` does not have, and nothing newer is known of.
     pub(super) fn missing(&mut self, lines: &[ContainerLine], asked: Moment) -> Vec<String> {
         let listed: BTreeSet<&str> = lines.iter().map(|line| line.id.as_str()).collect();
-        let settled = |guard: &Guard| guard.asked < asked && guard.event < asked && guard.looking == Looking::No;
+        let settled =
+            |guard: &Guard| guard.asked < asked && guard.event < asked && guard.looking == Looking::No && !guard.waiting;
         let shown = &self.snapshot.containers;
         self.guards.retain(|id, guard| listed.contains(id.as_str()) || shown.contains_key(id) || !settled(guard));
         self.pruned = asked;

@@ -135,3 +135,14 @@ async fn an_out_of_memory_kill_is_shown_with_its_end() {
     assert!(snapshot.containers["web"].oom_killed);
     assert_eq!(snapshot.containers["web"].state, ContainerState::Exited);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_out_of_memory_kill_that_is_told_after_the_end_is_known() {
+    let scene = Scene::with(&["web"]).await;
+    scene.daemon.die("web", 137);
+    millis(40).await;
+    let end = scene.snapshot().containers["web"].finished_at.unwrap();
+    scene.daemon.emit("web", "oom", &[]);
+    millis(40).await;
+    assert!(scene.snapshot().out_of_memory["web"] >= end);
+}
