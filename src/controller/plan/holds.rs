@@ -29,7 +29,12 @@ pub(super) enum Standing {
 
 /// What the manifest and the Holds say of a replica, the most specific Hold first.
 pub(super) fn standing(planner: &Planner<'_>, replica: &ReplicaId) -> Standing {
-    match planner.desired.hold_of(replica, planner.now, |hold| !is_outrun(planner, replica, hold)) {
+    standing_by(planner, replica, |_| true)
+}
+
+/// The same by those Holds that `counts`.
+fn standing_by(planner: &Planner<'_>, replica: &ReplicaId, counts: impl Fn(&HoldView) -> bool) -> Standing {
+    match planner.desired.hold_of(replica, planner.now, |hold| counts(hold) && !is_outrun(planner, replica, hold)) {
         Some(hold) if hold.state == HoldState::Suspended => Standing::Suspended { reason: hold.reason.clone() },
         Some(hold) => Standing::Stopped { cause: Cause::Held { reason: hold.reason.clone() }, reason: hold.reason.clone() },
         None if planner.desired.state == RunState::Stopped => {
@@ -122,7 +127,8 @@ pub(super) fn leave_alone(
 }
 
 /// Puts the restart policy on a container that Docker is to carry on with, if it is not there: the declared one, or the one that it
-/// had when it was taken over. With `always` Docker would start, at its own next start, what a person stopped.
+/// had when it was taken over. What is to be stopped and does not run gets none: Docker may start it by any other at its own next start,
+/// `unless-stopped` included where it ended by itself before. The release, which only takes hands off, does not say what is to be.
 pub(super) fn give_back(
     planner: &mut Planner<'_>,
     service: &DesiredService,
@@ -131,8 +137,11 @@ pub(super) fn give_back(
     cause: Cause,
 ) {
     let adopted = planner.memory.adopted(replica, &container.id);
+    let is_stopped = matches!(standing_by(planner, replica, |hold| hold.reason != REASON_RELEASED), Standing::Stopped { .. });
     let policy = match adopted.map_or(&service.declared_restart, |adopted| &adopted.restart) {
-        DockerRestart::Always if matches!(standing(planner, replica), Standing::Stopped { .. }) => DockerRestart::UnlessStopped,
+        _ if is_stopped && !container.is_up() => DockerRestart::No,
+        // It is on its way down, or may not be stopped in this mode.
+        DockerRestart::Always if is_stopped => DockerRestart::UnlessStopped,
         policy => policy.clone(),
     };
     if container.restart_policy != policy {

@@ -89,7 +89,7 @@ pub(super) fn verdict(sight: &Sight<'_>, tally: &Tally) -> Verdict {
         let name = &sight.desired.key.name;
         let in_force = |hold: &&HoldView| hold.state == HoldState::Suspended && hold.in_force(sight.now);
         let message = match sight.desired.holds.iter().filter(in_force).any(|hold| hold.reason == REASON_RELEASED) {
-            true => format!("it is given back to Docker, which keeps it up; `evenkeel resume {name}` takes it back"),
+            true => format!("it is given back to Docker and its restart policies; `evenkeel resume {name}` takes it back"),
             false => format!("hands off: a Hold suspends it; `evenkeel resume {name}` ends that"),
         };
         return Verdict::new(Phase::Suspended, ready, Reason::Suspended, message);

@@ -88,7 +88,34 @@ fn what_is_held_is_not_started_and_what_is_suspended_is_not_touched() {
             ),
             (
                 "released and held stopped: not with a policy by which Docker starts what a person stopped",
-                at_rest(always(), DockerRestart::No).hold("app", Stopped, "Stopped").hold("", Suspended, "Released")
+                at_rest(always(), DockerRestart::UnlessStopped).hold("app", Stopped, "Stopped").hold("", Suspended, "Released")
+            ),
+            (
+                "the same, stopped as a whole before",
+                at_rest(always(), DockerRestart::Always)
+                    .hold("", Stopped, "Stopped")
+                    .hold("", Suspended, "Released")
+                    .change(|s| s.desired.holds[0].since = ago(600))
+            ),
+            (
+                "the same, and nothing is left to be done",
+                at_rest(always(), DockerRestart::No).hold("", Stopped, "Stopped").hold("", Suspended, "Released").change(|s| s
+                    .desired
+                    .holds[0]
+                    .since =
+                    ago(600))
+            ),
+            (
+                "released where the manifest says stopped",
+                at_rest(always(), DockerRestart::Always)
+                    .hold("", Suspended, "Released")
+                    .change(|s| s.desired.state = RunState::Stopped)
+            ),
+            (
+                "deleted with orphans where it is held stopped",
+                at_rest(always(), DockerRestart::UnlessStopped)
+                    .hold("", Stopped, "Stopped")
+                    .change(|s| s.desired.deletion = Some(Deletion { orphan: true, volumes: false }))
             ),
             ("held stopped after a release", at_rest(always(), DockerRestart::Always).hold("", Stopped, "Stopped")),
             (
