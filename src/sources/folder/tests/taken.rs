@@ -105,7 +105,7 @@ async fn a_status_that_is_written_is_no_reason_to_compare_and_an_edit_is_one() {
         (content(&["web"]), Policy { prune: true, apply: ApplyMode::PerFile, namespace: Namespace::default() });
     for _ in 0..2 {
         let prepared = applier.prepare(&content, &policy).await.unwrap();
-        applier.apply(prepared, &turn().await).await.unwrap();
+        applier.apply(prepared, &Default::default(), &turn().await).await.unwrap();
     }
     let write = |object: &mut serde_json::Value| {
         object["status"] = json!({"phase": "Running"});
@@ -116,6 +116,6 @@ async fn a_status_that_is_written_is_no_reason_to_compare_and_an_edit_is_one() {
     let edit = json!({"spec": {"services": {"web": {"image": "b"}}}});
     registry.patch(Kind::Deployment, &key("web"), edit, Part::Main, &WriteOptions::default()).await.unwrap();
     let prepared = applier.prepare(&content, &policy).await.unwrap();
-    applier.apply(prepared, &turn().await).await.unwrap();
+    applier.apply(prepared, &Default::default(), &turn().await).await.unwrap();
     assert_eq!(web(&registry)["spec"]["services"]["web"]["image"], "a");
 }
