@@ -154,7 +154,7 @@ impl Controller {
 fn supposed(file: &FollowedFile, state: &mut FileState, digests: &BTreeMap<String, String>, now: Timestamp) -> Option<String> {
     let digest = digests.get(&file.path).filter(|digest| **digest != state.mark.digest)?;
     // A commit's files take the places of older ones.
-    *state = FileState { mark: FileMark { digest: digest.clone(), inode: u64::MAX }, seen_at: now };
+    *state = FileState { mark: FileMark { digest: digest.clone(), inode: u64::MAX, folder: false }, seen_at: now };
     Some(file.path.clone())
 }
 

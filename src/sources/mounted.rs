@@ -111,7 +111,7 @@ impl Mounted {
         if let Some(known) = known.filter(same) {
             return Ok(Some(FileState { seen_at: known.state.seen_at.min(now), ..known.state.clone() }));
         }
-        let mark = FileMark { digest: digest(path, &stamps)?, inode: found.ino() };
+        let mark = FileMark { digest: digest(path, &stamps)?, inode: found.ino(), folder: found.is_dir() };
         let seen_at = known.map(|known| &known.state).filter(|state| state.mark == mark).map_or(now, |state| state.seen_at);
         // A clock that was set back would have it changed after every start that follows.
         let seen_at = seen_at.min(now);

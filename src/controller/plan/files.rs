@@ -33,7 +33,8 @@ pub(super) fn remember(planner: &mut Planner<'_>, service: &DesiredService, repl
     let mounted = mounted_after(container);
     let up = container.is_up();
     keep(planner, service, replica, |before, state| {
-        let has = |before: &&FileMark| before.digest == state.mark.digest || up && mounted.is_some_and(|at| at > state.seen_at);
+        let mounted_since = up && mounted.is_some_and(|at| at > state.seen_at);
+        let has = |before: &&FileMark| mounted_since || before.digest == state.mark.digest || before.is_unread(&state.mark);
         before.filter(|before| !has(before)).unwrap_or(&state.mark).clone()
     });
 }
@@ -48,9 +49,11 @@ pub(super) fn outdated(planner: &Planner<'_>, service: &DesiredService, containe
             let other = |had: &FileMark, there: &FileMark| had.inode != there.inode;
             changed(planner, service, &replica, container).filter(|cause| was(planner, service, &replica, cause, other))
         }
-        // One that was made without the file has a folder in its place for ever.
-        OnChange::Restart => changed(planner, service, &replica, container)
-            .filter(|cause| was(planner, service, &replica, cause, |had, _| had.is_absent())),
+        // In a container that was made with a folder no file can take its place, nor a folder that of a file.
+        OnChange::Restart => {
+            let other = |had: &FileMark, there: &FileMark| had.is_folder() != there.is_folder();
+            changed(planner, service, &replica, container).filter(|cause| was(planner, service, &replica, cause, other))
+        }
         OnChange::Ignore => None,
     }
 }
@@ -104,7 +107,7 @@ fn changed(planner: &Planner<'_>, service: &DesiredService, replica: &ReplicaId,
     let mounted = mounted_after(container);
     let is_changed = |file: &&FollowedFile| {
         let (Some(state), Some(before)) = (found.get(*file), known.get(&file.path)) else { return false };
-        if state.mark.is_absent() {
+        if state.mark.is_absent() || before.is_unread(&state.mark) {
             return false;
         }
         let other = before.digest != state.mark.digest && (!file.replaced_only || before.inode != state.mark.inode);

@@ -2,8 +2,8 @@
 //!
 //! # Guarantees
 //! - A running container may have any of it mounted: files are replaced by rename, folders are never replaced or removed, and what
-//!   we did not write is never touched. One exception: an empty folder that is in the place of a file is moved aside, as Docker
-//!   makes one where the file was missing when it was to be mounted (docs/adr/0012).
+//!   we did not write is never touched. One exception: an empty folder that is in the place of a file, and never had files of ours, is
+//!   moved aside, as Docker makes one where the file was missing when it was to be mounted (docs/adr/0012).
 //! - What is missing is written again at the next look. A file that was edited or replaced is left as it is until a commit changes
 //!   it: it may hold what a container wrote.
 //! - Nothing is written outside of it, whatever links are in it, ours or those of a container: no link is followed.
@@ -61,6 +61,8 @@ struct Index {
     obstacles: Vec<String>,
     /// Folders that were moved out of the way of the commit's files.
     aside: Vec<String>,
+    /// Folders in which files were written, of this commit or an older one.
+    folders: BTreeSet<String>,
 }
 
 /// What came of writing a commit into the working folder.
@@ -162,6 +164,7 @@ impl Checkout {
         // By another commit their containers have been made anew.
         let aside = if index.commit == commit.id { Vec::new() } else { std::mem::take(&mut index.aside) };
         let ours: BTreeSet<String> = index.files.keys().cloned().collect();
+        index.folders.extend(index.files.keys().flat_map(|name| folders_of(name)).map(str::to_owned).collect::<Vec<_>>());
         index.commit.clear();
         index.files.extend(changed.iter().map(|(name, _)| (name.clone(), Written::default())));
         self.write_down(turn, &index, false).await?;
@@ -173,7 +176,7 @@ impl Checkout {
         self.on_disk(turn, remove_all).await?;
         index.obstacles.clear();
         for batch in batches(changed) {
-            let contents = contents(place, blobs, batch, &ours).await?;
+            let contents = contents(place, blobs, batch, &ours, &index.folders).await?;
             let put = self.on_disk(turn, move |root, over| put_all(root, contents, few, over)).await?;
             index.files.extend(put.done);
             index.aside.extend(put.aside);
@@ -260,6 +263,7 @@ async fn contents(
     blobs: &Blobs,
     batch: Vec<(String, Entry)>,
     ours: &BTreeSet<String>,
+    folders: &BTreeSet<String>,
 ) -> Result<Vec<Content>, Failure> {
     let (known, unknown): (Vec<_>, Vec<_>) = batch.into_iter().partition(|(_, entry)| blobs.known(&entry.id).is_some());
     let ids: Vec<String> = unknown.iter().map(|(_, entry)| entry.id.clone()).collect();
@@ -268,6 +272,7 @@ async fn contents(
     let all = known.into_iter().chain(unknown).zip(texts.into_iter().chain(read));
     let content = |((name, entry), bytes): ((String, Entry), Vec<u8>)| Content {
         ours: ours.contains(&name),
+        was_folder: folders.contains(&name),
         written: Written { id: entry.id, kind: entry.kind, ..Written::default() },
         name,
         bytes,
@@ -290,6 +295,11 @@ fn is_written(name: &str, entry: &Entry, notices: &mut Vec<String>) -> bool {
         }
         _ => true,
     }
+}
+
+/// The folders that a file is in.
+fn folders_of(name: &str) -> impl Iterator<Item = &str> {
+    name.match_indices('/').map(|(at, _)| &name[..at])
 }
 
 /// Cuts what is to be read into pieces that fit into memory.

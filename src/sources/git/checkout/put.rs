@@ -14,12 +14,13 @@ use super::{Seen, Written};
 use crate::sources::git::commit::{self, EntryKind};
 use crate::sources::turn::Over;
 
-/// A file, what is to be in it, and whether what is there under its name is ours.
+/// A file, what is to be in it, whether what is there under its name is ours, and whether a folder of that name had files of ours.
 pub(super) struct Content {
     pub(super) name: String,
     pub(super) written: Written,
     pub(super) bytes: Vec<u8>,
     pub(super) ours: bool,
+    pub(super) was_folder: bool,
 }
 
 /// What came of writing files.
@@ -64,7 +65,8 @@ fn refusal(error: Errno) -> Option<(&'static str, bool)> {
     match error {
         Errno::INVAL => Some(("it is a link that leads out of the repository", true)),
         Errno::ACCESS | Errno::PERM => Some(("its folder there is somebody else's", false)),
-        Errno::ISDIR | Errno::NOTEMPTY => Some(("a folder with something in it is in its place there: move it away", false)),
+        Errno::ISDIR => Some(("a folder of an older commit, which may be mounted, is in its place there: move it away", false)),
+        Errno::NOTEMPTY => Some(("a folder with something in it is in its place there: move it away", false)),
         Errno::NOTDIR | Errno::LOOP => {
             Some(("something else than a folder is in the place of its folder there: move it away", false))
         }
@@ -74,7 +76,7 @@ fn refusal(error: Errno) -> Option<(&'static str, bool)> {
 }
 
 fn put(root: &OwnedFd, content: &Content, durably: bool, aside: &mut Vec<String>) -> Result<Seen, Errno> {
-    let Content { name, written: Written { kind, .. }, bytes, ours } = content;
+    let Content { name, written: Written { kind, .. }, bytes, ours, was_folder } = content;
     let (below, file) = name.rsplit_once('/').unwrap_or(("", name));
     let folder = open(root, below, true)?;
     let draft = hidden_name();
@@ -84,6 +86,8 @@ fn put(root: &OwnedFd, content: &Content, durably: bool, aside: &mut Vec<String>
         let ours = *ours || is_same(&folder, file, *kind, bytes);
         let place = || if ours { renameat(&folder, &draft, &folder, file) } else { place(&folder, &draft, file) };
         match place() {
+            // A container may have it mounted for the files that we had in it, and would look into it for ever.
+            Err(_) if *was_folder && is_folder(&folder, file) => return Err(Errno::ISDIR),
             Err(Errno::ISDIR | Errno::EXIST | Errno::NOTEMPTY) if is_folder(&folder, file) => {
                 let moved = move_aside(&folder, file)?;
                 aside.push(if below.is_empty() { moved } else { format!("{below}/{moved}") });

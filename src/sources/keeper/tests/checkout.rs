@@ -117,6 +117,29 @@ async fn an_empty_folder_in_the_place_of_a_file_is_moved_aside_and_goes_with_the
 }
 
 #[tokio::test]
+async fn a_folder_that_had_files_of_a_commit_is_not_moved_though_it_is_empty_now() {
+    let (rig, mut keeper) = kept().await;
+    let inode = || fs::metadata(tree(&rig).join("conf")).unwrap().ino();
+    let mounted = inode();
+    // Through a commit that has neither, too.
+    rig.upstream.git(&["rm", "-r", "--quiet", "conf"]);
+    rig.upstream.commit();
+    keeper.sync().await;
+    rig.upstream.write("conf", "a file by now");
+    rig.upstream.commit();
+    rig.keeper("shop").sync().await;
+    assert_eq!((inode(), rig.ready("shop").as_str()), (mounted, "False PathObstructed Stalled"));
+    assert!(rig.message("shop").contains("conf is not written into the working folder: a folder of an older commit"));
+
+    rig.upstream.remove("conf");
+    rig.upstream.write("conf/web.conf", "again");
+    rig.upstream.commit();
+    keeper.sync().await;
+    assert_eq!((inode(), text(&rig, "conf/web.conf").as_deref()), (mounted, Some("again")), "who has it mounted sees it");
+    assert_eq!(rig.ready("shop"), "True Synced", "{}", rig.message("shop"));
+}
+
+#[tokio::test]
 async fn the_revision_that_changed_a_mounted_file_is_one_that_its_deployments_ran_with() {
     let rig = Rig::new();
     let compose = |file: &str| format!("services:\n  web:\n    image: a\n    volumes: ['./{file}:/etc/app.conf:ro']\n");
