@@ -1,6 +1,5 @@
 //! The files that an image is built from: one walk over the context, in a fixed order, for the digest and for the archive.
 
-use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -97,7 +96,7 @@ impl Context {
         ignore.always_keep(&dockerfile);
         ignore.always_keep(".dockerignore");
         let context = Self { root, ignore, dockerfile, outside };
-        if spec.images.is_empty() { Ok(context) } else { context.with_images(&spec.images) }
+        if spec.images.is_empty() { Ok(context) } else { context.with_images(spec) }
     }
 
     /// One that the engine fetches: nothing is sent.
@@ -115,16 +114,27 @@ impl Context {
     }
 
     /// The same with another Dockerfile, which has a stage for each image.
-    fn with_images(self, images: &BTreeMap<String, String>) -> Result<Self, ContextError> {
-        let text = stages::with_images(&self.recipe(), images).map_err(ContextError::Unusable)?;
+    fn with_images(self, spec: &BuildSpec) -> Result<Self, ContextError> {
+        let text = stages::with_images(&self.text()?, &spec.images, spec.target.as_deref());
+        let text = text.map_err(ContextError::Unusable)?;
         Ok(Self { dockerfile: OUTSIDE.to_owned(), outside: Some(text.into_bytes()), ..self })
     }
 
     /// The Dockerfile's text; empty where it cannot be read, which the builder tells.
     pub fn recipe(&self) -> String {
-        let within = || fs::read(self.root.as_ref()?.join(&self.dockerfile)).ok();
-        let text = self.outside.clone().or_else(within).unwrap_or_default();
-        String::from_utf8_lossy(&text).into_owned()
+        self.text().unwrap_or_default()
+    }
+
+    fn text(&self) -> Result<String, ContextError> {
+        let text = match (&self.outside, &self.root) {
+            (Some(text), _) => text.clone(),
+            (None, Some(root)) => {
+                let path = root.join(&self.dockerfile);
+                fs::read(&path).map_err(|why| read(&path, why))?
+            }
+            (None, None) => Vec::new(),
+        };
+        Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
     /// Shows everything that is not left out, folders before what is in them, in order of name.

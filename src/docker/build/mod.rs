@@ -84,7 +84,8 @@ pub(super) async fn run(
         Request::post(request::path(spec, &context.dockerfile, builder, id)).header(CONTENT_TYPE, "application/x-tar");
     // BuildKit asks for credentials when it needs them; the classic builder must have them from the start.
     if builder == Builder::Classic
-        && let Some(registries) = access::header(way.keyring, &context.recipe()).await
+        && let Some(registries) =
+            access::header(way.keyring, (!context.is_elsewhere()).then(|| context.recipe()).as_deref()).await
     {
         request = request.header("x-registry-config", registries);
     }

@@ -6,8 +6,15 @@ use std::collections::BTreeMap;
 /// The Dockerfile with a stage for each image, by name.
 ///
 /// # Errors
-/// It has no stage, or counts its stages, whose numbers would be others.
-pub(super) fn with_images(dockerfile: &str, images: &BTreeMap<String, String>) -> Result<String, String> {
+/// It has no stage, or counts its stages, whose numbers would be others; the `target` may be a number, too.
+pub(super) fn with_images(dockerfile: &str, images: &BTreeMap<String, String>, target: Option<&str>) -> Result<String, String> {
+    // Both builders overlook a byte order mark, but only where a text begins.
+    let dockerfile = dockerfile.trim_start_matches('\u{feff}');
+    if let Some(number) = target.filter(|target| is_number(target)) {
+        return Err(format!(
+            "build.target names stage {number} by its number, which build.additional_contexts changes: give the stage a name"
+        ));
+    }
     let first = first_stage(dockerfile).ok_or("the Dockerfile has no FROM")?;
     if let Some(number) = counted_stage(dockerfile) {
         return Err(format!(
@@ -50,7 +57,11 @@ fn directive<'a>(dockerfile: &'a str, wanted: &str) -> Option<&'a str> {
 fn counted_stage(dockerfile: &str) -> Option<&str> {
     let values = dockerfile.match_indices("from=").map(|(at, key)| &dockerfile[at + key.len()..]);
     let mut words = values.filter_map(|rest| rest.split(|c: char| c.is_whitespace() || c == ',').next());
-    words.find(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()))
+    words.find(|word| is_number(word))
+}
+
+fn is_number(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -61,7 +72,21 @@ mod tests {
         with_images(
             dockerfile,
             &BTreeMap::from([("base".to_owned(), "alpine:3".to_owned()), ("tools".to_owned(), "t".to_owned())]),
+            None,
         )
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_line() {
+        assert_eq!(with("\u{feff}FROM base\n").unwrap(), with("FROM base\n").unwrap());
+    }
+
+    #[test]
+    fn a_target_is_no_number_beside_images() {
+        let images = BTreeMap::from([("base".to_owned(), "alpine:3".to_owned())]);
+        let to = |target: &str| with_images("FROM base AS app\n", &images, Some(target));
+        assert!(to("0").unwrap_err().starts_with("build.target names stage 0 by its number"));
+        assert!(to("app").is_ok());
     }
 
     #[test]

@@ -77,6 +77,9 @@ fn context(node: &Node) -> Option<String> {
     let path = word(node)?;
     let starts = |starts: &[&str]| starts.iter().any(|start| path.starts_with(start));
     match () {
+        () if has_credentials(&path) => node.fail(
+            "has credentials in it, which everybody who may read objects could read: clone it, and write the path of the folder",
+        ),
         () if starts(&["https://", "http://", "git://", "ssh://", "git@", "github.com/"]) => Some(path),
         () if path.starts_with("service:") || path.starts_with("docker-image:") => {
             node.fail(unsupported("a context that is an image", "take files from an image with COPY --from"))
@@ -86,6 +89,13 @@ fn context(node: &Node) -> Option<String> {
         )),
         () => Some(super::mounts::clean(&path)),
     }
+}
+
+/// Whether a URL carries a password, or a token in the place of a user. That of ssh names a user, for whom a key answers.
+fn has_credentials(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit_once('@').is_some_and(|(user, _)| scheme != "ssh" || user.contains(':'))
 }
 
 /// Images by name.

@@ -49,6 +49,8 @@ fn every_form_reads_as_compose_reads_it() {
         ("{context: /src, no_cache_filter: [a]}", with(json!({"no_cache": true}))),
         ("{context: /src, no_cache_filter: []}", with(json!({}))),
         ("'git@github.com:a/b.git#main:dir'", json!({"context": "git@github.com:a/b.git#main:dir", "dockerfile": "Dockerfile"})),
+        ("{context: 'ssh://git@a/b.git'}", json!({"context": "ssh://git@a/b.git", "dockerfile": "Dockerfile"})),
+        ("{context: 'https://a/b@c.git'}", json!({"context": "https://a/b@c.git", "dockerfile": "Dockerfile"})),
         ("{context: 'https://a/b.tar.gz', dockerfile: D}", json!({"context": "https://a/b.tar.gz", "dockerfile": "D"})),
         (
             "{context: /src, additional_contexts: {base: 'docker-image://alpine:3'}}",
@@ -79,6 +81,10 @@ fn what_is_wrong_is_told_with_its_place() {
         (".", "", "\".\" is a relative path: a Deployment has no folder to start from"),
         ("{context: ./src}", ".context", "is a relative path"),
         ("{context: 'ftp://a/b'}", ".context", "is a relative path"),
+        ("{context: 'https://me:hunter2@a/b.git'}", ".context", "has credentials in it, which everybody who may read"),
+        ("{context: 'https://t0ken@a/b.git'}", ".context", "has credentials in it"),
+        ("{context: 'ssh://me:hunter2@a/b.git'}", ".context", "has credentials in it"),
+        ("'http://me:hunter2@a/b.tar.gz'", "", "has credentials in it"),
         ("{context: 'https://a/b.git', dockerfile_inline: FROM a}", "", "must be one of the context"),
         ("{context: 'https://a/b.git', dockerfile: /D}", "", "must be one of the context"),
         (
