@@ -111,6 +111,13 @@ async fn all(api: &Api, plural: &str, namespace: &str, output: Output) -> Result
     if names.is_empty() {
         tell(&format!("no {plural} in namespace {namespace}"));
     }
+    if output == Output::Json {
+        let mut described = Vec::with_capacity(names.len());
+        for name in names {
+            described.push(whole(api, plural, namespace, name).await?);
+        }
+        return print_whole(Format::Json, &Value::Array(described));
+    }
     for (index, name) in names.into_iter().enumerate() {
         if index > 0 {
             print(if output == Output::Yaml { "---\n" } else { "\n" })?;
@@ -132,11 +139,16 @@ async fn one(api: &Api, plural: &str, namespace: &str, name: &str, output: Outpu
             };
         }
     };
+    print_whole(format, &whole(api, plural, namespace, name).await?)
+}
+
+/// An object with its events.
+async fn whole(api: &Api, plural: &str, namespace: &str, name: &str) -> Result<Value, Failure> {
     let object = api.get(&object_path(plural, namespace, name, None)).await?;
     let kind = object["kind"].as_str().unwrap_or_default();
     let about = encode(&format!("involvedObject.name={name},involvedObject.kind={kind}"));
     let events = api.get(&format!("{}?fieldSelector={about}", list_path("events", Some(namespace)))).await?;
-    print_whole(format, &json!({ "object": object, "events": events["items"] }))
+    Ok(json!({ "object": object, "events": events["items"] }))
 }
 
 async fn deployment(api: &Api, namespace: &str, name: &str) -> Result<(), Failure> {

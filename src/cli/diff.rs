@@ -87,7 +87,14 @@ async fn files(args: &DiffArgs) -> Result<bool, Failure> {
     for gone in &proposal.gone {
         let stored = api.get(&deployment_path(&gone.key.namespace, &gone.key.name, None)).await?;
         let sides = Sides { before: Some(declared(&stored)), after: Value::Null };
-        items.push(Item { key: gone.key.clone(), kind: Kind::Deployment.name(), source: None, sides, files: vec![], pruned: Some(gone.pruned) });
+        items.push(Item {
+            key: gone.key.clone(),
+            kind: Kind::Deployment.name(),
+            source: None,
+            sides,
+            files: vec![],
+            pruned: Some(gone.pruned),
+        });
     }
     if let Some(why) = unseen {
         tell(&format!("warning: what is in mounted files is left out: {why}"));
@@ -104,18 +111,13 @@ async fn files(args: &DiffArgs) -> Result<bool, Failure> {
 
 /// What becomes of a manifest's object, and of what it mounts out of the repository. That only the operator can say, and only while
 /// it sees the engine: why not is `unseen`.
-async fn of_manifest(
-    api: &Api,
-    manifest: &Manifest,
-    proposal: &Proposal,
-    unseen: &mut Option<String>,
-) -> Result<Item, Failure> {
+async fn of_manifest(api: &Api, manifest: &Manifest, proposal: &Proposal, unseen: &mut Option<String>) -> Result<Item, Failure> {
     let sides = sides(api, manifest).await?;
     let mut files = vec![];
     if sides.before.is_some() && manifest.kind == Kind::Deployment && !proposal.files.is_empty() {
         match plan_of(api, &sides, proposal).await {
             Ok(plan) => files = texts(&plan, "files"),
-            Err(Failure::Refused(status)) => *unseen = Some(status.message),
+            Err(Failure::Refused(status)) if status.code == 503 => *unseen = Some(status.message),
             Err(failure) => return Err(failure),
         }
     }
@@ -284,8 +286,13 @@ mod tests {
 
     #[test]
     fn programs_get_both_sides_and_what_becomes_of_them() {
-        let item = |sides: Sides, pruned| {
-            Item { key: Key::new("default", "web"), kind: "Deployment", source: None, sides, files: vec![], pruned }
+        let item = |sides: Sides, pruned| Item {
+            key: Key::new("default", "web"),
+            kind: "Deployment",
+            source: None,
+            sides,
+            files: vec![],
+            pruned,
         };
         let changed = item(Sides { before: Some(object("web:1")), after: object("web:2") }, None).json();
         assert_eq!((&changed["change"], &changed["fields"]), (&json!("changed"), &json!(["spec.services.app.image"])));
@@ -337,7 +344,8 @@ mod tests {
         ] {
             let drift = Drift::of(&deployment, &plan);
             let json = drift.json("default/web");
-            let told = ["drift", "actions", "withheld"].iter().any(|list| json[*list].as_array().is_some_and(|all| !all.is_empty()));
+            let told =
+                ["drift", "actions", "withheld"].iter().any(|list| json[*list].as_array().is_some_and(|all| !all.is_empty()));
             assert_eq!((drift.is_any(), !drift.lines().is_empty(), told), (differs, differs, differs), "{plan}");
         }
     }

@@ -69,15 +69,17 @@ impl ProposalArgs {
             _ if !self.files.filenames.is_empty() => None,
             (Some(address), _) => {
                 let spec = of_address(address);
-                let key = match &source {
-                    Some((key, _)) => key.clone(),
-                    None => kept_as(api, &spec).await?.unwrap_or_else(|| Key::new(namespace, "git")),
+                let (key, in_force) = match &source {
+                    Some((key, source)) => (key.clone(), in_force(source)),
+                    None => kept_as(api, &spec).await?.unwrap_or_else(|| (Key::new(namespace, "git"), None)),
                 };
-                Some(from(&key, &spec, &operators_folder(api, &key).await?).await?)
+                Some(from(&key, &spec, in_force.as_deref(), &operators_folder(api, &key).await?).await?)
             }
             (None, Some((key, source))) => {
                 let folder = operators_folder(api, key).await?;
-                Some(from(key, &self.at_revision(&source.spec)?, &folder).await.map_err(|failure| self.explain(failure))?)
+                let (spec, in_force) = (self.at_revision(&source.spec)?, in_force(source));
+                let proposed = from(key, &spec, in_force.as_deref(), &folder).await;
+                Some(proposed.map_err(|failure| self.explain(failure))?)
             }
             (None, None) => None,
         };
@@ -134,16 +136,32 @@ fn of_address(address: &GitAddress) -> SourceSpec {
     SourceSpec { git: Some(git), path: address.path.clone(), recurse: true, ..SourceSpec::default() }
 }
 
-/// The Source that follows the same repository, if there is one: what its manifests mount lies in its folder.
-async fn kept_as(api: &Api, spec: &SourceSpec) -> Result<Option<Key>, Failure> {
-    let list = api.get(&list_path("sources", None)).await?;
-    let url = |spec: &SourceSpec| spec.git.as_ref().map(|git| git.url.trim_end_matches('/').to_owned());
-    let same = |object: &&Value| {
-        let stored = serde_json::from_value::<SourceSpec>(object["spec"].clone());
-        stored.is_ok_and(|stored| url(&stored) == url(spec) && stored.path == spec.path)
+/// The revision that a Source has put in force.
+fn in_force(source: &Source) -> Option<String> {
+    source.status.as_ref()?.observed_revision.clone()
+}
+
+/// The Source that follows the same repository, if it is clear which, and its revision in force: what its manifests mount lies in
+/// its folder.
+async fn kept_as(api: &Api, spec: &SourceSpec) -> Result<Option<(Key, Option<String>)>, Failure> {
+    let mut list = api.get(&list_path("sources", None)).await?;
+    let sources: Vec<Source> = serde_json::from_value(list["items"].take()).context("the operator's answer has no Sources")?;
+    let key = |source: &Source| {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        Key::new(text(&source.metadata.namespace), text(&source.metadata.name))
     };
-    let found = list["items"].as_array().into_iter().flatten().find(same);
-    Ok(found.map(key_of))
+    Ok(same_place(&sources, spec).map(|source| (key(source), in_force(source))))
+}
+
+/// The only one of the same repository and folder; where there are several, the only one of the same branch, too.
+fn same_place<'a>(sources: &'a [Source], spec: &SourceSpec) -> Option<&'a Source> {
+    let url = |spec: &SourceSpec| spec.git.as_ref().map(|git| git.url.trim_end_matches('/').to_owned());
+    let reference = |spec: &SourceSpec| spec.git.as_ref().and_then(|git| git.reference.clone()).unwrap_or_default();
+    let place = |source: &&Source| url(&source.spec) == url(spec) && source.spec.path == spec.path;
+    let branch = |source: &&Source| reference(&source.spec) == reference(spec);
+    let only = |found: Vec<&'a Source>| if let [one] = found[..] { Some(one) } else { None };
+    let found: Vec<&Source> = sources.iter().filter(place).collect();
+    only(found.iter().copied().filter(branch).collect()).or_else(|| only(found))
 }
 
 fn key_of(object: &Value) -> Key {
@@ -158,9 +176,10 @@ async fn operators_folder(api: &Api, key: &Key) -> Result<std::path::PathBuf, Fa
     Ok(Path::new(data).join("sources").join(&key.namespace).join(&key.name))
 }
 
-async fn from(key: &Key, spec: &SourceSpec, folder: &Path) -> Result<Proposed, Failure> {
+async fn from(key: &Key, spec: &SourceSpec, in_force: Option<&str>, folder: &Path) -> Result<Proposed, Failure> {
     let scratch = tempfile::tempdir().context("cannot make a folder for the repository")?;
-    let proposed = propose(key, spec, scratch.path(), folder).await.map_err(|message| anyhow!(message))?;
+    let proposed = propose(key, spec, in_force, scratch.path(), folder).await;
+    let proposed = proposed.map_err(|message| anyhow!(message))?;
     proposed.warnings.iter().for_each(|line| tell(&format!("warning: {line}")));
     proposed.notices.iter().for_each(|notice| tell(&format!("warning: {notice}")));
     if proposed.broken.is_empty() {
@@ -217,6 +236,34 @@ mod tests {
         assert_eq!(at(&commit).branch.as_deref(), Some("main"));
         assert_eq!(at("next"), GitRef { branch: Some("next".into()), ..GitRef::default() });
         assert!(asked("next").at_revision(&SourceSpec::default()).is_err());
+    }
+
+    #[test]
+    fn a_repository_is_that_of_the_one_source_that_follows_it() {
+        let source = |name: &str, spec: Value| -> Source {
+            let object =
+                json!({"apiVersion": "evenkeel.dev/v1alpha1", "kind": "Source", "metadata": {"name": name}, "spec": spec});
+            serde_json::from_value(object).unwrap()
+        };
+        let git = |url: &str, branch: Option<&str>| {
+            let reference = branch.map(|branch| json!({"branch": branch}));
+            json!({"git": {"url": url, "ref": reference}})
+        };
+        let all = [
+            source("test", git("file:///srv/shop.git/", Some("next"))),
+            source("shop", git("file:///srv/shop.git", Some("main"))),
+            source("other", git("file:///srv/other.git", None)),
+        ];
+        let found = |address: &str, all: &[Source]| {
+            same_place(all, &of_address(&address.parse().unwrap())).and_then(|source| source.metadata.name.clone())
+        };
+        assert_eq!(found("file:///srv/shop.git#main", &all).as_deref(), Some("shop"));
+        assert_eq!(found("file:///srv/shop.git#next", &all).as_deref(), Some("test"));
+        assert_eq!(found("file:///srv/shop.git#draft", &all), None, "it may be either");
+        assert_eq!(found("file:///srv/shop.git#draft", &all[1..]).as_deref(), Some("shop"), "the only one");
+        assert_eq!(found("file:///srv/shop.git#main:hosts", &all), None);
+        let twice = [all[1].clone(), source("again", git("file:///srv/shop.git", Some("main")))];
+        assert_eq!(found("file:///srv/shop.git#main", &twice), None);
     }
 
     #[test]

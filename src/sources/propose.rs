@@ -11,8 +11,8 @@ use super::keeper::{Origin, digest};
 use super::mounted::Mounted;
 use super::turn::{Folders, Turn};
 use crate::clock::{Clock, SystemClock};
-use crate::crd::SourceSpec;
 use crate::crd::yaml::Document;
+use crate::crd::{GitRef, GitSource, SourceSpec};
 use crate::model::{FollowedFile, Key};
 
 /// What the files of a Source declare.
@@ -28,16 +28,23 @@ pub struct Proposed {
     pub notices: Vec<String>,
     /// What is worth a word in those that are right, such as variables that are not set.
     pub warnings: Vec<String>,
-    /// What is in the files that Deployments name beside their manifests: the digest of each, by its path at the operator's.
+    /// What is in the files that Deployments name beside their manifests: the digest of each, by its path at the operator's. Not of
+    /// those that are the same in the revision in force: nothing would be written, whatever somebody made of them since.
     pub files: BTreeMap<String, String>,
 }
 
 /// Reads the state that a Source of this specification has now. `scratch` is a folder for the repository; paths beside the manifests
-/// come out as those below `folder`, where the operator keeps the Source.
+/// come out as those below `folder`, where the operator keeps the Source. `in_force` is the revision that it has there.
 ///
 /// # Errors
 /// It cannot be had; as text for people.
-pub async fn propose(key: &Key, spec: &SourceSpec, scratch: &Path, folder: &Path) -> Result<Proposed, String> {
+pub async fn propose(
+    key: &Key,
+    spec: &SourceSpec,
+    in_force: Option<&str>,
+    scratch: &Path,
+    folder: &Path,
+) -> Result<Proposed, String> {
     let turn = Folders::default().turn(scratch).await;
     let mut origin = Origin::of(spec, scratch.to_owned(), None);
     let fetched = origin.fetch(spec, &turn).await.map_err(|failure| failure.message)?;
@@ -57,7 +64,10 @@ pub async fn propose(key: &Key, spec: &SourceSpec, scratch: &Path, folder: &Path
     let (from, to) = (place(scratch), place(folder));
     let mut named = BTreeSet::new();
     reading.declared.values().for_each(|declared| paths_below(&declared.object["spec"], &from, &mut named));
-    let files = digests(&mut origin, named, &turn).await?;
+    let mut files = digests(&mut origin, named.clone(), &turn).await?;
+    if let Some(before) = before(spec, in_force, scratch, named, &turn).await {
+        files.retain(|path, digest| before.get(path) != Some(digest));
+    }
     let files = files.into_iter().map(|(path, digest)| (elsewhere(&path, &from, &to).unwrap_or(path), digest)).collect();
     let warned =
         |(key, declared): (&Key, &Arc<Declared>)| declared.warnings.iter().map(|line| format!("{key}: {line}")).collect();
@@ -75,6 +85,24 @@ pub async fn propose(key: &Key, spec: &SourceSpec, scratch: &Path, folder: &Path
         warnings,
         files,
     })
+}
+
+/// The same of the commit in force, as far as it can be had.
+async fn before(
+    spec: &SourceSpec,
+    in_force: Option<&str>,
+    scratch: &Path,
+    paths: BTreeSet<String>,
+    turn: &Turn,
+) -> Option<BTreeMap<String, String>> {
+    let (git, (_, commit)) = (spec.git.as_ref()?, in_force?.rsplit_once(':')?);
+    let branch = git.reference.as_ref().and_then(|reference| reference.branch.clone());
+    let reference = Some(GitRef { commit: Some(commit.to_owned()), branch, ..GitRef::default() });
+    // It is in force already, whoever signed it.
+    let spec = SourceSpec { git: Some(GitSource { reference, ..git.clone() }), verify: None, ..spec.clone() };
+    let mut origin = Origin::of(&spec, scratch.to_owned(), None);
+    origin.fetch(&spec, turn).await.ok()?;
+    digests(&mut origin, paths, turn).await.ok()
 }
 
 /// What is in the files of the commit at these paths; of folders there is nothing.
@@ -129,6 +157,7 @@ mod tests {
 
     use super::*;
     use crate::crd::FolderSource;
+    use crate::sources::keeper::tests::Rig;
 
     #[tokio::test]
     async fn what_a_folder_declares_is_read_and_what_is_wrong_is_told() {
@@ -140,7 +169,7 @@ mod tests {
         let source = FolderSource { path: folder.path().to_owned() };
         let spec =
             SourceSpec { folder: Some(source), recurse: true, target_namespace: Some("staging".into()), ..SourceSpec::default() };
-        let proposed = propose(&Key::new("default", "shop"), &spec, folder.path(), folder.path()).await.unwrap();
+        let proposed = propose(&Key::new("default", "shop"), &spec, None, folder.path(), folder.path()).await.unwrap();
         assert_eq!(proposed.deployments[0].0, Key::new("staging", "web"));
         assert_eq!(proposed.deployments[0].1["spec"]["services"]["app"]["image"], "a");
         assert!(proposed.broken[0].contains("bad.yaml"), "{:?}", proposed.broken);
@@ -149,7 +178,6 @@ mod tests {
 
     #[tokio::test]
     async fn of_a_repository_paths_and_the_contents_of_mounted_files_are_those_at_the_operators() {
-        use crate::sources::keeper::tests::Rig;
         let rig = Rig::new();
         rig.upstream
             .write("shop/compose.yaml", "services: {web: {image: a, volumes: ['./a.conf:/a:ro', './html:/b', './no:/c']}}\n");
@@ -157,10 +185,7 @@ mod tests {
         rig.upstream.write("shop/html/index.html", "x");
         rig.upstream.commit();
         let spec: SourceSpec = serde_json::from_value(json!({"git": {"url": rig.upstream.path}, "recurse": true})).unwrap();
-        let look = async |scratch: &str| {
-            std::fs::create_dir_all(rig.path(scratch)).unwrap();
-            propose(&Key::new("default", "all"), &spec, &rig.path(scratch), Path::new("/var/lib/x/all")).await.unwrap()
-        };
+        let look = async |scratch: &str| look_at(&rig, &spec, None, scratch).await;
         let first = look("one").await;
         let shown = first.deployments[0].1.to_string();
         assert!(shown.contains("/var/lib/x/all/tree/shop/html") && !shown.contains(rig.path("one").to_str().unwrap()), "{shown}");
@@ -172,6 +197,29 @@ mod tests {
         rig.upstream.write("shop/a.conf", "2");
         rig.upstream.commit();
         assert_ne!(look("three").await.files, first.files);
+    }
+
+    async fn look_at(rig: &Rig, spec: &SourceSpec, in_force: Option<&str>, scratch: &str) -> Proposed {
+        std::fs::create_dir_all(rig.path(scratch)).unwrap();
+        propose(&Key::new("default", "all"), spec, in_force, &rig.path(scratch), Path::new("/var/lib/x/all")).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn of_files_that_are_as_in_the_revision_in_force_nothing_is_supposed() {
+        let rig = Rig::new();
+        rig.upstream.write("compose.yaml", "services: {web: {image: a, volumes: ['./a.conf:/a:ro', './b.conf:/b:ro']}}\n");
+        rig.upstream.write("a.conf", "1");
+        rig.upstream.write("b.conf", "1");
+        let first = rig.upstream.commit();
+        let spec: SourceSpec = serde_json::from_value(json!({"git": {"url": rig.upstream.path}, "recurse": true})).unwrap();
+        assert!(look_at(&rig, &spec, Some(&first), "one").await.files.is_empty());
+        rig.upstream.write("a.conf", "2");
+        let second = rig.upstream.commit();
+        let files = look_at(&rig, &spec, Some(&first), "two").await.files;
+        assert_eq!(files.keys().collect::<Vec<_>>(), ["/var/lib/x/all/tree/a.conf"]);
+        assert!(look_at(&rig, &spec, Some(&second), "three").await.files.is_empty());
+        let unknown = format!("main@sha1:{}", "0".repeat(40));
+        assert_eq!(look_at(&rig, &spec, Some(&unknown), "four").await.files.len(), 2);
     }
 
     #[test]
