@@ -83,7 +83,7 @@ static INCIDENT: &[Column] = &[
     column("Severity", |o, _| text(o, "/status/severity")),
     column("Phase", |o, _| text(o, "/status/phase")),
     column("Attempts", |o, _| text(o, "/status/attempts")),
-    column("Down", |o, now| down(o, now)),
+    column("Down", down),
     column("Age", |o, now| since(o, "/status/openedAt", now)),
     wide("Summary", |o, _| first_line(&text(o, "/status/summary"))),
 ];

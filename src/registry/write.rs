@@ -290,9 +290,8 @@ fn admit(kind: Kind, object: Value, old: Option<&Value>, options: &WriteOptions)
     };
     let invalid = |errors| RegistryError::Invalid { kind, name: name.clone(), errors };
     let admitted = crd::admit(crd_kind, object, old, options.lenient).map_err(invalid)?;
-    match kind {
-        Kind::Alert => templates(&admitted.object).map_err(|error| invalid(vec![error]))?,
-        _ => {}
+    if kind == Kind::Alert {
+        templates(&admitted.object).map_err(|error| invalid(vec![error]))?;
     }
     Ok(admitted)
 }
