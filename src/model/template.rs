@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::{DockerRestart, HostPort};
+use super::{BlockDevices, DockerRestart, HostPort};
 
 /// Everything Docker needs to make one container. Lists keep the order of the spec.
 #[derive(Debug, Clone, PartialEq, Default)]
