@@ -189,7 +189,7 @@ impl Planner for NoPlans {
         Err("not asked for".to_owned())
     }
 
-    async fn plan_object(&self, _: Value) -> Result<PlanText, String> {
+    async fn plan_object(&self, _: Value, _: std::collections::BTreeMap<String, String>) -> Result<PlanText, String> {
         Err("not asked for".to_owned())
     }
 }

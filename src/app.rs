@@ -1,5 +1,6 @@
 //! Wires the operator: which parts there are, in which order they start and end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -236,9 +237,9 @@ impl Planner for Previews {
         serde_json::to_value(self.0.projects()?).map_err(|error| error.to_string())
     }
 
-    async fn plan_object(&self, deployment: Value) -> Result<PlanText, String> {
+    async fn plan_object(&self, deployment: Value, files: BTreeMap<String, String>) -> Result<PlanText, String> {
         let object = serde_json::from_value(deployment).map_err(|error| error.to_string())?;
-        self.0.preview_object(&object).await.and_then(text)
+        self.0.preview_object(&object, &files).await.and_then(text)
     }
 }
 

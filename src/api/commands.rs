@@ -7,6 +7,8 @@
 //! .../progress` answers how far pulls and stops are. An incident is posted `acknowledge`, `silence`
 //! and `close`, a Channel `test`; both answer the object.
 
+use std::collections::BTreeMap;
+
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -148,7 +150,7 @@ async fn plan(call: &Call, resource: &'static Resource, key: &Key) -> Result<Res
     }
     let stored = get(&call.state, &Place { resource, kind: Kind::Deployment, key: key.clone(), part: Part::Main })?;
     let planned = match call.params.text("delete") {
-        Some("true") => call.state.planner.plan_object(deleted(&stored, call.state.clock.now())).await,
+        Some("true") => call.state.planner.plan_object(deleted(&stored, call.state.clock.now()), BTreeMap::new()).await,
         _ => call.state.planner.plan(key).await,
     };
     show(call, planned)
@@ -161,7 +163,8 @@ fn deleted(stored: &Value, now: Timestamp) -> Value {
     object
 }
 
-/// The plan of an object that is not stored: it is admitted like a write, then planned instead of written.
+/// The plan of an object that is not stored: it is admitted like a write, then planned instead of written. `files` beside its fields
+/// are digests, by path, of what would be in the files that it mounts.
 pub async fn plan_of_body(call: Call) -> Result<Response> {
     if call.method != Method::POST {
         return Err(ApiError::method_not_allowed(&DEPLOYMENTS, "an object is posted to be planned"));
@@ -169,6 +172,8 @@ pub async fn plan_of_body(call: Call) -> Result<Response> {
     let mut options = call.params.write_options(&call.caller.by)?;
     options.dry_run = true;
     let mut object = call.object()?;
+    let files = object.remove("files").map(serde_json::from_value).transpose();
+    let files = files.map_err(|error| ApiError::bad_request(format!("files: {error}; it is a map of paths to digests")))?;
     let namespace = match object.get("metadata").and_then(|metadata| metadata["namespace"].as_str()) {
         Some(namespace) if !namespace.is_empty() => namespace.to_owned(),
         _ => "default".to_owned(),
@@ -182,7 +187,7 @@ pub async fn plan_of_body(call: Call) -> Result<Response> {
     let registry = &call.state.registry;
     let admitted = registry.replace(Kind::Deployment, &key, Value::Object(object), Part::Main, true, &options).await;
     let admitted = admitted.map_err(|error| ApiError::from_registry(&DEPLOYMENTS, error))?;
-    let planned = call.state.planner.plan_object(admitted.object.as_ref().clone()).await;
+    let planned = call.state.planner.plan_object(admitted.object.as_ref().clone(), files.unwrap_or_default()).await;
     show(&call, planned)
 }
 

@@ -43,6 +43,7 @@ pub mod server;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -81,8 +82,8 @@ pub trait Planner: Send + Sync + 'static {
     fn progress(&self, key: &Key) -> Value;
     /// The Compose projects on the engine and whose they are, as JSON.
     fn projects(&self) -> Result<Value, String>;
-    /// What would be done if this admitted Deployment were stored.
-    async fn plan_object(&self, deployment: Value) -> Result<PlanText, String>;
+    /// What would be done if this admitted Deployment were stored, and these were the digests of files that it mounts, by path.
+    async fn plan_object(&self, deployment: Value, files: BTreeMap<String, String>) -> Result<PlanText, String>;
 }
 
 /// What `/readyz` says: for each part, why it is not ready.

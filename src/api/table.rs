@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::kinds::Resource;
 use super::view::{Include, partial};
+use crate::crd::Duration;
 
 /// One column: its name, whether only `-o wide` shows it, what it says, and its cell.
 struct Column {
@@ -24,10 +25,10 @@ const fn wide(name: &'static str, cell: fn(&Value, Timestamp) -> Value) -> Colum
 static DEPLOYMENT: &[Column] = &[
     column("Name", |o, _| text(o, "/metadata/name")),
     column("Ready", |o, _| text(o, "/status/ready")),
-    column("Phase", |o, _| text_or(o, "/status/phase", "Pending")),
+    column("Phase", |o, _| phase(o)),
     column("Age", |o, now| since(o, "/metadata/creationTimestamp", now)),
     wide("Project", |o, _| project(o)),
-    wide("Reason", |o, _| ready_condition(o, "reason")),
+    wide("Reason", |o, _| reason(o)),
     wide("Message", |o, _| first_line(&ready_condition(o, "message"))),
 ];
 
@@ -69,7 +70,7 @@ static ALERT: &[Column] = &[
     column("Name", |o, _| text(o, "/metadata/name")),
     column("Ready", |o, _| ready_condition(o, "status")),
     column("Severity", |o, _| text(o, "/spec/severity")),
-    column("Channels", |o, _| text(o, "/spec/channels")),
+    column("Channels", |o, _| list(o, "/spec/channels")),
     column("Age", |o, now| since(o, "/metadata/creationTimestamp", now)),
     wide("Reason", |o, _| ready_condition(o, "reason")),
     wide("Message", |o, _| first_line(&ready_condition(o, "message"))),
@@ -82,7 +83,7 @@ static INCIDENT: &[Column] = &[
     column("Severity", |o, _| text(o, "/status/severity")),
     column("Phase", |o, _| text(o, "/status/phase")),
     column("Attempts", |o, _| text(o, "/status/attempts")),
-    column("Down", |o, _| text(o, "/status/downtime")),
+    column("Down", down),
     column("Age", |o, now| since(o, "/status/openedAt", now)),
     wide("Summary", |o, _| first_line(&text(o, "/status/summary"))),
 ];
@@ -160,6 +161,22 @@ fn text_or(object: &Value, pointer: &str, missing: &str) -> Value {
     }
 }
 
+fn list(object: &Value, pointer: &str) -> Value {
+    let items = object.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    json!(items.filter_map(Value::as_str).collect::<Vec<_>>().join(","))
+}
+
+/// How long an incident's subject was down, or has been.
+fn down(object: &Value, now: Timestamp) -> Value {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+    let over = text("/status/downtime").and_then(|text| text.parse::<Duration>().ok());
+    match (over, text("/status/downSince")) {
+        (Some(over), _) => json!(age(i64::try_from(over.0.as_secs()).unwrap_or(i64::MAX))),
+        (None, Some(_)) => since(object, "/status/downSince", now),
+        (None, None) => json!(""),
+    }
+}
+
 /// Of a text of several lines, such as the output of a build, a table has room for the first.
 fn first_line(text: &Value) -> Value {
     json!(text.as_str().unwrap_or_default().lines().next().unwrap_or_default())
@@ -168,6 +185,19 @@ fn first_line(text: &Value) -> Value {
 fn since(object: &Value, pointer: &str, now: Timestamp) -> Value {
     let then = object.pointer(pointer).and_then(Value::as_str).and_then(|text| text.parse::<Timestamp>().ok());
     json!(then.map_or_else(|| "<unknown>".to_owned(), |then| age(now.as_second() - then.as_second())))
+}
+
+/// Of one that is being deleted, whatever was said of it before.
+fn phase(object: &Value) -> Value {
+    if is_deleting(object) { json!("Progressing") } else { text_or(object, "/status/phase", "Pending") }
+}
+
+fn reason(object: &Value) -> Value {
+    if is_deleting(object) { json!("Deleting") } else { ready_condition(object, "reason") }
+}
+
+fn is_deleting(object: &Value) -> bool {
+    object["metadata"]["deletionTimestamp"].is_string()
 }
 
 fn project(object: &Value) -> Value {
@@ -222,7 +252,7 @@ mod tests {
     use kube::CustomResourceExt;
 
     use super::*;
-    use crate::api::kinds::{DEPLOYMENTS, EVENTS};
+    use crate::api::kinds::{ALERTS, DEPLOYMENTS, EVENTS, INCIDENTS};
 
     #[test]
     fn ages_read_as_kubectl_shows_them() {
@@ -261,6 +291,22 @@ mod tests {
         assert_eq!(narrow(CHANNEL), of_crd(crate::crd::Channel::crd()));
         assert_eq!(narrow(ALERT), of_crd(crate::crd::Alert::crd()));
         assert_eq!(narrow(INCIDENT), of_crd(crate::crd::Incident::crd()));
+    }
+
+    #[test]
+    fn figures_and_lists_are_shown_as_people_read_them() {
+        let now: Timestamp = "2026-01-01T01:00:00Z".parse().unwrap();
+        let cells = |resource: &Resource, object: Value| table(resource, std::iter::once(&object), "7", Include::None, now);
+        let over = cells(&INCIDENTS, json!({"status": {"downtime": "8m10.123456789s"}}));
+        let open = cells(&INCIDENTS, json!({"status": {"downSince": "2026-01-01T00:00:00Z"}}));
+        assert_eq!((&over["rows"][0]["cells"][6], &open["rows"][0]["cells"][6]), (&json!("8m10s"), &json!("60m")));
+        let alert = cells(&ALERTS, json!({"spec": {"channels": ["ops", "infra/mail"]}}));
+        assert_eq!(alert["rows"][0]["cells"][3], "ops,infra/mail");
+        let gone = cells(
+            &DEPLOYMENTS,
+            json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "status": {"phase": "Failed"}}),
+        );
+        assert_eq!((&gone["rows"][0]["cells"][2], &gone["rows"][0]["cells"][5]), (&json!("Progressing"), &json!("Deleting")));
     }
 
     #[test]

@@ -150,8 +150,9 @@ async fn one(api: &Api, args: &AdoptArgs, project: &Project) -> Result<(), Failu
         None => undeclared(api, args, project).await?,
     };
     let adoptions = adoptions(&plan);
+    let remade: String = if args.recreate { adoptions.iter().filter_map(made_anew).collect() } else { String::new() };
     if args.dry_run {
-        return print(&format!("{}\n", plan["text"].as_str().unwrap_or_default().trim_end()));
+        return print(&format!("{}\n{remade}", plan["text"].as_str().unwrap_or_default().trim_end()));
     }
     let actions = plan["actions"].as_array().into_iter().flatten().filter_map(|action| action["action"].as_str());
     let anew: Vec<&str> = actions.filter(|_| args.recreate && adoptions.is_empty()).collect();
@@ -168,7 +169,16 @@ async fn one(api: &Api, args: &AdoptArgs, project: &Project) -> Result<(), Failu
         print(&format!("{}\n", adoption["text"].as_str().unwrap_or_default()))?;
     }
     left_alone(project, &adoptions);
+    print(&remade)?;
     print(&format!("project {} is adopted: deployment {}\n", project.name, key.name))
+}
+
+/// That a container which is taken over is made anew after that, if it differs.
+fn made_anew(adoption: &Value) -> Option<String> {
+    let differs = adoption["differs"].as_array().filter(|lines| !lines.is_empty())?;
+    let lines: Vec<&str> = differs.iter().filter_map(Value::as_str).collect();
+    let name = adoption["name"].as_str().unwrap_or_default();
+    Some(format!("  then make container {name} anew (--recreate): {}\n", lines.join("; ")))
 }
 
 fn adoptions(plan: &Value) -> Vec<Value> {

@@ -7,16 +7,17 @@ mod telling;
 use std::collections::BTreeSet;
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::client::{Connection, deployment_path, encode, list_path, name};
+use super::client::{Api, Connection, deployment_path, encode, list_path, name, object_path};
 use super::failure::Failure;
-use super::get::{created, last_seen, order, scope, short};
+use super::format::{Format, print_whole};
+use super::get::{created, last_seen, order, phase, scope, short, why};
 use super::help;
-use super::output::{Look, plain, print, table};
+use super::output::{Look, plain, print, table, tell};
 use crate::crd::{
     BuildStatus, ContainerStatus, Deployment, DeploymentStatus, DiagnosisStatus, Hold, ImageStatus, RecoveryStatus,
     ResourceAlert, ServiceStatus,
@@ -32,8 +33,21 @@ pub struct DescribeArgs {
     /// Name of the deployment; or `source`, `incident`, `channel` or `alert`, and its name
     #[arg(value_name = "NAME", value_parser = name, num_args = 1..=2, required = true)]
     names: Vec<String>,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
     #[command(flatten)]
     connection: Connection,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// The whole object, with its events
+    Json,
+    /// The same as YAML
+    Yaml,
 }
 
 /// What is described.
@@ -51,20 +65,95 @@ const SOURCES: [&str; 3] = ["source", "sources", "src"];
 pub async fn describe(args: DescribeArgs) -> Result<(), Failure> {
     let api = args.connection.open().await?;
     let namespace = args.connection.namespace();
-    let name = match args.names.as_slice() {
-        [kind, name] if SOURCES.contains(&kind.as_str()) => return source::describe(&api, namespace, name).await,
-        [kind, name] if telling::KINDS.iter().any(|(words, _)| words.contains(&kind.as_str())) => {
-            return telling::describe(&api, kind, namespace, name).await;
+    let (plural, name) = match args.names.as_slice() {
+        [kind, name] => match plural(kind) {
+            Some(plural) => (plural, name),
+            None => {
+                let message =
+                    format!("{kind:?} is no kind that is described: write deployment, source, incident, channel or alert");
+                return Err(Failure::Usage(message));
+            }
+        },
+        [name] => {
+            // As kubectl: a kind alone means all of it.
+            if let Some(plural) = plural(name)
+                && !exists(&api, namespace, name).await?
+            {
+                return all(&api, plural, namespace, args.output).await;
+            }
+            ("deployments", name)
         }
-        [kind, name] if DEPLOYMENTS.contains(&kind.as_str()) => name,
-        [name] => name,
-        other => {
-            return Err(Failure::Usage(format!(
-                "{:?} is no kind that is described: write deployment, source, incident, channel or alert",
-                other[0]
-            )));
+        _ => return Err(Failure::Usage("write the name of one deployment, or a kind and a name".to_owned())),
+    };
+    one(&api, plural, namespace, name, args.output).await
+}
+
+fn plural(kind: &str) -> Option<&'static str> {
+    match kind {
+        kind if DEPLOYMENTS.contains(&kind) => Some("deployments"),
+        kind if SOURCES.contains(&kind) => Some("sources"),
+        kind => telling::KINDS.iter().find(|(words, _)| words.contains(&kind)).map(|(_, plural)| *plural),
+    }
+}
+
+/// Whether there is a deployment of that name.
+async fn exists(api: &Api, namespace: &str, name: &str) -> Result<bool, Failure> {
+    match api.get(&deployment_path(namespace, name, None)).await {
+        Ok(_) => Ok(true),
+        Err(failure) if failure.is_not_found() => Ok(false),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// All objects of a kind in a namespace, one below the other.
+async fn all(api: &Api, plural: &str, namespace: &str, output: Output) -> Result<(), Failure> {
+    let list = api.get(&list_path(plural, Some(namespace))).await?;
+    let names = list["items"].as_array().into_iter().flatten().filter_map(|item| item["metadata"]["name"].as_str());
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() {
+        tell(&format!("no {plural} in namespace {namespace}"));
+    }
+    if output == Output::Json {
+        let mut described = Vec::with_capacity(names.len());
+        for name in names {
+            described.push(whole(api, plural, namespace, name).await?);
+        }
+        return print_whole(Format::Json, &Value::Array(described));
+    }
+    for (index, name) in names.into_iter().enumerate() {
+        if index > 0 {
+            print(if output == Output::Yaml { "---\n" } else { "\n" })?;
+        }
+        one(api, plural, namespace, name, output).await?;
+    }
+    Ok(())
+}
+
+async fn one(api: &Api, plural: &str, namespace: &str, name: &str, output: Output) -> Result<(), Failure> {
+    let format = match output {
+        Output::Json => Format::Json,
+        Output::Yaml => Format::Yaml,
+        Output::Text => {
+            return match plural {
+                "deployments" => deployment(api, namespace, name).await,
+                "sources" => source::describe(api, namespace, name).await,
+                _ => telling::describe(api, plural, namespace, name).await,
+            };
         }
     };
+    print_whole(format, &whole(api, plural, namespace, name).await?)
+}
+
+/// An object with its events.
+async fn whole(api: &Api, plural: &str, namespace: &str, name: &str) -> Result<Value, Failure> {
+    let object = api.get(&object_path(plural, namespace, name, None)).await?;
+    let kind = object["kind"].as_str().unwrap_or_default();
+    let about = encode(&format!("involvedObject.name={name},involvedObject.kind={kind}"));
+    let events = api.get(&format!("{}?fieldSelector={about}", list_path("events", Some(namespace)))).await?;
+    Ok(json!({ "object": object, "events": events["items"] }))
+}
+
+async fn deployment(api: &Api, namespace: &str, name: &str) -> Result<(), Failure> {
     let deployment = api.get(&deployment_path(namespace, name, None)).await?;
     let holds = api.get(&list_path("holds", Some(namespace))).await?;
     let about = encode(&format!("involvedObject.name={name},involvedObject.kind=Deployment"));
@@ -93,12 +182,12 @@ impl Subject {
             }
         };
         section("Holds", holds(look, &self.holds));
-        section("Recovery", status.recovery.as_ref().map(|recovery| recovery_lines(look, recovery)).unwrap_or_default());
+        section("Recovery", status.recovery.as_ref().map(|recovery| recovery_lines(look, recovery, &status)).unwrap_or_default());
         let name = self.deployment.metadata.name.as_deref().unwrap_or_default();
         section("Suggestions", ladder::suggestions(name, &status.suggestions));
         section("Decisions", ladder::decisions(look, &status.decisions));
         section("Alerts", alerts(look, &status.alerts));
-        section("Diagnosis", status.services.iter().map(diagnoses).collect());
+        section("Diagnosis", status.services.iter().map(|service| diagnoses(service, &status)).collect());
         section("Waiting for", status.waiting.iter().map(|line| format!("  {line}\n")).collect());
         section("Containers", containers(look, &status.services));
         section("Images", images(look, &status.services));
@@ -122,8 +211,16 @@ fn summary(look: &Look, deployment: &Deployment, status: &DeploymentStatus) -> S
     };
     let ready_count = if status.ready.is_empty() { String::new() } else { format!(", {} ready", status.ready) };
     let mut lines = vec![
-        ("Phase", format!("{}{ready_count}", look.word(&format!("{:?}", status.phase)))),
-        ("Why", ready.map(|ready| format!("{}: {}", ready.reason, plain(first_line(&ready.message)))).unwrap_or_default()),
+        ("Phase", format!("{}{ready_count}", look.word(&format!("{:?}", phase(deployment))))),
+        (
+            "Why",
+            match ready {
+                _ if metadata.deletion_timestamp.is_some() => why(deployment),
+                ready => {
+                    ready.map(|ready| format!("{}: {}", ready.reason, plain(first_line(&ready.message)))).unwrap_or_default()
+                }
+            },
+        ),
         ("Declared", format!("{:?}, generation {generation}{seen}", deployment.spec.state)),
         ("Project", deployment.spec.project.clone().unwrap_or_default()),
     ];
@@ -132,6 +229,7 @@ fn summary(look: &Look, deployment: &Deployment, status: &DeploymentStatus) -> S
         let revision = source.revision.as_deref().map(|revision| format!(", {}", short(revision))).unwrap_or_default();
         lines.push(("Source", format!("{}{of}{revision}", source.path)));
         lines.push(("Not taken", source.error.clone().unwrap_or_default()));
+        lines.extend(source.warnings.iter().map(|warning| ("Warning", plain(warning).to_string())));
     }
     let labels = metadata.labels.iter().flatten().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
     lines.push(("Labels", labels.join(", ")));
@@ -163,10 +261,11 @@ fn holds(look: &Look, holds: &[Hold]) -> String {
     table(look, "  ", &["SCOPE", "STATE", "BY", "AGE", "ENDS", "REASON"], holds.iter().map(row).collect())
 }
 
-fn recovery_lines(look: &Look, recovery: &RecoveryStatus) -> String {
+fn recovery_lines(look: &Look, recovery: &RecoveryStatus, status: &DeploymentStatus) -> String {
     let RecoveryStatus { replica, attempt, max_attempts, next_attempt_at, given_up, failure } = recovery;
     let next = match next_attempt_at {
         Some(time) => format!(", next {} ({})", look.until(time.0), time.0),
+        None if runs(status, replica) => ": it runs, and starts over once it is stable".to_owned(),
         None if given_up.is_some() => {
             format!(": given up ({}), `evenkeel retry` starts over", given_up.as_deref().unwrap_or_default())
         }
@@ -200,11 +299,25 @@ fn alerts(look: &Look, alerts: &[ResourceAlert]) -> String {
     table(look, "  ", &["STATE", "SINCE", "CAUSE", "SEVERITY", "MESSAGE"], alerts.iter().map(row).collect())
 }
 
+/// Whether a replica runs, and nothing is said against it.
+fn runs(status: &DeploymentStatus, replica: &str) -> bool {
+    let waits = status.waiting.iter().any(|line| line.starts_with(&format!("replica {replica}:")));
+    let well = |container: &ContainerStatus| {
+        container.state == "running" && container.health.as_deref().is_none_or(|health| health == "healthy")
+    };
+    let is_it =
+        |service: &ServiceStatus, container: &ContainerStatus| format!("{}-{}", service.name, container.replica) == replica;
+    let mut all = status.services.iter().flat_map(|service| service.containers.iter().map(move |found| (service, found)));
+    !waits && all.any(|(service, container)| is_it(service, container) && well(container))
+}
+
 /// Why replicas are not as they should be, or failed last, and what that rests on.
-fn diagnoses(service: &ServiceStatus) -> String {
+fn diagnoses(service: &ServiceStatus, status: &DeploymentStatus) -> String {
     let one = |found: &DiagnosisStatus| {
+        let since =
+            if runs(status, &format!("{}-{}", service.name, found.replica)) { " (it failed so before; it runs now)" } else { "" };
         let evidence: String = found.evidence.iter().map(|line| format!("    {}\n", plain(line))).collect();
-        format!("  {}-{}: {}: {}\n{evidence}", service.name, found.replica, found.cause, plain(&found.message))
+        format!("  {}-{}: {}: {}{since}\n{evidence}", service.name, found.replica, found.cause, plain(&found.message))
     };
     service.diagnoses.iter().map(one).collect()
 }
@@ -236,7 +349,12 @@ fn containers(look: &Look, services: &[ServiceStatus]) -> String {
     }
     let header = ["SERVICE", "READY", "CONTAINER", "STATE", "HEALTH", "RESTARTS", "STARTED", "IMAGE"];
     let drift = services.iter().flat_map(|service| &service.containers);
-    let drift = drift.flat_map(|container| container.drift.iter().map(|line| format!("  {} differs: {line}\n", container.name)));
+    let drift = drift.flat_map(|container| {
+        container.drift.iter().map(|line| match container.differences().any(|other| other == line) {
+            true => format!("  {} differs: {line}\n", container.name),
+            false => format!("  {}: {line}\n", container.name),
+        })
+    });
     table(look, "  ", &header, rows) + &drift.collect::<String>()
 }
 

@@ -3,8 +3,12 @@
 mod follow;
 pub(super) mod telling;
 
+use std::ffi::OsStr;
+
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::builder::{EnumValueParser, PossibleValue, TypedValueParser};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Arg, Args, Command, ValueEnum};
 use k8s_openapi::api::core::v1::Event;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -14,14 +18,14 @@ use super::failure::Failure;
 use super::format::{Format, print_whole};
 use super::help;
 use super::output::{Look, print, table, tell};
-use crate::crd::{AlertState, Deployment, Hold, ResourceAlert, Source};
+use crate::crd::{AlertState, Deployment, Hold, Phase, ResourceAlert, Source};
 
 /// Lists deployments, holds, sources, incidents, channels, alerts or events.
 #[derive(Debug, Args)]
 #[command(after_help = help::GET)]
 pub struct GetArgs {
     /// What to list
-    #[arg(value_enum, default_value_t = Resource::Deployments)]
+    #[arg(value_parser = Kinds, default_value = "deployments")]
     resource: Resource,
     /// Only this one; for events: only those about this deployment
     #[arg(value_parser = name)]
@@ -59,6 +63,26 @@ enum Resource {
     Alerts,
     #[value(aliases = ["event", "ev"])]
     Events,
+}
+
+/// Reads a kind; who writes the name of a deployment instead is told how it is shown.
+#[derive(Debug, Clone, Copy)]
+struct Kinds;
+
+impl TypedValueParser for Kinds {
+    type Value = Resource;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<Resource, clap::Error> {
+        EnumValueParser::new().parse_ref(command, arg, value).map_err(|mut error| {
+            let tip = format!("the deployment of that name is shown by `evenkeel get deployment {}`", value.to_string_lossy());
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+            error
+        })
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(Resource::value_variants().iter().filter_map(ValueEnum::to_possible_value)))
+    }
 }
 
 impl Resource {
@@ -203,7 +227,7 @@ fn deployment_row(look: &Look, deployment: &Deployment, wide: bool) -> Vec<Strin
     let containers = || status.services.iter().flat_map(|service| &service.containers);
     let mut row = vec![
         deployment.metadata.name.clone().unwrap_or_default(),
-        format!("{:?}", status.phase),
+        format!("{:?}", phase(deployment)),
         status.ready.clone(),
         containers().map(|container| container.restarts).sum::<u32>().to_string(),
         look.age(created(&deployment.metadata)),
@@ -219,15 +243,28 @@ fn deployment_row(look: &Look, deployment: &Deployment, wide: bool) -> Vec<Strin
     row
 }
 
+/// Its phase; of one that is being deleted, whatever was said of it before.
+pub fn phase(deployment: &Deployment) -> Phase {
+    let status = deployment.status.as_ref();
+    match deployment.metadata.deletion_timestamp {
+        Some(_) => Phase::Progressing,
+        None => status.map(|status| status.phase).unwrap_or_default(),
+    }
+}
+
 /// The one thing worth knowing about a deployment in a list; nothing if all is well.
 pub fn why(deployment: &Deployment) -> String {
+    if deployment.metadata.deletion_timestamp.is_some() {
+        return "Deleting: it is being deleted".to_owned();
+    }
     let Some(status) = &deployment.status else { return "not looked at yet".to_owned() };
     let condition = |kind: &str| status.conditions.iter().find(|condition| condition.type_ == kind);
     if let Some(error) = status.source.as_ref().and_then(|source| source.error.as_ref()) {
         return format!("manifest not taken: {error}");
     }
     match condition("Ready") {
-        Some(ready) if ready.status != "True" => {
+        // What runs under a Hold is not looked after: that is worth knowing too.
+        Some(ready) if ready.status != "True" || ready.reason == "Suspended" => {
             format!("{}: {}", ready.reason, ready.message.lines().next().unwrap_or_default())
         }
         _ if condition("Orphaned").is_some_and(|orphaned| orphaned.status == "True") => {

@@ -108,9 +108,9 @@ pub struct RetryArgs {
     target: Target,
 }
 
-/// Hands running containers back to Docker, to be kept up by it alone.
+/// Hands containers back to Docker, to be kept up by it alone.
 ///
-/// They get the restart policies that their manifest declares. Returns when Docker has them. They go on running, without evenkeel; `evenkeel resume` takes them back.
+/// They get the restart policies that their manifest declares. Returns when Docker has them. What runs goes on running, without evenkeel, whatever the operator's mode; `evenkeel resume` takes them back.
 /// Do this before evenkeel is removed from a host.
 #[derive(Debug, Args)]
 #[command(after_help = help::RELEASE)]
@@ -188,7 +188,9 @@ pub async fn release(args: ReleaseArgs) -> Result<(), Failure> {
             Seen::There(deployment) => is_released(deployment),
         })
         .await?;
-        print(&format!("deployment {name} is released: its containers run on under Docker's own restart policies\n"))?;
+        print(&format!(
+            "deployment {name} is released: its containers run on under Docker's own restart policies; `evenkeel resume {name}` takes them back\n"
+        ))?;
     }
     Ok(())
 }

@@ -58,7 +58,6 @@ pub use output::{Coloring, print, set_coloring};
 /// Keeps declared Docker deployments running: YAML in, containers up, crashed ones back, stopped ones left alone.
 #[derive(Debug, Parser)]
 #[command(name = "evenkeel", version, after_help = help::MAIN, styles = styles(), max_term_width = 120)]
-#[command(disable_help_subcommand = true)]
 pub struct Cli {
     /// When to colour what is printed
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Coloring::Auto, hide_possible_values = true, help_heading = "Output", help = "Colours: auto (on a terminal, unless NO_COLOR is set), always, never")]

@@ -9,8 +9,8 @@ use super::client::{Api, Connection, deployment_path, name};
 use super::failure::{Failure, exit};
 use super::help;
 use super::manifests::Manifest;
-use super::output::print;
-use super::proposal::{Gone, ProposalArgs};
+use super::output::{print, tell};
+use super::proposal::{Gone, Proposal, ProposalArgs};
 use crate::crd::{API_VERSION, Kind};
 use crate::model::Key;
 
@@ -50,7 +50,11 @@ pub async fn plan(args: PlanArgs) -> Result<u8, Failure> {
     let api = args.connection.open().await?;
     let mut plans = match &args.deployment {
         Some(name) => {
-            let plan = api.get(&deployment_path(args.connection.namespace(), name, Some("plan"))).await?;
+            let path = |part| deployment_path(args.connection.namespace(), name, part);
+            let plan = api.get(&path(Some("plan"))).await?;
+            let object = api.get(&path(None)).await?;
+            let warnings = object["status"]["source"]["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            warnings.for_each(|warning| tell(&format!("warning: {warning}")));
             show(&args, &plan)?;
             vec![plan]
         }
@@ -85,7 +89,7 @@ async fn proposed(args: &PlanArgs, api: &Api) -> Result<Vec<Value>, Failure> {
     let mut plans = vec![];
     // A Source is no container's business.
     for manifest in proposal.manifests.iter().filter(|manifest| manifest.kind == Kind::Deployment) {
-        let plan = of_manifest(api, manifest).await.map_err(|failure| manifest.locate(failure))?;
+        let plan = of_manifest(api, manifest, &proposal).await.map_err(|failure| manifest.locate(failure))?;
         if args.output == Output::Text && plan["change"] != "unchanged" {
             print(&heading(&plan))?;
         }
@@ -106,13 +110,25 @@ async fn proposed(args: &PlanArgs, api: &Api) -> Result<Vec<Value>, Failure> {
     Ok(plans)
 }
 
-async fn of_manifest(api: &Api, manifest: &Manifest) -> Result<Value, Failure> {
+async fn of_manifest(api: &Api, manifest: &Manifest, proposal: &Proposal) -> Result<Value, Failure> {
     let changed: Sides = sides(api, manifest).await?;
-    let mut plan = api.post(&format!("/apis/{API_VERSION}/plan"), &manifest.object).await?;
-    plan["change"] = changed.word().into();
-    plan["fields"] = json!(changed.fields());
+    let mut plan = plan_of(api, &changed, proposal).await?;
+    let files = plan["files"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let fields: Vec<String> = changed.fields().into_iter().chain(files.map(|path| format!("what is in {path}"))).collect();
+    let is_changed = changed.word() == "unchanged" && !fields.is_empty();
+    plan["change"] = if is_changed { "changed" } else { changed.word() }.into();
+    plan["fields"] = json!(fields);
     plan["source"] = format!("{}:{}", manifest.document.file, manifest.document.line).into();
     Ok(plan)
+}
+
+/// The plan of an object as it would be stored, with what would be in its mounted files.
+pub(super) async fn plan_of(api: &Api, changed: &Sides, proposal: &Proposal) -> Result<Value, Failure> {
+    let mut asked = changed.after.clone();
+    if !proposal.files.is_empty() {
+        asked["files"] = json!(proposal.files);
+    }
+    api.post(&format!("/apis/{API_VERSION}/plan"), &asked).await
 }
 
 /// The plan of its deletion, where it is pruned; else none: it runs on.

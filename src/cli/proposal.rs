@@ -1,6 +1,6 @@
 //! What is proposed and not in force yet: files, a repository, or another state of a Source.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
@@ -41,6 +41,8 @@ pub struct Proposal {
     pub gone: Vec<Gone>,
     /// Of which revision it is.
     pub revision: Option<String>,
+    /// What is in the files that are mounted out of a repository: the digest of each, by path.
+    pub files: BTreeMap<String, String>,
 }
 
 /// A deployment that is declared no more.
@@ -65,10 +67,19 @@ impl ProposalArgs {
         };
         let proposed = match (&self.git, &source) {
             _ if !self.files.filenames.is_empty() => None,
-            (Some(address), _) => Some(from(&Key::new(namespace, "git"), &of_address(address), None).await?),
+            (Some(address), _) => {
+                let spec = of_address(address);
+                let (key, in_force) = match &source {
+                    Some((key, source)) => (key.clone(), in_force(source)),
+                    None => kept_as(api, &spec).await?.unwrap_or_else(|| (Key::new(namespace, "git"), None)),
+                };
+                Some(from(&key, &spec, in_force.as_deref(), &operators_folder(api, &key).await?).await?)
+            }
             (None, Some((key, source))) => {
                 let folder = operators_folder(api, key).await?;
-                Some(from(key, &self.at_revision(&source.spec)?, Some(folder.as_path())).await?)
+                let (spec, in_force) = (self.at_revision(&source.spec)?, in_force(source));
+                let proposed = from(key, &spec, in_force.as_deref(), &folder).await;
+                Some(proposed.map_err(|failure| self.explain(failure))?)
             }
             (None, None) => None,
         };
@@ -80,6 +91,16 @@ impl ProposalArgs {
             proposal.gone = gone(api, key, source.spec.prune, &proposal.manifests).await?;
         }
         Ok(proposal)
+    }
+
+    /// Says of a revision that is not found that it may be a commit which is not named in full.
+    fn explain(&self, failure: Failure) -> Failure {
+        match (&self.revision, failure) {
+            (Some(revision), Failure::Other(error)) if is_part_of_a_commit(revision) => Failure::Other(anyhow!(
+                "{error:#}; --revision {revision} is taken for a branch: a commit is named by all of its 40 digits (git rev-parse {revision})"
+            )),
+            (_, failure) => failure,
+        }
     }
 
     async fn stored(&self, api: &Api, key: &Key) -> Result<(Key, Source), Failure> {
@@ -105,10 +126,47 @@ impl ProposalArgs {
     }
 }
 
+fn is_part_of_a_commit(revision: &str) -> bool {
+    (4..40).contains(&revision.len()) && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 fn of_address(address: &GitAddress) -> SourceSpec {
     let reference = address.branch.clone().map(|branch| GitRef { branch: Some(branch), ..GitRef::default() });
     let git = GitSource { url: address.url.clone(), reference, auth: None };
     SourceSpec { git: Some(git), path: address.path.clone(), recurse: true, ..SourceSpec::default() }
+}
+
+/// The revision that a Source has put in force.
+fn in_force(source: &Source) -> Option<String> {
+    source.status.as_ref()?.observed_revision.clone()
+}
+
+/// The Source that follows the same repository, if it is clear which, and its revision in force: what its manifests mount lies in
+/// its folder.
+async fn kept_as(api: &Api, spec: &SourceSpec) -> Result<Option<(Key, Option<String>)>, Failure> {
+    let mut list = api.get(&list_path("sources", None)).await?;
+    let sources: Vec<Source> = serde_json::from_value(list["items"].take()).context("the operator's answer has no Sources")?;
+    let key = |source: &Source| {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        Key::new(text(&source.metadata.namespace), text(&source.metadata.name))
+    };
+    Ok(same_place(&sources, spec).map(|source| (key(source), in_force(source))))
+}
+
+/// The only one of the same repository and folder; where there are several, the only one of the same branch, too.
+fn same_place<'a>(sources: &'a [Source], spec: &SourceSpec) -> Option<&'a Source> {
+    let url = |spec: &SourceSpec| spec.git.as_ref().map(|git| git.url.trim_end_matches('/').to_owned());
+    let reference = |spec: &SourceSpec| spec.git.as_ref().and_then(|git| git.reference.clone()).unwrap_or_default();
+    let place = |source: &&Source| url(&source.spec) == url(spec) && source.spec.path == spec.path;
+    let branch = |source: &&Source| reference(&source.spec) == reference(spec);
+    let only = |found: Vec<&'a Source>| if let [one] = found[..] { Some(one) } else { None };
+    let found: Vec<&Source> = sources.iter().filter(place).collect();
+    only(found.iter().copied().filter(branch).collect()).or_else(|| only(found))
+}
+
+fn key_of(object: &Value) -> Key {
+    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+    Key::new(text("namespace"), text("name"))
 }
 
 /// Where the operator keeps a Source: what its manifests mount lies there.
@@ -118,9 +176,11 @@ async fn operators_folder(api: &Api, key: &Key) -> Result<std::path::PathBuf, Fa
     Ok(Path::new(data).join("sources").join(&key.namespace).join(&key.name))
 }
 
-async fn from(key: &Key, spec: &SourceSpec, folder: Option<&Path>) -> Result<Proposed, Failure> {
+async fn from(key: &Key, spec: &SourceSpec, in_force: Option<&str>, folder: &Path) -> Result<Proposed, Failure> {
     let scratch = tempfile::tempdir().context("cannot make a folder for the repository")?;
-    let proposed = propose(key, spec, scratch.path(), folder).await.map_err(|message| anyhow!(message))?;
+    let proposed = propose(key, spec, in_force, scratch.path(), folder).await;
+    let proposed = proposed.map_err(|message| anyhow!(message))?;
+    proposed.warnings.iter().for_each(|line| tell(&format!("warning: {line}")));
     proposed.notices.iter().for_each(|notice| tell(&format!("warning: {notice}")));
     if proposed.broken.is_empty() {
         return Ok(proposed);
@@ -136,6 +196,7 @@ fn manifests(proposed: Proposed) -> Proposal {
         manifests: proposed.deployments.into_iter().map(manifest).collect(),
         gone: vec![],
         revision: Some(proposed.revision),
+        files: proposed.files,
     }
 }
 
@@ -145,11 +206,7 @@ async fn gone(api: &Api, source: &Key, prune: bool, manifests: &[Manifest]) -> R
     let declared: BTreeSet<&Key> = manifests.iter().map(|manifest| &manifest.key).collect();
     let objects = list["items"].as_array().into_iter().flatten();
     let left = objects.filter(|object| is_of(object, source) && object["metadata"]["deletionTimestamp"].is_null());
-    let keys = left.map(|object| {
-        let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
-        Key::new(text("namespace"), text("name"))
-    });
-    Ok(keys.filter(|key| !declared.contains(key)).map(|key| Gone { key, pruned: prune }).collect())
+    Ok(left.map(key_of).filter(|key| !declared.contains(key)).map(|key| Gone { key, pruned: prune }).collect())
 }
 
 fn is_of(object: &Value, source: &Key) -> bool {
@@ -179,6 +236,34 @@ mod tests {
         assert_eq!(at(&commit).branch.as_deref(), Some("main"));
         assert_eq!(at("next"), GitRef { branch: Some("next".into()), ..GitRef::default() });
         assert!(asked("next").at_revision(&SourceSpec::default()).is_err());
+    }
+
+    #[test]
+    fn a_repository_is_that_of_the_one_source_that_follows_it() {
+        let source = |name: &str, spec: Value| -> Source {
+            let object =
+                json!({"apiVersion": "evenkeel.dev/v1alpha1", "kind": "Source", "metadata": {"name": name}, "spec": spec});
+            serde_json::from_value(object).unwrap()
+        };
+        let git = |url: &str, branch: Option<&str>| {
+            let reference = branch.map(|branch| json!({"branch": branch}));
+            json!({"git": {"url": url, "ref": reference}})
+        };
+        let all = [
+            source("test", git("file:///srv/shop.git/", Some("next"))),
+            source("shop", git("file:///srv/shop.git", Some("main"))),
+            source("other", git("file:///srv/other.git", None)),
+        ];
+        let found = |address: &str, all: &[Source]| {
+            same_place(all, &of_address(&address.parse().unwrap())).and_then(|source| source.metadata.name.clone())
+        };
+        assert_eq!(found("file:///srv/shop.git#main", &all).as_deref(), Some("shop"));
+        assert_eq!(found("file:///srv/shop.git#next", &all).as_deref(), Some("test"));
+        assert_eq!(found("file:///srv/shop.git#draft", &all), None, "it may be either");
+        assert_eq!(found("file:///srv/shop.git#draft", &all[1..]).as_deref(), Some("shop"), "the only one");
+        assert_eq!(found("file:///srv/shop.git#main:hosts", &all), None);
+        let twice = [all[1].clone(), source("again", git("file:///srv/shop.git", Some("main")))];
+        assert_eq!(found("file:///srv/shop.git#main", &twice), None);
     }
 
     #[test]

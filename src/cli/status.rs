@@ -7,7 +7,7 @@ use super::client::{Api, Connection, HOST, encode, list_path, name};
 use super::describe::state;
 use super::failure::Failure;
 use super::format::{Format, print_whole};
-use super::get::{typed, why};
+use super::get::{phase, typed, why};
 use super::help;
 use super::output::{Look, plain, print, table};
 use crate::crd::{ContainerStatus, Deployment};
@@ -113,7 +113,7 @@ impl View {
         let why = why(deployment);
         let why = if why.is_empty() { String::new() } else { format!(", {why}") };
         let ready = if status.ready.is_empty() { String::new() } else { format!(", {} ready", status.ready) };
-        let phase = self.look.word(&format!("{:?}", status.phase));
+        let phase = self.look.word(&format!("{:?}", phase(deployment)));
         let mut text = format!("{}  {phase}{ready}{why}\n", self.look.heading(&name));
         let rows: Vec<Vec<String>> =
             status.services.iter().flat_map(|service| &service.containers).map(|one| self.row(one)).collect();
@@ -124,6 +124,8 @@ impl View {
             }
             text.push_str(&table(&self.look, "  ", &header, rows));
         }
+        let warnings = status.source.iter().flat_map(|source| &source.warnings);
+        text.extend(warnings.map(|warning| format!("  warning: {}\n", plain(warning))));
         text.extend(status.waiting.iter().map(|line| format!("  waiting: {}\n", plain(line))));
         text
     }

@@ -74,6 +74,8 @@ fn what_the_help_shows_can_be_typed() {
         "evenkeel incident silence web-crashed-1a2b3 --until 2h",
         "evenkeel incident close web-crashed-1a2b3",
         "evenkeel describe channel ops",
+        "evenkeel describe web -o json",
+        "evenkeel describe incidents",
         "evenkeel get incidents -w",
         "evenkeel notify test ops --timeout 10s",
     ] {
@@ -116,6 +118,13 @@ fn what_makes_no_sense_is_refused_before_anything_is_asked() {
     ] {
         assert!(!accepts(line), "{line}");
     }
+}
+
+#[test]
+fn who_writes_a_name_where_a_kind_stands_is_told_how_it_is_shown() {
+    let told = Cli::try_parse_from(["evenkeel", "get", "web"]).unwrap_err().to_string();
+    assert!(told.contains("evenkeel get deployment web") && told.contains("deployments"), "{told}");
+    assert!(Cli::try_parse_from(["evenkeel", "help", "stop"]).unwrap_err().to_string().contains("evenkeel stop"));
 }
 
 #[test]

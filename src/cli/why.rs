@@ -326,10 +326,15 @@ fn sentence(
         return "the recovery mode keeps evenkeel from acting".to_owned();
     }
     if let Some(hold) = holds.first() {
-        return format!("a Hold keeps it {}: {}", hold.state.to_lowercase(), hold.reason);
+        let end = if hold.state == "Suspended" { "; `evenkeel resume` ends that" } else { "" };
+        return format!("a Hold keeps it {}: {}{end}", hold.state.to_lowercase(), hold.reason);
     }
     if let Some(waiting) = plan.waiting.first() {
         return format!("it waits: {}", first_line(waiting));
+    }
+    let containers = status.services.iter().flat_map(|service| &service.containers);
+    if let Some((name, drift)) = containers.filter_map(|found| Some((&found.name, found.differences().next()?))).next() {
+        return format!("it runs, and is not all as declared: {name}: {drift} (`evenkeel diff` shows all of it)");
     }
     match done.last() {
         Some(last) => format!("it is as declared; the last that was done: {}, because {}", last.action, last.cause),
@@ -405,6 +410,15 @@ mod tests {
             why(json!({"actions": [], "withheld": [{"subject": "replica app-1"}]})),
             "the recovery mode keeps evenkeel from acting"
         );
+        let mut drifted = deployment();
+        let made = "made by docker compose: looked after as it is, replaced when the manifest changes";
+        let service = json!({"name": "app", "containers": [{"name": "web-app-1", "drift": [made]}]});
+        let idle = Ok(json!({"actions": [], "waiting": []}));
+        drifted.status.as_mut().unwrap().services = vec![serde_json::from_value(service).unwrap()];
+        let why = |deployment: &Deployment| Chain::of(deployment, &idle, &Filter::of(deployment, None).unwrap()).why;
+        assert!(why(&drifted).starts_with("it is as declared"), "where it came from is no difference");
+        drifted.status.as_mut().unwrap().services[0].containers[0].drift.push("image is web:1, declared is web:2".into());
+        assert!(why(&drifted).starts_with("it runs, and is not all as declared: web-app-1: image is web:1, declared is web:2"));
         let deployment = deployment();
         let blind = Chain::of(&deployment, &Err("no answer".into()), &Filter::of(&deployment, None).unwrap());
         assert_eq!(blind.why, "the engine cannot be seen, so nothing is done: no answer");

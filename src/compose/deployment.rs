@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map as Object, Value as Json, json};
 
+use super::paths::join;
 use super::{Loaded, normalise_name};
 use crate::crd::{API_VERSION, FieldError, Location};
 
@@ -140,6 +141,21 @@ impl Maker<'_> {
             service[OWN] = own.clone();
         }
         self.optional(service);
+        self.seccomp(service);
+        block_devices(service);
+    }
+
+    /// Profiles in files beside the project: Compose looks for them there when it makes a container.
+    fn seccomp(&self, service: &mut Json) {
+        for option in service.get_mut("security_opt").and_then(Json::as_array_mut).into_iter().flatten() {
+            let profile = option.as_str().and_then(|text| text.strip_prefix("seccomp").map(|rest| rest.split_at_checked(1)));
+            if let Some(Some((mark @ ("=" | ":"), path))) = profile
+                && !["unconfined", "builtin"].contains(&path)
+                && !path.starts_with('/')
+            {
+                *option = json!(format!("seccomp{mark}{}", join(&self.loaded.folder, path)));
+            }
+        }
     }
 
     /// A dependency that may be missing, and is.
@@ -161,6 +177,14 @@ impl Maker<'_> {
             }
         }
         Some(configs)
+    }
+}
+
+/// Compose writes the limits on single block devices as Go names them.
+fn block_devices(service: &mut Json) {
+    let lists = service.get_mut("blkio_config").and_then(Json::as_object_mut).into_iter().flat_map(|config| config.values_mut());
+    for device in lists.filter_map(Json::as_array_mut).flatten().filter_map(Json::as_object_mut) {
+        *device = std::mem::take(device).into_iter().map(|(key, value)| (key.to_lowercase(), value)).collect();
     }
 }
 
@@ -264,6 +288,25 @@ secrets: {key: {file: ./key}}
         let Made { manifest, .. } = made(&text).unwrap();
         let own = &manifest["spec"]["services"]["web"][OWN];
         assert_eq!(own["probes"]["liveness"]["httpGet"]["path"], "/$live");
+        admit(Kind::Deployment, manifest, None, false).unwrap();
+    }
+
+    #[test]
+    fn profiles_lie_beside_the_project_and_devices_are_named_as_in_manifests() {
+        let text = "\
+services:
+  web:
+    image: a
+    security_opt: ['seccomp:./strict.json', 'seccomp=unconfined', 'seccomp=/etc/p.json', 'label:disable']
+    blkio_config: {weight: 20, device_read_bps: [{path: /dev/sda, rate: 1mb}], weight_device: [{path: /dev/sda, weight: 30}]}
+";
+        let Made { manifest, .. } = made(text).unwrap();
+        let web = &manifest["spec"]["services"]["web"];
+        let options = ["seccomp:/srv/my_shop/strict.json", "seccomp=unconfined", "seccomp=/etc/p.json", "label:disable"];
+        assert_eq!(web["security_opt"], json!(options));
+        let config = &web["blkio_config"];
+        assert_eq!(config["weight_device"], json!([{"path": "/dev/sda", "weight": 30}]));
+        assert_eq!(config["device_read_bps"][0]["path"], "/dev/sda");
         admit(Kind::Deployment, manifest, None, false).unwrap();
     }
 

@@ -86,6 +86,8 @@ pub struct Request {
 pub struct Loaded {
     /// Its name.
     pub name: String,
+    /// The folder that its relative paths start from.
+    pub folder: String,
     /// The effective configuration in the shape of `docker compose config --format json`; dollars are single.
     pub config: Json,
     /// The same in the shape of `docker compose config --format yaml`: with models and extensions, without empty fields.
@@ -196,7 +198,8 @@ impl Load<'_> {
         shown.take_names(&sources);
         let not_json = shown.into_findings().0;
         let (config, yaml) = (Json::Object(config), Json::Object(yaml));
-        Ok(Loaded { name, config, yaml, profiles, warnings: Vec::new(), not_json, variables, places: tree, sources })
+        let folder = request.folder.clone();
+        Ok(Loaded { name, folder, config, yaml, profiles, warnings: Vec::new(), not_json, variables, places: tree, sources })
     }
 
     /// Makes a check of the whole project, unless none is wanted.

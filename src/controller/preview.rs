@@ -1,9 +1,12 @@
 //! What would be done, without doing it: `evenkeel plan`.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::crd::Deployment;
-use crate::model::{Action, Job, JobKind, Key, Note, Plan, Progress};
+use crate::model::{Action, FileMark, FileState, FollowedFile, Job, JobKind, Key, Note, Plan, Progress};
 use crate::store::Kind;
 
 use super::Controller;
@@ -26,6 +29,9 @@ pub struct Preview {
     pub withheld: Vec<PlannedAction>,
     /// What is waited for, a line each.
     pub waiting: Vec<String>,
+    /// Mounted files whose content would be another one, by path.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
     /// When it is looked at again though nothing happens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wake_at: Option<jiff::Timestamp>,
@@ -122,24 +128,34 @@ impl Controller {
         let object = self.store.get(Kind::Deployment, key).map_err(|error| error.to_string())?;
         let object = object.ok_or_else(|| format!("deployment {key} not found"))?;
         let object: Deployment = serde_json::from_value((*object).clone()).map_err(|error| error.to_string())?;
-        self.preview_object(&object).await
+        self.preview_object(&object, &BTreeMap::new()).await
     }
 
-    /// The plan that a Deployment would have if it were stored as it is.
+    /// The plan that a Deployment would have if it were stored as it is, and these were the digests of files that it mounts, by path.
     ///
     /// # Errors
     /// When it is wrong, or the engine cannot be seen; as text for people.
-    pub async fn preview_object(&self, object: &Deployment) -> Result<Preview, String> {
+    pub async fn preview_object(&self, object: &Deployment, files: &BTreeMap<String, String>) -> Result<Preview, String> {
         let metadata = &object.metadata;
         let namespace = metadata.namespace.as_deref().unwrap_or("default");
         let key = Key::new(namespace, metadata.name.as_deref().unwrap_or_default());
         let desired = self.desired(&key, object)?;
         let mut observed = self.observe(&desired)?;
+        let now = self.clock.now();
+        let files = observed.files.iter_mut().flatten().filter_map(|(file, state)| supposed(file, state, files, now)).collect();
         let read = |error: crate::store::StoreError| error.to_string();
         let (history, memory) = (self.store.history(&key).map_err(read)?, self.store.memory(&key).map_err(read)?);
         observed.likeness = self.likeness_now(&desired, &observed.snapshot, &history, &memory).await;
-        Ok(plan(&desired, &observed, &history, &memory, self.clock.now()).into())
+        Ok(Preview { files, ..plan(&desired, &observed, &history, &memory, now).into() })
     }
+}
+
+/// Supposes that a mounted file holds what is said of it. Returns its path if that is another content.
+fn supposed(file: &FollowedFile, state: &mut FileState, digests: &BTreeMap<String, String>, now: Timestamp) -> Option<String> {
+    let digest = digests.get(&file.path).filter(|digest| **digest != state.mark.digest)?;
+    // A commit's files take the places of older ones.
+    *state = FileState { mark: FileMark { digest: digest.clone(), inode: u64::MAX, folder: false }, seen_at: now };
+    Some(file.path.clone())
 }
 
 impl From<Plan> for Preview {
@@ -157,6 +173,7 @@ impl From<Plan> for Preview {
             actions: plan.actions.iter().map(show).collect(),
             withheld: plan.withheld.iter().map(show).collect(),
             waiting: plan.waiting.iter().map(ToString::to_string).collect(),
+            files: vec![],
             wake_at: plan.wake_at,
             text: plan.to_string(),
         }

@@ -157,6 +157,7 @@ fn source(object: &Deployment) -> Option<OriginStatus> {
         revision: revisions.first().cloned(),
         revisions,
         error: annotation(annotations::SOURCE_ERROR),
+        warnings: annotation(annotations::SOURCE_WARNINGS).iter().flat_map(|all| all.lines()).map(str::to_owned).collect(),
     })
 }
 

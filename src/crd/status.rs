@@ -253,6 +253,16 @@ pub struct ContainerStatus {
     pub drift: Vec<String>,
 }
 
+/// How a line of `drift` begins that says where a container came from, which is no difference.
+pub const MADE_BY_COMPOSE: &str = "made by docker compose";
+
+impl ContainerStatus {
+    /// In what it differs from its declaration.
+    pub fn differences(&self) -> impl Iterator<Item = &String> {
+        self.drift.iter().filter(|line| !line.starts_with(MADE_BY_COMPOSE))
+    }
+}
+
 /// Recovery in progress or given up: that of the replica that is worst off.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -332,6 +342,9 @@ pub struct OriginStatus {
     /// Why its newest version was not taken; absent when it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What is worth a word in it, such as variables that are not set.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One action that was done or tried.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+pub use self::value::in_words;
 use super::{API_VERSION, FieldError, Kind, Location};
 use tree::Tree;
 
@@ -53,6 +54,10 @@ impl Document {
             }
         };
         shorten(&mut self.file);
+        // A message may name a file that one of these reads.
+        if prefix.len() > 1 {
+            self.errors.iter_mut().for_each(|error| error.message = error.message.replace(prefix, ""));
+        }
         let errors = self.errors.iter_mut().filter_map(|error| error.location.as_mut());
         let places = self.made.iter_mut().flat_map(|places| places.values_mut());
         errors.chain(places).for_each(|location| shorten(&mut location.file));

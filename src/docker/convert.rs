@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::mounts;
 use super::version::{ApiVersion, MAC_PER_ENDPOINT, UNIQUE_NETWORK_NAMES};
+use super::{mounts, security};
 use crate::model::{
     ContainerSpec, DeviceRequestSpec, DockerRestart, HealthcheckSpec, IpamSpec, NamespaceMode, NetworkAttachment, NetworkMode,
     NetworkSpec, VolumeSpec,
@@ -105,6 +105,7 @@ fn config(spec: &ContainerSpec) -> models::ContainerCreateBody {
 /// What is the host's, but for mounts and networks.
 pub(super) fn host_config(spec: &ContainerSpec) -> Result<models::HostConfig, Refusal> {
     let limits = &spec.resources;
+    let opens_paths = security::opens_system_paths(&spec.security_opt);
     Ok(models::HostConfig {
         nano_cpus: limits.nano_cpus,
         cpu_shares: limits.cpu_shares,
@@ -119,6 +120,11 @@ pub(super) fn host_config(spec: &ContainerSpec) -> Result<models::HostConfig, Re
         memory_swappiness: limits.memory_swappiness,
         pids_limit: limits.pids,
         blkio_weight: limits.blkio_weight,
+        blkio_weight_device: filled(limits.block_devices.weights.iter().map(device_weight).collect()),
+        blkio_device_read_bps: filled(limits.block_devices.read_bps.iter().map(device_rate).collect()),
+        blkio_device_read_iops: filled(limits.block_devices.read_iops.iter().map(device_rate).collect()),
+        blkio_device_write_bps: filled(limits.block_devices.write_bps.iter().map(device_rate).collect()),
+        blkio_device_write_iops: filled(limits.block_devices.write_iops.iter().map(device_rate).collect()),
         oom_kill_disable: limits.oom_kill_disable,
         oom_score_adj: limits.oom_score_adj,
         cgroup_parent: spec.cgroup_parent.clone(),
@@ -150,7 +156,9 @@ pub(super) fn host_config(spec: &ContainerSpec) -> Result<models::HostConfig, Re
         privileged: Some(spec.privileged),
         readonly_rootfs: Some(spec.read_only),
         init: spec.init,
-        security_opt: filled(spec.security_opt.clone()),
+        security_opt: filled(security::options(&spec.security_opt)?),
+        masked_paths: opens_paths.then(Vec::new),
+        readonly_paths: opens_paths.then(Vec::new),
         storage_opt: map(&spec.storage_opt),
         tmpfs: map(&spec.tmpfs),
         shm_size: spec.shm_size,
@@ -158,6 +166,14 @@ pub(super) fn host_config(spec: &ContainerSpec) -> Result<models::HostConfig, Re
         runtime: spec.runtime.clone(),
         ..Default::default()
     })
+}
+
+fn device_weight((path, weight): &(String, u16)) -> models::ResourcesBlkioWeightDevice {
+    models::ResourcesBlkioWeightDevice { path: Some(path.clone()), weight: Some(usize::from(*weight)) }
+}
+
+fn device_rate((path, rate): &(String, i64)) -> models::ThrottleDevice {
+    models::ThrottleDevice { path: Some(path.clone()), rate: Some(*rate) }
 }
 
 fn network_mode(spec: &ContainerSpec, first: Option<&str>) -> Result<String, Refusal> {

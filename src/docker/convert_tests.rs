@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{DeviceSpec, HostPort, IpamPool, MountSource, MountSpec, PortBinding, Resources, UlimitSpec};
+use crate::model::{BlockDevices, DeviceSpec, HostPort, IpamPool, MountSource, MountSpec, PortBinding, Resources, UlimitSpec};
 
 const OLD: ApiVersion = ApiVersion(1, 41);
 
@@ -130,6 +130,13 @@ fn full() -> ContainerSpec {
             memory_swappiness: Some(7),
             pids: Some(8),
             blkio_weight: Some(9),
+            block_devices: BlockDevices {
+                weights: vec![("/dev/a".to_owned(), 500)],
+                read_bps: vec![("/dev/a".to_owned(), 11)],
+                read_iops: vec![("/dev/a".to_owned(), 12)],
+                write_bps: vec![("/dev/a".to_owned(), 13)],
+                write_iops: vec![("/dev/a".to_owned(), 14)],
+            },
             oom_kill_disable: Some(true),
             oom_score_adj: Some(10),
         },

@@ -3,7 +3,7 @@
 //! Read anew for each pull, so that a login or a logout counts at once. Nothing in here can be printed but where the credentials
 //! came from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -90,7 +90,14 @@ impl Keyring {
         }
     }
 
-    async fn look_up(&self, registry: &str) -> Result<(Option<DockerCredentials>, String), String> {
+    /// The registries that somebody is logged in to. One that only a credential store knows is named in the file, too, by docker.
+    pub(super) async fn registries(&self) -> BTreeSet<String> {
+        // What is wrong with the file is told where credentials are asked for.
+        let config = self.config().await.map(|(config, _)| config).unwrap_or_default();
+        config.auths.keys().chain(config.cred_helpers.keys()).map(|key| registry_of_key(key).to_owned()).collect()
+    }
+
+    async fn config(&self) -> Result<(Config, PathBuf), String> {
         let dir = self.dir.as_ref().ok_or("there is no home directory with a .docker folder; see --docker-config")?;
         let path = dir.join("config.json");
         let config: Config = match tokio::fs::read(&path).await {
@@ -101,6 +108,11 @@ impl Keyring {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Config::default(),
             Err(error) => return Err(format!("{} cannot be read: {error}", path.display())),
         };
+        Ok((config, path))
+    }
+
+    async fn look_up(&self, registry: &str) -> Result<(Option<DockerCredentials>, String), String> {
+        let (config, path) = self.config().await?;
         let by_host = config.cred_helpers.iter().find(|(server, _)| is_of(server, registry)).map(|(_, helper)| helper);
         if let Some(helper) = by_host.or(config.creds_store.as_ref())
             && let Some(credentials) = ask(helper, &server_of(registry)).await?
@@ -120,9 +132,17 @@ fn server_of(registry: &str) -> String {
 
 /// Whether a key of `config.json` speaks of a registry: with or without scheme and path.
 fn is_of(key: &str, registry: &str) -> bool {
+    host_of(key) == registry || registry_of_key(key) == registry
+}
+
+fn host_of(key: &str) -> &str {
     let bare = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
-    let host = bare.split('/').next().unwrap_or(bare);
-    host == registry || (registry == "docker.io" && host == "index.docker.io")
+    bare.split('/').next().unwrap_or(bare)
+}
+
+/// The registry that a key of `config.json` speaks of.
+fn registry_of_key(key: &str) -> &str {
+    Some(host_of(key)).filter(|host| *host != "index.docker.io").unwrap_or("docker.io")
 }
 
 /// An entry of the file: `Some(None)` if it is empty, `None` if it cannot be read.

@@ -32,6 +32,16 @@ async fn an_entry_is_found_by_host_with_and_without_scheme_and_path() {
 }
 
 #[tokio::test]
+async fn the_registries_that_somebody_is_logged_in_to_are_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = || async { Keyring::new(Some(dir.path().to_owned())).registries().await.into_iter().collect::<Vec<_>>() };
+    assert!(all().await.is_empty());
+    let config = serde_json::json!({"auths": {HUB_SERVER: {}, "https://ghcr.io/v2/": {}}, "credHelpers": {"a.io:5000": "x"}});
+    std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
+    assert_eq!(all().await, ["a.io:5000", "docker.io", "ghcr.io"]);
+}
+
+#[tokio::test]
 async fn tokens_and_plain_fields_are_read_too() {
     let token =
         r#"{"auths": {"a.io": {"auth": "YWRhOg==", "identitytoken": "tok"}, "b.io": {"username": "u", "password": "p"}}}"#;

@@ -22,6 +22,7 @@ mod mounts;
 mod proc;
 mod pull;
 mod read;
+mod security;
 mod tls;
 mod version;
 mod wire;

@@ -21,8 +21,9 @@ pub(super) async fn examine(subject: &Subject<'_>) -> Vec<Finding> {
     let ours: Vec<&ContainerLine> = lines.iter().filter(|line| instance(line).as_deref() == Some(subject.instance)).collect();
     let mut findings = vec![others(&lines, subject.instance, ours.len())];
     if let Some(known) = &subject.operator {
-        findings.push(leftovers(&ours, &known.deployments));
-        findings.push(policies(subject, &ours, known).await);
+        let kept = with_policies(subject, &ours).await;
+        findings.push(leftovers(&ours, &kept, &known.deployments));
+        findings.push(policies(&ours, &kept, known));
     }
     findings
 }
@@ -43,11 +44,29 @@ fn key(line: &ContainerLine) -> Option<Key> {
     Some(Key::new(line.labels.get(labels::NAMESPACE)?, line.labels.get(labels::DEPLOYMENT)?))
 }
 
-fn leftovers(ours: &[&ContainerLine], deployments: &BTreeSet<Key>) -> Finding {
+/// The ids of those that Docker restarts by itself.
+async fn with_policies(subject: &Subject<'_>, ours: &[&ContainerLine]) -> BTreeSet<String> {
+    let engine = subject.engine;
+    let ids: Vec<String> = ours.iter().map(|line| line.id.clone()).collect();
+    let looks = stream::iter(ids).map(|id| async move { engine.inspect_container(&id).await });
+    let seen: Vec<_> = looks.buffered(AT_A_TIME).collect().await;
+    let seen = seen.into_iter().filter_map(|look| look.ok().flatten());
+    seen.filter(|seen| seen.restart_policy != DockerRestart::No).map(|seen| seen.id).collect()
+}
+
+/// What no Deployment stands for. Those that Docker keeps up were given back to it when theirs was deleted.
+fn leftovers(ours: &[&ContainerLine], kept: &BTreeSet<String>, deployments: &BTreeSet<Key>) -> Finding {
     let left = ours.iter().filter(|line| key(line).is_none_or(|key| !deployments.contains(&key)));
-    let left: Vec<String> = left.map(|line| line.name.clone()).collect();
+    let (given, left): (Vec<_>, Vec<_>) = left.partition(|line| kept.contains(&line.id));
+    let names = |lines: Vec<&&ContainerLine>| lines.into_iter().map(|line| line.name.clone()).collect::<Vec<String>>();
+    let (given, left) = (names(given), names(left));
     if left.is_empty() {
-        return Finding::ok("leftovers", "none");
+        let none = || Finding::ok("leftovers", "none");
+        return if given.is_empty() {
+            none()
+        } else {
+            Finding::ok("leftovers", format!("given back to Docker: {}", told(&given)))
+        };
     }
     Finding::warn(
         "leftovers",
@@ -56,14 +75,12 @@ fn leftovers(ours: &[&ContainerLine], deployments: &BTreeSet<Key>) -> Finding {
     )
 }
 
-async fn policies(subject: &Subject<'_>, ours: &[&ContainerLine], known: &Known) -> Finding {
-    let kept = ours.iter().filter(|line| key(line).is_none_or(|key| !known.released.contains(&key)));
-    let ids: Vec<String> = kept.map(|line| line.id.clone()).collect();
-    let engine = subject.engine;
-    let looks = stream::iter(ids).map(|id| async move { engine.inspect_container(&id).await });
-    let seen: Vec<_> = looks.buffered(AT_A_TIME).collect().await;
-    let foreign = seen.into_iter().filter_map(|look| look.ok().flatten());
-    let foreign: Vec<String> = foreign.filter(|seen| seen.restart_policy != DockerRestart::No).map(|seen| seen.name).collect();
+/// Docker's own policies on what evenkeel looks after.
+fn policies(ours: &[&ContainerLine], kept: &BTreeSet<String>, known: &Known) -> Finding {
+    let looked_after =
+        |line: &&&ContainerLine| key(line).is_some_and(|key| known.deployments.contains(&key) && !known.released.contains(&key));
+    let foreign = ours.iter().filter(looked_after).filter(|line| kept.contains(&line.id));
+    let foreign: Vec<String> = foreign.map(|line| line.name.clone()).collect();
     if foreign.is_empty() {
         return Finding::ok("restart policies", "none of Docker's own on containers of ours");
     }
@@ -106,8 +123,16 @@ mod tests {
             "1 of this operator (instance default); of other operators on this engine, which leave ours alone: other: 1"
         );
         let known = BTreeSet::from([Key::new("default", "web")]);
-        assert_eq!(leftovers(&[&lines[0]], &known).result, Verdict::Ok);
+        let none = BTreeSet::new();
+        assert_eq!(leftovers(&[&lines[0]], &none, &known).result, Verdict::Ok);
         let old = line("old-app-1", "default", "old");
-        assert!(leftovers(&[&lines[0], &old], &known).message.ends_with("not known: old-app-1"));
+        assert!(leftovers(&[&lines[0], &old], &none, &known).message.ends_with("not known: old-app-1"));
+        let kept = BTreeSet::from([old.id.clone(), lines[0].id.clone()]);
+        let given_back = leftovers(&[&lines[0], &old], &kept, &known);
+        assert_eq!((given_back.result, given_back.message.as_str()), (Verdict::Ok, "given back to Docker: old-app-1"));
+        let known = Known { deployments: known, ..Known::default() };
+        assert!(policies(&[&lines[0], &old], &kept, &known).message.ends_with("beside evenkeel: web-app-1"));
+        let known = Known { released: known.deployments.clone(), ..known };
+        assert_eq!(policies(&[&lines[0], &old], &kept, &known).result, Verdict::Ok);
     }
 }

@@ -16,8 +16,10 @@ pub struct BuildSpec {
     pub image: String,
     /// Further references it gets.
     pub tags: Vec<String>,
-    /// Absolute path of the context; `None`: nothing but the Dockerfile.
+    /// Absolute path of the context, or a URL that the engine fetches it from; `None`: nothing but the Dockerfile.
     pub context: Option<String>,
+    /// Images by the names that the Dockerfile has for them.
+    pub images: BTreeMap<String, String>,
     /// The recipe.
     pub dockerfile: Dockerfile,
     /// Values of the Dockerfile's `ARG`s.
@@ -46,6 +48,18 @@ pub struct BuildSpec {
     pub secrets: BTreeMap<String, String>,
     /// Agents: what the Dockerfile calls them -> absolute path of the socket; `None`: that of the operator's environment.
     pub ssh: BTreeMap<String, Option<String>>,
+}
+
+impl BuildSpec {
+    /// The context, where it is a folder of this host.
+    pub fn folder(&self) -> Option<&str> {
+        self.context.as_deref().filter(|context| context.starts_with('/'))
+    }
+
+    /// The context, where the engine fetches it: a repository, or an archive.
+    pub fn remote(&self) -> Option<&str> {
+        self.context.as_deref().filter(|context| !context.starts_with('/'))
+    }
 }
 
 /// Where the recipe is.

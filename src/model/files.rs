@@ -95,10 +95,33 @@ pub struct FileMark {
     pub digest: String,
     /// Its inode: another one means that another file is in its place.
     pub inode: u64,
+    /// It is a folder, which is followed with all that is in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub folder: bool,
 }
 
-/// What was found of followed files, by path. One that is not there, or is none that counts, is absent.
-pub type FileStates = BTreeMap<String, FileState>;
+impl FileMark {
+    /// There is no file at the path: nothing, or a folder, which the engine makes where a file that is to be mounted is missing.
+    pub const ABSENT: Self = Self { digest: String::new(), inode: 0, folder: false };
+
+    /// Whether there is no file.
+    pub fn is_absent(&self) -> bool {
+        self.digest.is_empty()
+    }
+
+    /// Whether a container that was made with it has a folder there, for ever: a file can only be mounted over a file.
+    pub fn is_folder(&self) -> bool {
+        self.folder || self.is_absent()
+    }
+
+    /// Whether it was a folder that nobody looked into, and `there` is what is in a folder: nothing is known to have changed.
+    pub fn is_unread(&self, there: &Self) -> bool {
+        self.is_absent() && there.folder
+    }
+}
+
+/// What was found of followed files. One that cannot be read, or is none that counts, is left out.
+pub type FileStates = BTreeMap<FollowedFile, FileState>;
 
 /// What a replica's container was made with, by path.
 pub type FileMarks = BTreeMap<String, FileMark>;

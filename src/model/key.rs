@@ -86,6 +86,8 @@ pub mod annotations {
     pub const ORPHANED: &str = "evenkeel.dev/orphaned";
     /// Why the newest version of the object's manifest was not taken; absent when it was.
     pub const SOURCE_ERROR: &str = "evenkeel.dev/source-error";
+    /// What is worth a word in the object's manifest, a line each; absent where there is nothing.
+    pub const SOURCE_WARNINGS: &str = "evenkeel.dev/source-warnings";
 }
 
 /// The Source that `--manifests` makes; what came from a watched folder and does not name its Source came from it.

@@ -1,6 +1,7 @@
 //! What modules hand each other. Plain data: no I/O, no library of the outside world.
 
 mod adopt;
+mod block;
 mod build;
 mod cause;
 mod containers;
@@ -26,6 +27,7 @@ mod template;
 mod waiting;
 
 pub use adopt::*;
+pub use block::*;
 pub use build::*;
 pub use cause::*;
 pub use containers::*;

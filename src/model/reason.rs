@@ -75,6 +75,7 @@ pub enum Reason {
     VolumeDrift,
     Synced,
     CommitWithheld,
+    PathObstructed,
     NothingDeclared,
     FetchFailed,
     GitMissing,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::{DockerRestart, HostPort};
+use super::{BlockDevices, DockerRestart, HostPort};
 
 /// Everything Docker needs to make one container. Lists keep the order of the spec.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -315,6 +315,8 @@ pub struct Resources {
     pub pids: Option<i64>,
     /// 10 to 1000.
     pub blkio_weight: Option<u16>,
+    /// What single block devices may be used.
+    pub block_devices: BlockDevices,
     /// Do not kill on out of memory.
     pub oom_kill_disable: Option<bool>,
     /// -1000 to 1000.

@@ -30,7 +30,7 @@ pub mod route;
 mod secrets;
 mod send;
 mod status;
-mod template;
+pub mod template;
 mod watch;
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::claims::{self, project};
 use super::holds::{covered, described, laid_message, laid_reason, made_up_name, view};
 use super::{DeleteOptions, Registry, RegistryError, Result, WriteOptions, Written};
-use crate::crd::{self, Admitted};
+use crate::crd::{self, Admitted, AlertTemplate, FieldError};
 use crate::model::{FINALIZER, FINALIZER_ORPHAN, Key, Reason, annotations};
+use crate::notify::template;
 use crate::store::{self, Kind, Object, Part, StoreError};
 
 impl Registry {
@@ -287,7 +288,18 @@ fn admit(kind: Kind, object: Value, old: Option<&Value>, options: &WriteOptions)
         Kind::Alert => crd::Kind::Alert,
         Kind::Incident | Kind::Event => return Err(ours_alone(kind)),
     };
-    crd::admit(crd_kind, object, old, options.lenient).map_err(|errors| RegistryError::Invalid { kind, name, errors })
+    let invalid = |errors| RegistryError::Invalid { kind, name: name.clone(), errors };
+    let admitted = crd::admit(crd_kind, object, old, options.lenient).map_err(invalid)?;
+    if kind == Kind::Alert {
+        templates(&admitted.object).map_err(|error| invalid(vec![error]))?;
+    }
+    Ok(admitted)
+}
+
+/// Whether an Alert's templates can be used.
+fn templates(alert: &Value) -> std::result::Result<(), FieldError> {
+    let Ok(template) = serde_json::from_value::<AlertTemplate>(alert["spec"]["template"].clone()) else { return Ok(()) };
+    template::check(&template).map_err(|message| FieldError { path: "spec.template".to_owned(), message, location: None })
 }
 
 fn ours_alone(kind: Kind) -> RegistryError {

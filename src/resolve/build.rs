@@ -22,6 +22,7 @@ pub(super) fn spec(
 ) -> BuildSpec {
     let Build {
         context,
+        additional_contexts,
         dockerfile,
         dockerfile_inline,
         args,
@@ -48,6 +49,7 @@ pub(super) fn spec(
         image: image.to_owned(),
         tags,
         context,
+        images: additional_contexts,
         dockerfile,
         args,
         target,

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::crd::compose::{Cpus, DeviceMapping, DeviceRequest, Resource, Service, Ulimit};
-use crate::model::{DeviceRequestSpec, DeviceSpec, Resources, UlimitSpec};
+use crate::crd::compose::{BlkioConfig, Cpus, DeviceMapping, DeviceRate, DeviceRequest, Resource, Service, Ulimit};
+use crate::model::{BlockDevices, DeviceRequestSpec, DeviceSpec, Resources, UlimitSpec};
 
 /// Limits of a service; those under `deploy` win, as in Compose.
 pub(super) fn limits(service: &Service) -> Resources {
@@ -24,8 +24,20 @@ pub(super) fn limits(service: &Service) -> Resources {
         memory_swappiness: service.mem_swappiness.map(|percent| percent.0),
         pids: limits.pids.filter(|pids| *pids > 0).or(service.pids_limit),
         blkio_weight: service.blkio_config.as_ref().and_then(|config| config.weight),
+        block_devices: service.blkio_config.as_ref().map(block_devices).unwrap_or_default(),
         oom_kill_disable: service.oom_kill_disable.then_some(true),
         oom_score_adj: service.oom_score_adj,
+    }
+}
+
+fn block_devices(config: &BlkioConfig) -> BlockDevices {
+    let rates = |all: &[DeviceRate]| all.iter().map(|limit| (limit.path.clone(), limit.rate.0)).collect();
+    BlockDevices {
+        weights: config.weight_device.iter().map(|device| (device.path.clone(), device.weight)).collect(),
+        read_bps: rates(&config.device_read_bps),
+        read_iops: rates(&config.device_read_iops),
+        write_bps: rates(&config.device_write_bps),
+        write_iops: rates(&config.device_write_iops),
     }
 }
 

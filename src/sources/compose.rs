@@ -58,7 +58,8 @@ pub fn parts<'a>(
         let inside = read.asked.iter().filter_map(|path| Path::new(path).strip_prefix(root).ok()?.to_str());
         let none_of_ours = |path: &&str| files.get(*path).is_some_and(|text| text.as_ref().is_ok_and(|text| is_part(text)));
         parts.extend(inside.filter(none_of_ours).map(str::to_owned));
-        let of_project = files.iter().filter(|(path, _)| path.starts_with(folder) && *path != main);
+        // What has a Compose file's name in a folder of its own is broken if it does not read like one, and no part.
+        let of_project = files.iter().filter(|(path, _)| path.starts_with(folder) && *path != main && !is_main(path));
         let other = |text: &String| is_part(text) && !is_compose(text);
         parts.extend(of_project.filter(|(_, text)| text.as_ref().is_ok_and(other)).map(|(path, _)| path.clone()));
     }
@@ -84,7 +85,10 @@ pub fn read_folder(scan: &Scan, main: &str) -> Read {
     let here = path.parent().unwrap_or(&scan.root).to_string_lossy().into_owned();
     let asked = Asked { here, environment: scan.variables.clone(), ..Asked::default() };
     let mut read = read_from(files(scan), &asked, &path.to_string_lossy(), BTreeMap::new());
-    read.document.shorten(&format!("{}/", scan.root.display()));
+    // The root may end with a slash already: that of a whole repository does.
+    let prefix = format!("{}/", scan.root.to_string_lossy().trim_end_matches('/'));
+    read.document.shorten(&prefix);
+    read.warnings.iter_mut().for_each(|warning| *warning = warning.replace(&prefix, ""));
     read
 }
 

@@ -215,7 +215,7 @@ fn root_of(spec: &BuildSpec) -> Option<PathBuf> {
         Dockerfile::Path(path) if Path::new(path).is_absolute() => Some(PathBuf::from(path)),
         _ => None,
     };
-    spec.context.as_ref().map(PathBuf::from).or(outside)
+    spec.folder().map(PathBuf::from).or(outside)
 }
 
 /// Watches the folders, if that can be.
@@ -342,7 +342,7 @@ mod tests {
         let file = FollowedFile { path: path.display().to_string(), replaced_only: false, folder: false };
         let wish = FileWish { key: Key::new("default", "web"), files: BTreeSet::from([file]) };
         scene.wishes.send(Wish::Files(wish)).unwrap();
-        assert_eq!(scene.next_files().await.len(), 0);
+        assert!(scene.next_files().await.values().all(|state| state.mark.is_absent()));
         fs::write(&path, "a").unwrap();
         let first = scene.next_files().await;
         fs::write(scene.path("draft"), "b").unwrap();

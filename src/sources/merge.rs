@@ -8,11 +8,12 @@ use crate::crd::{FieldError, Kind, admit};
 use crate::model::{Key, annotations};
 
 /// Annotations that say where an object came from: a manifest that was exported from the store may carry old ones.
-const BOOKKEEPING: [&str; 7] = [
+const BOOKKEEPING: [&str; 8] = [
     annotations::SOURCE,
     annotations::SOURCE_NAME,
     annotations::SOURCE_REVISIONS,
     annotations::SOURCE_ERROR,
+    annotations::SOURCE_WARNINGS,
     annotations::ORPHANED,
     annotations::DELETE_VOLUMES,
     annotations::PRUNED,

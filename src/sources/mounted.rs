@@ -53,7 +53,7 @@ struct Stamp {
 }
 
 impl Mounted {
-    /// Looks at all of them. What is not there, cannot be read or does not count is left out. Blocks.
+    /// Looks at all of them. What cannot be read or does not count is left out. Blocks.
     pub fn look(&mut self, files: &BTreeSet<FollowedFile>, now: Timestamp) -> FileStates {
         self.folders.clear();
         self.known.retain(|file, _| files.contains(file));
@@ -61,7 +61,7 @@ impl Mounted {
         for file in files {
             self.watch_parents(Path::new(&file.path));
             if let Ok(Some(state)) = self.file(file, now) {
-                states.insert(file.path.clone(), state);
+                states.insert(file.clone(), state);
             }
         }
         states
@@ -88,7 +88,11 @@ impl Mounted {
 
     fn file(&mut self, file: &FollowedFile, now: Timestamp) -> io::Result<Option<FileState>> {
         let path = Path::new(&file.path);
-        let found = std::fs::metadata(path)?;
+        let found = match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() && !file.folder => return Ok(Some(self.absent(file, now))),
+            Err(error) if is_missing(&error) && !file.folder => return Ok(Some(self.absent(file, now))),
+            found => found?,
+        };
         let mut stamps = vec![(PathBuf::new(), Stamp::of(&found))];
         if found.is_dir() && file.folder {
             self.walk(path, Path::new(""), &mut stamps)?;
@@ -107,7 +111,7 @@ impl Mounted {
         if let Some(known) = known.filter(same) {
             return Ok(Some(FileState { seen_at: known.state.seen_at.min(now), ..known.state.clone() }));
         }
-        let mark = FileMark { digest: digest(path, &stamps)?, inode: found.ino() };
+        let mark = FileMark { digest: digest(path, &stamps)?, inode: found.ino(), folder: found.is_dir() };
         let seen_at = known.map(|known| &known.state).filter(|state| state.mark == mark).map_or(now, |state| state.seen_at);
         // A clock that was set back would have it changed after every start that follows.
         let seen_at = seen_at.min(now);
@@ -115,6 +119,14 @@ impl Mounted {
         let state = FileState { mark, seen_at };
         self.known.insert(file.clone(), Known { stamps, settled, state: state.clone() });
         Ok(Some(state))
+    }
+
+    /// There is no file at the path.
+    fn absent(&mut self, file: &FollowedFile, now: Timestamp) -> FileState {
+        let known = self.known.get(file).map(|known| &known.state).filter(|state| state.mark.is_absent());
+        let state = FileState { mark: FileMark::ABSENT, seen_at: known.map_or(now, |state| state.seen_at.min(now)) };
+        self.known.insert(file.clone(), Known { stamps: Vec::new(), settled: true, state: state.clone() });
+        state
     }
 
     /// The regular files below a folder, links not followed, in the order of their names.
@@ -152,6 +164,10 @@ impl Stamp {
         let changed = Timestamp::from_second(self.changed.0).unwrap_or(Timestamp::MAX);
         changed.saturating_add(FRESH).is_ok_and(|settled| settled >= now)
     }
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// SHA-256 over names, permissions and contents.
@@ -200,7 +216,6 @@ mod tests {
         let path = folder.path().join("app.conf");
         let files = file(&path, false, false);
         let mut mounted = Mounted::default();
-        assert_eq!(mounted.look(&files, at(0)), FileStates::new());
         fs::write(&path, "a").unwrap();
         let first = mounted.look(&files, at(1));
         fs::File::options().write(true).open(&path).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
@@ -210,6 +225,36 @@ mod tests {
         let [(_, old), (_, new)] = [first.first_key_value().unwrap(), second.first_key_value().unwrap()];
         assert!(old.mark.digest != new.mark.digest && new.seen_at == at(3) && old.seen_at == at(1));
         assert_eq!(mounted.folders().len(), 1);
+    }
+
+    fn mark(states: &FileStates) -> FileMark {
+        states.first_key_value().unwrap().1.mark.clone()
+    }
+
+    #[test]
+    fn a_file_that_is_missing_and_a_folder_in_its_place_are_no_file_until_one_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.conf");
+        let files = file(&path, false, false);
+        let mut mounted = Mounted::default();
+        let missing = mounted.look(&files, at(0));
+        assert_eq!(mark(&missing), FileMark::ABSENT);
+        fs::create_dir(&path).unwrap();
+        assert_eq!(mounted.look(&files, at(1)), missing, "and that since then");
+        fs::remove_dir(&path).unwrap();
+        fs::write(&path, "a").unwrap();
+        let there = mounted.look(&files, at(2));
+        assert!(!mark(&there).is_absent() && there[files.first().unwrap()].seen_at == at(2));
+    }
+
+    #[test]
+    fn one_path_that_two_services_follow_in_two_ways_is_looked_at_in_both() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a"), "a").unwrap();
+        let [asked, unasked] = [true, false].map(|all| file(folder.path(), false, all));
+        let states = Mounted::default().look(&asked.union(&unasked).cloned().collect(), at(0));
+        let absent = |files: &BTreeSet<FollowedFile>| states[files.first().unwrap()].mark.is_absent();
+        assert_eq!((absent(&asked), absent(&unasked)), (false, true));
     }
 
     #[test]
@@ -248,7 +293,7 @@ mod tests {
         let pipe = folder.path().join("pipe");
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
         let mut mounted = Mounted::default();
-        assert_eq!(mounted.look(&file(folder.path(), false, false), at(0)), FileStates::new());
+        assert_eq!(mark(&mounted.look(&file(folder.path(), false, false), at(0))), FileMark::ABSENT);
         assert_eq!(mounted.look(&file(&pipe, false, false), at(0)), FileStates::new());
         let files = file(folder.path(), false, true);
         let first = mounted.look(&files, at(1));

@@ -1,7 +1,7 @@
 //! The change feed: a ring of the last changes of each kind that readers follow at their own pace.
 //!
 //! A writer appends and wakes; it never waits. A reader that falls out of the window gets [`StoreError::Expired`] and
-//! lists anew. Kept are 10,000 changes of a kind, or [`RING_BYTES`] of them. The ring keeps texts, not parsed objects: a
+//! lists anew. Kept are 10,000 changes of a kind, or [`ring_bytes`] of them. The ring keeps texts, not parsed objects: a
 //! parsed object is five times as large, and those that are current are found through a weak pointer.
 
 use std::collections::VecDeque;
@@ -16,8 +16,10 @@ use super::{Change, ChangeKind, Kind, Object, Result, StoreError, lock};
 
 /// Changes kept of a kind.
 pub(super) const RING_CHANGES: usize = 10_000;
-/// Bytes kept of a kind.
+/// Bytes kept of Deployments, of which a host has most and which change most.
 pub(super) const RING_BYTES: usize = 16 << 20;
+/// Bytes kept of any other kind: the status of a Source that lists hundreds of files is written with each commit.
+const FEW_BYTES: usize = 2 << 20;
 /// Changes a reader takes at once.
 const GULP: usize = 256;
 
@@ -35,6 +37,8 @@ struct KindFeed {
 struct Ring {
     entries: VecDeque<Entry>,
     bytes: usize,
+    /// So many bytes are kept.
+    most: usize,
     /// Revision of the last change that is no longer kept.
     dropped: u64,
 }
@@ -46,10 +50,15 @@ struct Entry {
     current: Weak<Value>,
 }
 
+/// Bytes kept of a kind.
+fn ring_bytes(kind: Kind) -> usize {
+    if kind == Kind::Deployment { RING_BYTES } else { FEW_BYTES }
+}
+
 impl Feed {
     /// Empty feeds; changes up to `revision` are not kept.
     pub fn new(revision: u64) -> Self {
-        Self { feeds: Kind::ALL.map(|_| Arc::new(KindFeed::new(revision))) }
+        Self { feeds: Kind::ALL.map(|kind| Arc::new(KindFeed::new(revision, ring_bytes(kind)))) }
     }
 
     fn of(&self, kind: Kind) -> &Arc<KindFeed> {
@@ -87,8 +96,8 @@ impl Feed {
 }
 
 impl KindFeed {
-    fn new(revision: u64) -> Self {
-        let ring = Ring { entries: VecDeque::new(), bytes: 0, dropped: revision };
+    fn new(revision: u64, most: usize) -> Self {
+        let ring = Ring { entries: VecDeque::new(), bytes: 0, most, dropped: revision };
         Self { ring: Mutex::new(ring), tip: watch::Sender::new(revision) }
     }
 }
@@ -99,7 +108,7 @@ impl Ring {
         self.bytes += text.len();
         let current = Arc::downgrade(&change.object);
         self.entries.push_back(Entry { revision: change.revision, kind: change.kind, text, current });
-        while self.entries.len() > RING_CHANGES || (self.bytes > RING_BYTES && self.entries.len() > 1) {
+        while self.entries.len() > RING_CHANGES || (self.bytes > self.most && self.entries.len() > 1) {
             if let Some(oldest) = self.entries.pop_front() {
                 self.bytes -= oldest.text.len();
                 self.dropped = oldest.revision;

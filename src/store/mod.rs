@@ -273,8 +273,8 @@ impl Store {
     }
 
     /// The change feed of a kind: what came after revision `since` (else from now on), then live. A reader that falls
-    /// behind the window of 10,000 changes (or 16 MiB of them) gets [`StoreError::Expired`] as its last item, and one that
-    /// asks for a revision that was not handed out yet gets it at once. Never blocks a writer.
+    /// behind the window of 10,000 changes (or 16 MiB of Deployments, 2 MiB of any other kind) gets [`StoreError::Expired`]
+    /// as its last item, and one that asks for a revision that was not handed out yet gets it at once. Never blocks a writer.
     pub fn changes(&self, kind: Kind, since: Option<u64>) -> Result<BoxStream<'static, Result<Change>>> {
         let revision = self.revision();
         let since = since.unwrap_or(revision);

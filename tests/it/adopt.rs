@@ -9,6 +9,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::followed::Host;
 use crate::outside::await_held;
 use crate::support::{Api, Operator, Sandbox, check, condition, eventually, holds_for, same, secs, service};
 
@@ -276,13 +277,20 @@ fn a_source_takes_over_a_running_project_and_leaves_alone_what_is_not_as_declare
     assert_eq!(project.policies()[&web], declared[&web], "what differs is not touched");
 
     let dry = operator.evenkeel(&["adopt", &name, "--dry-run"]);
-    assert!(dry.contains("labels: version is another one"), "{dry}");
+    assert!(dry.contains("labels: version is another one") && !dry.contains("anew"), "{dry}");
+    let dry = operator.evenkeel(&["adopt", &name, "--dry-run", "--recreate"]);
+    assert!(dry.contains(&format!("then make container {web} anew (--recreate): labels: version is another one")), "{dry}");
+    let differs = operator.cli(&["diff", &name]);
+    assert!(String::from_utf8_lossy(&differs.stdout).contains("labels: version is another one"), "{differs:?}");
     operator.evenkeel(&["adopt", &name]);
     operator.wait_ready(&name);
     assert_eq!(project.runs(), before, "taken over as it is");
     assert_eq!(project.policies()[&web], "no");
     let drift = operator.api().status(&name).unwrap().to_string();
     assert!(drift.contains("labels: version is another one"), "{drift}");
+    let why = operator.evenkeel(&["why", &name]);
+    assert!(why.contains("it runs, and is not all as declared"), "{why}");
+    assert!(!operator.evenkeel(&["describe", &name]).contains("differs: differs"));
 
     operator.evenkeel(&["adopt", &name, "--recreate"]);
     eventually(secs(20), "what differed is made anew", || {
@@ -293,4 +301,41 @@ fn a_source_takes_over_a_running_project_and_leaves_alone_what_is_not_as_declare
     let runs = project.runs();
     assert!(before.iter().all(|(name, run)| *name == web || runs[name] == *run), "and nothing else: {runs:?}");
     assert_eq!(sandbox.docker().inspect(&web)["Config"]["Labels"]["version"], json!("2"));
+}
+
+#[test]
+fn a_repository_that_names_a_running_project_takes_it_over_without_a_restart() {
+    let sandbox = Sandbox::new();
+    let Some(project) = Project::new(&sandbox, "shop") else { return };
+    let mut file = shop(&sandbox, "1");
+    // A path of its own would be another one in the working folder.
+    file["services"]["work"]["volumes"] = json!(["/tmp:/conf:ro"]);
+    project.write(&file);
+    project.run(&["up", "--detach"]);
+    let before = project.runs();
+
+    let host = Host::with(&sandbox, Operator::of(&sandbox).resync("1s").start(), false);
+    host.repository.write("shop/compose.yaml", &fs::read_to_string(project.file()).unwrap());
+    let revision = host.repository.push(&[]);
+    host.looks_at(&revision);
+    let name = project.full_name();
+    host.operator.wait_ready(&name);
+    assert_eq!(project.runs(), before, "same containers, same runs");
+    assert!(project.policies().values().all(|policy| policy == "no"), "{:?}", project.policies());
+    let status = host.operator.api().status(&name).unwrap();
+    assert_eq!((&status["source"]["revision"], &status["source"]["path"]), (&json!(revision), &json!("shop/compose.yaml:1")));
+    assert_eq!(project.run(&["ps", "--format", "{{.Name}}"]).lines().count(), 3);
+
+    file["services"]["web"]["labels"]["version"] = json!("2");
+    project.write(&file);
+    host.repository.write("shop/compose.yaml", &fs::read_to_string(project.file()).unwrap());
+    host.looks_at(&host.repository.push(&[]));
+    let web = project.container("web");
+    eventually(secs(20), "what a commit changes is made anew", || {
+        let runs = project.runs();
+        check(runs.get(&web).is_some_and(|run| run.0 != before[&web].0), || format!("{runs:?}"))
+    });
+    host.operator.wait_ready(&name);
+    let runs = project.runs();
+    assert!(before.iter().all(|(name, run)| *name == web || runs[name] == *run), "and nothing else: {runs:?}");
 }

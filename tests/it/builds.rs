@@ -1,7 +1,10 @@
 //! Acceptance case 25 and what surrounds it: images that are built from a folder, and containers that follow them.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -295,4 +298,40 @@ fn a_stop_during_a_build_wins() {
     eventually(secs(10), "it is stopped", || scene.sandbox.docker().in_state(&scene.container(), "exited"));
     eventually(secs(15), "the build is ended", || check(!busy(), || "it goes on".into()));
     holds_for(secs(3), "it stays so", || scene.sandbox.docker().in_state(&scene.container(), "exited"));
+}
+
+/// Serves an archive over HTTP; its URL.
+fn serve(archive: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/context.tar", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut asked = [0; 4096];
+            let read = stream.read(&mut asked).unwrap_or_default();
+            let length = archive.len();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/x-tar\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+            );
+            let body: &[u8] = if asked[..read].starts_with(b"HEAD") { &[] } else { &archive };
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
+        }
+    });
+    url
+}
+
+#[test]
+fn images_under_names_of_the_dockerfile_and_contexts_that_the_engine_fetches() {
+    for env in [&[][..], &[("DOCKER_BUILDKIT", "0")]] {
+        let scene = Scene::up_with(env);
+        scene.write("Dockerfile", "# a comment\nARG WORD=named\nFROM base AS last\nARG WORD\nRUN echo $WORD > /version\n");
+        scene.declare(json!({"additional_contexts": {"base": format!("docker-image://{}", scene.sandbox.image())}}), json!({}));
+        eventually(secs(30), "an image has the name of a stage", || scene.serves("named"));
+
+        scene.write("Dockerfile", &scene.dockerfile("COPY version /version"));
+        scene.write("version", "fetched\n");
+        let packed = Command::new("tar").args(["-C", scene.context("").to_str().unwrap(), "-cf", "-", "."]).output().unwrap();
+        scene.declare(json!({"context": serve(packed.stdout)}), json!({}));
+        eventually(secs(30), "the engine has fetched the context", || scene.serves("fetched"));
+        eventually(secs(10), "it is ready", || scene.operator.api().ready("web"));
+    }
 }

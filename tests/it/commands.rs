@@ -207,6 +207,40 @@ fn restart_restarts_once_release_gives_docker_its_policies_back_and_resume_takes
 }
 
 #[test]
+fn release_gives_back_what_does_not_run_too_also_where_evenkeel_may_only_observe() {
+    let image = Sandbox::new().image();
+    let app = service::with(service::sleeper(&image), json!({"restart": "always"}));
+    let crashed = service::with(service::sleeper(&image), json!({"restart": "unless-stopped"}));
+    let (sandbox, mut operator) = scene(json!({"app": app, "db": app, "late": crashed}));
+    let [app, db, late] = ["app", "db", "late"].map(|service| sandbox.container("web", service, 1));
+    let policy = |name: &str| sandbox.docker().inspect(name)["HostConfig"]["RestartPolicy"]["Name"].clone();
+    operator.evenkeel(&["stop", "web", "db"]);
+    eventually(secs(15), "it is stopped", || sandbox.docker().in_state(&db, "exited"));
+    operator.stop();
+    // Nothing heals it in this mode.
+    sandbox.docker().crash(&late);
+    let operator = Operator::of(&sandbox).arg("--mode").arg("Observe").start();
+    let told = operator.evenkeel(&["release", "web"]);
+    assert!(told.contains("evenkeel resume web"), "{told}");
+    assert_eq!((policy(&app), policy(&late)), (json!("always"), json!("unless-stopped")));
+    assert_eq!(policy(&db), json!("no"), "Docker never starts what a person stopped");
+    assert!(operator.evenkeel(&["status", "web"]).contains("`evenkeel resume web` takes it back"));
+}
+
+#[test]
+fn release_lets_docker_start_nothing_that_was_stopped_as_a_whole() {
+    let image = Sandbox::new().image();
+    let (sandbox, operator) = scene(json!({"app": service::with(service::sleeper(&image), json!({"restart": "always"}))}));
+    let app = sandbox.container("web", "app", 1);
+    let policy = || sandbox.docker().inspect(&app)["HostConfig"]["RestartPolicy"]["Name"].clone();
+    operator.evenkeel(&["stop", "web"]);
+    eventually(secs(15), "it is stopped", || sandbox.docker().in_state(&app, "exited"));
+    operator.evenkeel(&["release", "--all"]);
+    assert_eq!(policy(), json!("no"));
+    sandbox.docker().in_state(&app, "exited").unwrap();
+}
+
+#[test]
 fn a_deletion_removes_what_was_made_but_volumes_and_with_orphan_nothing() {
     let sandbox = Sandbox::new();
     let image = sandbox.image();

@@ -132,3 +132,22 @@ fn a_service_that_compose_made_anew_by_hand_is_taken_over_its_difference_shown_a
     sandbox.docker().crash(&container);
     eventually(secs(10), "it is kept running like one of ours", || sandbox.docker().running(&container));
 }
+
+#[test]
+fn a_seccomp_profile_beside_a_compose_file_and_open_system_paths_reach_the_engine() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.dir().join("srv/strict");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("strict.json"), "{ \"defaultAction\": \"SCMP_ACT_ALLOW\" }\n").unwrap();
+    let options = json!({"network_mode": "none", "security_opt": ["seccomp:./strict.json", "systempaths=unconfined"]});
+    let app = service::with(service::sleeper(&sandbox.image()), options);
+    let file = json!({"name": sandbox.project("strict"), "services": {"app": app}});
+    let path = folder.join("compose.yaml");
+    fs::write(&path, serde_yaml::to_string(&file).unwrap().replace('$', "$$")).unwrap();
+    let operator = Operator::start_on(&sandbox);
+    operator.evenkeel(&["apply", "-f", path.to_str().unwrap()]);
+    operator.wait_ready(&sandbox.project("strict"));
+    let host = sandbox.docker().inspect(&sandbox.container("strict", "app", 1))["HostConfig"].clone();
+    assert_eq!(host["SecurityOpt"], json!([r#"seccomp={"defaultAction":"SCMP_ACT_ALLOW"}"#]));
+    assert!(host["MaskedPaths"].as_array().is_none_or(Vec::is_empty), "{}", host["MaskedPaths"]);
+}

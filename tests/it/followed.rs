@@ -11,16 +11,19 @@ use crate::support::{Operator, Sandbox, check, eventually, holds_for, same, secs
 const SOURCE: &str = "/apis/evenkeel.dev/v1alpha1/namespaces/default/sources/shop";
 
 /// An operator with the Source `shop` of a repository.
-struct Host<'a> {
+pub struct Host<'a> {
     sandbox: &'a Sandbox,
-    repository: Repository<'a>,
-    operator: Operator,
+    pub repository: Repository<'a>,
+    pub operator: Operator,
 }
 
 impl<'a> Host<'a> {
     fn new(sandbox: &'a Sandbox, prune: bool) -> Self {
-        let (repository, operator) = (Repository::new(sandbox), Operator::start_on(sandbox));
-        let host = Self { sandbox, repository, operator };
+        Self::with(sandbox, Operator::start_on(sandbox), prune)
+    }
+
+    pub fn with(sandbox: &'a Sandbox, operator: Operator, prune: bool) -> Self {
+        let host = Self { sandbox, repository: Repository::new(sandbox), operator };
         host.source(json!({"git": {"url": host.repository.url(), "ref": {"branch": "main"}}, "prune": prune, "interval": "1s"}));
         host
     }
@@ -52,7 +55,7 @@ impl<'a> Host<'a> {
 
     /// Waits until this revision is what was looked at last.
     #[track_caller]
-    fn looks_at(&self, revision: &str) {
+    pub fn looks_at(&self, revision: &str) {
         eventually(secs(20), revision, || same(self.status()["lastAttemptedRevision"].clone(), json!(revision)));
     }
 
@@ -249,4 +252,53 @@ fn a_repository_that_is_rewritten_gone_or_broken_is_told_and_what_runs_stays() {
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+/// A Compose file whose service mounts `app.conf`, which lies beside it.
+fn mounts(sandbox: &Sandbox, project: &str) -> String {
+    let app = service::with(service::sleeper(&sandbox.image()), json!({"volumes": ["./app.conf:/etc/app.conf:ro"]}));
+    serde_yaml::to_string(&json!({"name": project, "services": {"app": app}})).unwrap()
+}
+
+#[test]
+fn a_file_that_a_later_commit_brings_takes_the_place_of_the_folder_that_docker_made() {
+    let sandbox = Sandbox::new();
+    let (host, project) = (Host::new(&sandbox, false), sandbox.project("late"));
+    let app = format!("{project}-app-1");
+    host.repository.write("late/compose.yaml", &mounts(&sandbox, &project));
+    host.repository.push(&[]);
+    host.operator.wait_ready(&project);
+    let tree = sandbox.dir().join("operator/data/sources/default/shop/tree/late/app.conf");
+    assert!(tree.is_dir(), "Docker makes a folder where a file is missing");
+    let first = sandbox.docker().id(&app);
+
+    host.repository.write("late/app.conf", "late");
+    let second = host.repository.push(&[]);
+    eventually(secs(20), "the file is in a container that was made for it", || {
+        sandbox.docker().running(&app)?;
+        check(sandbox.docker().id(&app) != first, || "still the old one".into())?;
+        same(sandbox.docker().exec(&app, &["cat", "/etc/app.conf"]), "late".to_owned())
+    });
+    assert!(host.says("Synced").contains("1 deployment"));
+    let revision = || host.operator.api().status(&project).map(|status| status["source"]["revision"].clone());
+    eventually(secs(10), "the commit that it was made for is named", || same(revision()?, json!(second)));
+
+    // What is in it is planned and compared too, before it is in force.
+    host.repository.branch("next");
+    host.repository.write("late/app.conf", "next");
+    host.repository.push_to("next", &[]);
+    for command in [&["plan", "--source", "shop", "--revision", "next"][..], &["diff", "--source", "shop", "--revision", "next"]]
+    {
+        let output = host.operator.cli(command);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.contains(&format!("what is in {}", tree.display())), "{command:?}: {text}");
+        assert_eq!(text.contains("create container"), command[0] == "plan", "{text}");
+    }
+    let same_commit = host.operator.cli(&["diff", "--git", &format!("{}#main", host.repository.url())]);
+    assert_eq!((same_commit.status.code(), String::from_utf8_lossy(&same_commit.stdout).as_ref()), (Some(0), ""));
+    let same_commit = host.operator.cli(&["plan", "--source", "shop", "--detailed-exitcode"]);
+    assert_eq!(same_commit.status.code(), Some(0), "{same_commit:?}");
+    holds_for(secs(2), "and nothing of it is done", || {
+        same(sandbox.docker().exec(&app, &["cat", "/etc/app.conf"]), "late".into())
+    });
 }

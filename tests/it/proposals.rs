@@ -27,6 +27,9 @@ fn a_commit_is_planned_and_compared_before_it_is_applied_and_why_tells_the_chain
     operator.wait_ready("old");
     assert_eq!(run(&operator, &["plan", "--source", "git", "--detailed-exitcode"]).0, 0, "in force as it is");
     assert_eq!(run(&operator, &["diff", "--source", "git"]), (0, String::new()));
+    let (code, text) = run(&operator, &["diff", "--source", "git", "-o", "json"]);
+    let shown: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &shown[0]["change"], &shown[1]["change"]), (0, &json!("unchanged"), &json!("unchanged")), "{text}");
 
     // A branch that nobody follows: one changed, one added, one gone.
     repository.branch("next");

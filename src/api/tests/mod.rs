@@ -9,6 +9,7 @@ mod strangers;
 mod watching;
 mod writes;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,7 +92,7 @@ impl Planner for Echo {
         Ok(json!([{"name": "shop"}]))
     }
 
-    async fn plan_object(&self, deployment: Value) -> Result<PlanText, String> {
+    async fn plan_object(&self, deployment: Value, _: BTreeMap<String, String>) -> Result<PlanText, String> {
         Ok(PlanText { text: "plan of what was sent\n".into(), json: json!({"planned": deployment["spec"]["services"]}) })
     }
 }

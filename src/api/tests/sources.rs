@@ -114,6 +114,30 @@ async fn each_servers_message_is_taken_by_its_own_header_and_no_other() {
 }
 
 #[tokio::test]
+async fn each_servers_message_is_refused_with_a_wrong_signature_or_of_another_text() {
+    let api = Api::new();
+    std::fs::write(api.dir.path().join("secret"), "s3cret\n").unwrap();
+    let body = br#"{"ref": "refs/heads/main"}"#.to_vec();
+    let [wrong, of_another] = [signature("other", &body), signature("s3cret", b"{}")];
+    let bare = |signature: &str| signature.trim_start_matches("sha256=").to_owned();
+    for (kind, header, values) in [
+        ("GitHub", "x-hub-signature-256", vec![wrong.clone(), of_another.clone(), bare(&of_another), "sha256=".into()]),
+        ("GitLab", "x-gitlab-token", vec!["other".into(), "s3cret2".into(), "s3cre".into(), String::new()]),
+        ("Gitea", "x-gitea-signature", vec![bare(&wrong), bare(&of_another), "zz".into(), String::new()]),
+        ("Generic", "x-signature", vec![wrong, of_another, "sha256=00".into(), String::new()]),
+    ] {
+        let name = kind.to_lowercase();
+        api.post(SOURCES, &hooked(&api, &name, Some(kind))).await.expect(201);
+        for value in values {
+            let request = Request::post(format!("/hooks/default/{name}")).header(header, &value);
+            let answer = router(api.state.clone()).oneshot(request.body(Body::from(body.clone())).unwrap()).await.unwrap();
+            assert_eq!(answer.status().as_u16(), 401, "{kind}: {value}");
+        }
+        assert_eq!(asked_at(&api, &name), None, "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn nothing_of_a_message_is_read_before_it_may_be_right() {
     let api = Api::new();
     std::fs::write(api.dir.path().join("secret"), "s3cret\n").unwrap();

@@ -19,9 +19,8 @@ pub const KINDS: [(&[&str], &str); 3] = [
     (&["alert", "alerts"], "alerts"),
 ];
 
-/// Describes one.
-pub async fn describe(api: &Api, kind: &str, namespace: &str, name: &str) -> Result<(), Failure> {
-    let plural = KINDS.iter().find(|(words, _)| words.contains(&kind)).map_or("incidents", |(_, plural)| plural);
+/// Describes one, of the kind with this plural.
+pub async fn describe(api: &Api, plural: &str, namespace: &str, name: &str) -> Result<(), Failure> {
     let object = api.get(&object_path(plural, namespace, name, None)).await?;
     let look = Look::of_stdout();
     let text = match plural {

@@ -70,6 +70,25 @@ fn a_troubled_deployment_is_described_with_the_most_urgent_first() {
 }
 
 #[test]
+fn what_is_over_is_not_told_as_if_it_were_so_now() {
+    let mut subject = troubled();
+    let status = subject.deployment.status.as_mut().unwrap();
+    status.waiting.clear();
+    let recovery = status.recovery.as_mut().unwrap();
+    (recovery.attempt, recovery.next_attempt_at) = (10, None);
+    assert!(subject.render(&look()).contains("web-2: attempt 10 of 10: given up"));
+    let status = subject.deployment.status.as_mut().unwrap();
+    (status.services[0].containers[1].state, status.services[0].containers[1].exit_code) = ("running".into(), None);
+    let text = subject.render(&look());
+    assert!(text.contains("web-2: attempt 10 of 10: it runs, and starts over once it is stable"), "{text}");
+    assert!(text.contains("raise mem_limit (it failed so before; it runs now)"), "{text}");
+
+    subject.deployment.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(look().now));
+    let text = subject.render(&look());
+    assert!(text.contains("Phase:     Progressing") && text.contains("Why:       Deleting"), "{text}");
+}
+
+#[test]
 fn a_narrow_terminal_folds_messages_not_names() {
     let text = troubled().render(&Look { width: Some(100), ..look() });
     let holds = text.lines().skip_while(|line| *line != "Holds").take(3).collect::<Vec<_>>();

@@ -4,32 +4,36 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::*;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(super) struct Case {
     name: String,
     pub(super) files: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     args: Vec<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     services: Vec<String>,
     #[serde(default)]
     env: BTreeMap<String, String>,
     /// What Compose printed, as JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
     config: Option<String>,
     /// Why Compose refused it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
 }
 
-const THEMES: [(&str, &str); 8] = [
+const THEMES: [(&str, &str); 10] = [
     ("environment", include_str!("golden/environment.yaml")),
     ("extends", include_str!("golden/extends.yaml")),
     ("forms", include_str!("golden/forms.yaml")),
     ("include", include_str!("golden/include.yaml")),
+    ("interpolated", include_str!("golden/interpolated.yaml")),
     ("merge", include_str!("golden/merge.yaml")),
+    ("merged", include_str!("golden/merged.yaml")),
     ("profiles", include_str!("golden/profiles.yaml")),
     ("refused", include_str!("golden/refused.yaml")),
     ("reset", include_str!("golden/reset.yaml")),
@@ -49,6 +53,35 @@ impl Case {
             BTreeMap::from([("HOME", "/home/user"), ("PATH", "/usr/bin:/bin")].map(|(k, v)| (k.into(), v.into())));
         environment.extend(self.env.clone());
         environment
+    }
+
+    /// One of which nothing is recorded yet.
+    pub(super) fn new(name: String, files: BTreeMap<String, String>, env: BTreeMap<String, String>) -> Self {
+        Self { name, files, env, ..Self::default() }
+    }
+
+    /// What this docker compose prints, or why it refuses.
+    fn asked(&self, compose: &str) -> Result<String, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let project = folder.path().join("project");
+        for (name, text) in &self.files {
+            let path = project.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let mut command = Command::new(compose);
+        command.args(&self.args).args(["config", "--format", "json"]).args(&self.services);
+        let output = command.current_dir(&project).env_clear().envs(self.environment()).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(project.to_str().unwrap(), "/project");
+        if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+    }
+
+    /// Records what this docker compose makes of it.
+    pub(super) fn record(&mut self, compose: &str) {
+        match self.asked(compose) {
+            Ok(config) => self.config = Some(serde_json::from_str::<Json>(&config).unwrap().to_string()),
+            Err(why) => self.refused = why.lines().last().map(str::to_owned),
+        }
     }
 
     fn load(&self) -> Result<Loaded, Vec<String>> {
@@ -107,19 +140,9 @@ fn compose_still_says_what_was_recorded() {
         return;
     };
     for (theme, case) in cases() {
-        let folder = tempfile::tempdir().unwrap();
-        let project = folder.path().join("project");
-        for (name, text) in &case.files {
-            let path = project.join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        let mut command = Command::new(&compose);
-        command.args(&case.args).args(["config", "--format", "json"]).args(&case.services);
-        let output = command.current_dir(&project).env_clear().envs(case.environment()).output().unwrap();
-        let said = String::from_utf8(output.stdout).unwrap().replace(project.to_str().unwrap(), "/project");
-        assert_eq!(output.status.success(), case.config.is_some(), "{theme}: {}", case.name);
-        if let Some(config) = &case.config {
+        let said = case.asked(&compose);
+        assert_eq!(said.is_ok(), case.config.is_some(), "{theme}: {}", case.name);
+        if let (Some(config), Ok(said)) = (&case.config, said) {
             let (config, said): (Json, Json) = (serde_json::from_str(config).unwrap(), serde_json::from_str(&said).unwrap());
             assert_eq!(difference(&config, &said, ""), None, "{theme}: {}", case.name);
         }

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod corpus;
+mod generated;
 mod golden;
 mod properties;
 

@@ -9,6 +9,7 @@ use serde::de::IgnoredAny;
 
 use super::Wrong;
 use crate::compose::node::{Path, Place};
+use crate::crd::yaml::in_words;
 
 /// Deeper nesting is refused.
 const MAX_DEPTH: usize = 120;
@@ -92,6 +93,7 @@ fn check(file: usize, text: &str) -> Result<(), Wrong> {
             let (line, column) = error.location().map_or((1, 1), |location| (location.line(), location.column()));
             let message = error.to_string();
             let message = message.split(" at line ").next().unwrap_or_default();
+            let message = in_words(text, Some((line, column)), message);
             return Err(wrong(Place { file, line, column }, format!("{UNREADABLE}: {message}")));
         }
     }

@@ -5,7 +5,7 @@ use crate::model::{
     Subject, WaitReason,
 };
 
-use super::holds::{existing, give_back, suspended_entirely};
+use super::holds::{can_be_told, existing, give_back, suspended_entirely};
 use super::identity::{owns_network, owns_volume};
 use super::{Planner, Slots, adopt, sorted};
 
@@ -94,7 +94,7 @@ fn leave_running(planner: &mut Planner<'_>, slots: &Slots<'_>, answered: bool) {
     for service in sorted(planner.desired) {
         for number in 1..=service.replicas {
             let replica = ReplicaId::new(&service.name, number);
-            if let Some(container) = slots.get(&replica).current.filter(|container| container.is_up()) {
+            if let Some(container) = slots.get(&replica).current.filter(|container| can_be_told(container)) {
                 give_back(planner, service, &replica, container, Cause::Released);
             }
         }

@@ -63,6 +63,9 @@ fn keep_running(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredS
     let up = slot.current.is_some_and(Container::is_up);
     if let Some(done) = completion(planner, service, replica).filter(|_| !up) {
         let reason = finished(done);
+        if let Some(container) = slot.current.filter(|container| container.state == ContainerState::Exited) {
+            take_policy_off(planner, replica, container);
+        }
         return planner.wait_replica(replica, reason, None);
     }
     let Some(container) = slot.current else { return make(planner, slots, service, replica) };

@@ -1,7 +1,8 @@
 //! Mounted files of the host: whether a container has what is in them now, and what follows where it has not.
 //!
 //! What a container was made with is remembered ([`Memory::files`](crate::model::Memory)), since neither its specification nor the
-//! engine says. A file that is written anew with the same content changes nothing; neither does one of which nothing is known yet.
+//! engine says. A file that is written anew with the same content changes nothing; neither does one of which nothing is known yet,
+//! or one that is taken away: the container keeps what it has.
 
 use std::time::Duration;
 
@@ -32,7 +33,8 @@ pub(super) fn remember(planner: &mut Planner<'_>, service: &DesiredService, repl
     let mounted = mounted_after(container);
     let up = container.is_up();
     keep(planner, service, replica, |before, state| {
-        let has = |before: &&FileMark| before.digest == state.mark.digest || up && mounted.is_some_and(|at| at > state.seen_at);
+        let mounted_since = up && mounted.is_some_and(|at| at > state.seen_at);
+        let has = |before: &&FileMark| mounted_since || before.digest == state.mark.digest || before.is_unread(&state.mark);
         before.filter(|before| !has(before)).unwrap_or(&state.mark).clone()
     });
 }
@@ -44,19 +46,31 @@ pub(super) fn outdated(planner: &Planner<'_>, service: &DesiredService, containe
         OnChange::Recreate => changed(planner, service, &replica, container),
         // A container keeps the file that it was made with: of another one in its place no signal can tell it.
         OnChange::Signal(_) => {
-            changed(planner, service, &replica, container).filter(|cause| is_replaced(planner, &replica, cause))
+            let other = |had: &FileMark, there: &FileMark| had.inode != there.inode;
+            changed(planner, service, &replica, container).filter(|cause| was(planner, service, &replica, cause, other))
         }
-        OnChange::Restart | OnChange::Ignore => None,
+        // In a container that was made with a folder no file can take its place, nor a folder that of a file.
+        OnChange::Restart => {
+            let other = |had: &FileMark, there: &FileMark| had.is_folder() != there.is_folder();
+            changed(planner, service, &replica, container).filter(|cause| was(planner, service, &replica, cause, other))
+        }
+        OnChange::Ignore => None,
     }
 }
 
-/// Whether another file is in the place of one that changed.
-fn is_replaced(planner: &Planner<'_>, replica: &ReplicaId, cause: &Cause) -> bool {
+/// Whether something is true of what a container had of a file that changed, and what is there now.
+fn was(
+    planner: &Planner<'_>,
+    service: &DesiredService,
+    replica: &ReplicaId,
+    cause: &Cause,
+    is_true: impl Fn(&FileMark, &FileMark) -> bool,
+) -> bool {
     let (Cause::FilesChanged { paths }, Some(found)) = (cause, planner.files) else { return false };
     let Some(known) = planner.memory.files.get(&replica.to_string()) else { return false };
-    let other =
-        |path: &String| known.get(path).zip(found.get(path)).is_some_and(|(known, found)| known.inode != found.mark.inode);
-    paths.iter().any(other)
+    let pair = |file: &FollowedFile| Some((known.get(&file.path)?, &found.get(file)?.mark));
+    let changed = service.followed.iter().filter(|file| paths.contains(&file.path));
+    changed.filter_map(pair).any(|(had, there)| is_true(had, there))
 }
 
 /// Why a replacement goes on that was begun before it was known what is in the files: they may be what it was begun for.
@@ -92,7 +106,10 @@ fn changed(planner: &Planner<'_>, service: &DesiredService, replica: &ReplicaId,
     let (found, known) = (planner.files?, planner.memory.files.get(&replica.to_string())?);
     let mounted = mounted_after(container);
     let is_changed = |file: &&FollowedFile| {
-        let (Some(state), Some(before)) = (found.get(&file.path), known.get(&file.path)) else { return false };
+        let (Some(state), Some(before)) = (found.get(*file), known.get(&file.path)) else { return false };
+        if state.mark.is_absent() || before.is_unread(&state.mark) {
+            return false;
+        }
         let other = before.digest != state.mark.digest && (!file.replaced_only || before.inode != state.mark.inode);
         other && mounted.is_none_or(|at| at <= state.seen_at)
     };
@@ -118,7 +135,7 @@ fn marks(
     let known = planner.memory.files.get(&replica.to_string());
     let mark = |file: &FollowedFile| {
         let before = known.and_then(|known| known.get(&file.path));
-        let mark = match planner.files.and_then(|found| found.get(&file.path)) {
+        let mark = match planner.files.and_then(|found| found.get(file)) {
             Some(state) => choose(before, state),
             None => before?.clone(),
         };

@@ -1,11 +1,12 @@
 //! What people laid on top: whether a replica may run, must not, or is not to be touched.
 
 use crate::model::{
-    Cause, Container, DesiredService, HoldState, HoldView, JobKind, Op, REASON_EXTERNAL_STOP, REASON_RELEASED, ReplicaId,
-    RunState, StopReason, Subject, Target, WaitReason, labels,
+    Cause, Container, ContainerState, DesiredService, DockerRestart, HoldState, HoldView, JobKind, Op, REASON_EXTERNAL_STOP,
+    REASON_RELEASED, ReplicaId, RunState, StopReason, Subject, Target, WaitReason, labels,
 };
 
 use super::Planner;
+use super::containers::take_policy_off;
 use super::identity::{Slot, owns};
 
 /// What holds say of a replica.
@@ -28,7 +29,12 @@ pub(super) enum Standing {
 
 /// What the manifest and the Holds say of a replica, the most specific Hold first.
 pub(super) fn standing(planner: &Planner<'_>, replica: &ReplicaId) -> Standing {
-    match planner.desired.hold_of(replica, planner.now, |hold| !is_outrun(planner, replica, hold)) {
+    standing_by(planner, replica, |_| true)
+}
+
+/// The same by those Holds that `counts`.
+fn standing_by(planner: &Planner<'_>, replica: &ReplicaId, counts: impl Fn(&HoldView) -> bool) -> Standing {
+    match planner.desired.hold_of(replica, planner.now, |hold| counts(hold) && !is_outrun(planner, replica, hold)) {
         Some(hold) if hold.state == HoldState::Suspended => Standing::Suspended { reason: hold.reason.clone() },
         Some(hold) => Standing::Stopped { cause: Cause::Held { reason: hold.reason.clone() }, reason: hold.reason.clone() },
         None if planner.desired.state == RunState::Stopped => {
@@ -73,13 +79,38 @@ pub(super) fn keep_stopped(
     cause: Cause,
     reason: String,
 ) {
-    match slot.current.filter(|container| container.is_up()) {
-        Some(container) => stop(planner, service, replica, container, StopReason::Held, cause, vec![]),
-        None => planner.wait_replica(replica, WaitReason::Stopped { reason }, None),
+    match slot.current {
+        Some(container) if container.is_up() => stop(planner, service, replica, container, StopReason::Held, cause, vec![]),
+        current => {
+            if let Some(container) = current.filter(|container| at_rest(container)) {
+                match is_released(planner) {
+                    true => give_back(planner, service, replica, container, Cause::Released),
+                    // A restart of the daemon would bring it back.
+                    false => take_policy_off(planner, replica, container),
+                }
+            }
+            planner.wait_replica(replica, WaitReason::Stopped { reason }, None);
+        }
     }
 }
 
-/// Leaves a replica alone; a released one gets its declared policy, so that Docker carries on.
+/// Whether all of it was given back to Docker.
+fn is_released(planner: &Planner<'_>) -> bool {
+    planner.desired.holds.iter().any(|hold| hold.reason == REASON_RELEASED && hold.in_force(planner.now))
+}
+
+/// Whether it does not run, and Docker can still be told something of it.
+fn at_rest(container: &Container) -> bool {
+    matches!(container.state, ContainerState::Created | ContainerState::Exited)
+}
+
+/// Whether Docker can carry on with it by a policy.
+pub(super) fn can_be_told(container: &Container) -> bool {
+    container.is_up() || at_rest(container)
+}
+
+/// Leaves a replica alone; a released one gets its declared policy, so that Docker carries on: at once, or from the next start of the
+/// daemon or of the container on.
 pub(super) fn leave_alone(
     planner: &mut Planner<'_>,
     service: &DesiredService,
@@ -88,7 +119,7 @@ pub(super) fn leave_alone(
     reason: String,
 ) {
     if reason == REASON_RELEASED
-        && let Some(container) = slot.current.filter(|container| container.is_up())
+        && let Some(container) = slot.current.filter(|container| can_be_told(container))
     {
         give_back(planner, service, replica, container, Cause::Released);
     }
@@ -96,7 +127,8 @@ pub(super) fn leave_alone(
 }
 
 /// Puts the restart policy on a container that Docker is to carry on with, if it is not there: the declared one, or the one that it
-/// had when it was taken over.
+/// had when it was taken over. What is to be stopped and does not run gets none: Docker may start it by any other at its own next start,
+/// `unless-stopped` included where it ended by itself before. The release, which only takes hands off, does not say what is to be.
 pub(super) fn give_back(
     planner: &mut Planner<'_>,
     service: &DesiredService,
@@ -105,9 +137,15 @@ pub(super) fn give_back(
     cause: Cause,
 ) {
     let adopted = planner.memory.adopted(replica, &container.id);
-    let policy = adopted.map_or(&service.declared_restart, |adopted| &adopted.restart);
-    if container.restart_policy != *policy {
-        let op = Op::SetRestartPolicy { target: existing(container), policy: policy.clone() };
+    let is_stopped = matches!(standing_by(planner, replica, |hold| hold.reason != REASON_RELEASED), Standing::Stopped { .. });
+    let policy = match adopted.map_or(&service.declared_restart, |adopted| &adopted.restart) {
+        _ if is_stopped && !container.is_up() => DockerRestart::No,
+        // It is on its way down, or may not be stopped in this mode.
+        DockerRestart::Always if is_stopped => DockerRestart::UnlessStopped,
+        policy => policy.clone(),
+    };
+    if container.restart_policy != policy {
+        let op = Op::SetRestartPolicy { target: existing(container), policy };
         planner.act(op, Subject::Replica(replica.clone()), cause, vec![]);
     }
 }

@@ -49,7 +49,8 @@ fn allowed(plan: &Plan, bound: RecoveryMode, suggestions: &BTreeMap<String, Sugg
     };
     let mut allowed = BTreeSet::new();
     for (index, action) in plan.actions.iter().enumerate().rev() {
-        let free = bound == RecoveryMode::Auto && !action.cause.is_recovery();
+        // What a person wants given back to Docker is nothing that evenkeel decides.
+        let free = action.cause == Cause::Released || bound == RecoveryMode::Auto && !action.cause.is_recovery();
         if approved(action) || allowed.contains(&index) {
             allowed.insert(index);
             allowed.extend(action.after.iter().copied());

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::crd::{DeploymentStatus, Phase};
-use crate::model::{Reason, RunState, WaitReason, Waiting, annotations};
+use crate::model::{HoldState, HoldView, REASON_RELEASED, Reason, RunState, WaitReason, Waiting, annotations};
 
 use super::Sight;
 use super::services::{Probes, Tally};
@@ -86,7 +86,13 @@ pub(super) fn verdict(sight: &Sight<'_>, tally: &Tally) -> Verdict {
     }
     if tally.wanted > 0 && tally.suspended == tally.wanted {
         let ready = if tally.ready == tally.wanted { "True" } else { "False" };
-        return Verdict::new(Phase::Suspended, ready, Reason::Suspended, "hands off: a Hold suspends it");
+        let name = &sight.desired.key.name;
+        let in_force = |hold: &&HoldView| hold.state == HoldState::Suspended && hold.in_force(sight.now);
+        let message = match sight.desired.holds.iter().filter(in_force).any(|hold| hold.reason == REASON_RELEASED) {
+            true => format!("it is given back to Docker and its restart policies; `evenkeel resume {name}` takes it back"),
+            false => format!("hands off: a Hold suspends it; `evenkeel resume {name}` ends that"),
+        };
+        return Verdict::new(Phase::Suspended, ready, Reason::Suspended, message);
     }
     let moves = moves_containers(sight);
     if tally.wanted == 0 && tally.stopped > 0 {

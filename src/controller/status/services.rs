@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::crd::{ContainerStatus, ServiceStatus};
+use crate::crd::{ContainerStatus, MADE_BY_COMPOSE, ServiceStatus};
 use crate::model::{Container, ContainerState, DesiredService, HoldState, ReplicaId, RunState, Subject, WaitReason, labels};
 
 use super::{Sight, builds, diagnosis, images};
@@ -149,8 +149,8 @@ fn drift(sight: &Sight<'_>, replica: &ReplicaId, container: &Container) -> Vec<S
     let adopted = sight.memory.adopted(replica, &container.id);
     let policy = adopted.map(|adopted| adopted.restart.to_string()).filter(|policy| policy != "no");
     let policy = policy.map(|policy| format!(" (its restart policy was {policy})")).unwrap_or_default();
-    let made = format!("made by docker compose{policy}: looked after as it is, replaced when the manifest changes");
-    let differs = adopted.into_iter().flat_map(|adopted| &adopted.differs).map(|line| format!("differs: {line}"));
+    let made = format!("{MADE_BY_COMPOSE}{policy}: looked after as it is, replaced when the manifest changes");
+    let differs = adopted.into_iter().flat_map(|adopted| adopted.differs.clone());
     std::iter::once(made).chain(differs).collect()
 }
 

@@ -11,9 +11,12 @@ use crate::model::BuildArgs;
 /// `build`, in the order of compose-go's `BuildConfig`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Build {
-    /// Absolute path of the folder; absent: nothing but the Dockerfile.
+    /// Absolute path of the folder, or a URL; absent: nothing but the Dockerfile.
     #[serde(skip_serializing_if = "is_empty")]
     pub context: Option<String>,
+    /// Images by the names that the Dockerfile has for them.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub additional_contexts: BTreeMap<String, String>,
     /// Path of the Dockerfile, within the context unless absolute; absent only beside `dockerfile_inline`.
     #[serde(skip_serializing_if = "is_empty")]
     pub dockerfile: Option<String>,

@@ -89,7 +89,7 @@ const fn refused(name: &'static str, text: &'static str) -> Key {
 pub const SERVICE: &[Key] = &[
     key("annotations", Form::Mapping, "OCI annotations of the container."),
     key("attach", Form::Flag, "Whether `docker compose up` shows its output. Accepted; evenkeel attaches to nothing."),
-    key("blkio_config", Form::Map(BLKIO), "Share of block device time."),
+    key("blkio_config", Form::Map(BLKIO), "Share of block device time, and limits on single devices."),
     key(
         "build",
         Form::Any(&[Form::Text, Form::Map(BUILD)]),
@@ -206,7 +206,11 @@ pub const SERVICE: &[Key] = &[
     key("runtime", Form::Text, "OCI runtime. Default: the engine's."),
     key("scale", Form::Whole, "Replicas, as deploy.replicas. Default 1."),
     key("secrets", Form::List(&Form::Any(&[Form::Text, Form::Map(FILE_MOUNT)])), "Secrets mounted as files under /run/secrets."),
-    key("security_opt", TEXTS, "Security options: `no-new-privileges:true`, `seccomp:..`, `apparmor:..`, `label:..`."),
+    key(
+        "security_opt",
+        TEXTS,
+        "Security options: `no-new-privileges:true`, `seccomp:..` (`unconfined`, or the absolute path of a profile, read when a container is made), `apparmor:..`, `label:..`, `systempaths=unconfined`.",
+    ),
     key("shm_size", Form::Size, "Size of /dev/shm. Default: the engine's 64m."),
     key("stdin_open", Form::Flag, "Keep standard input open."),
     key("stop_grace_period", Form::Span, "Time between the stop signal and KILL. Default 10s."),

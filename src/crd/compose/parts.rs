@@ -163,6 +163,41 @@ pub struct BlkioConfig {
     /// 10 to 1000.
     #[serde(skip_serializing_if = "is_empty")]
     pub weight: Option<u16>,
+    /// The same for single devices.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub weight_device: Vec<DeviceWeight>,
+    /// Bytes a second.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub device_read_bps: Vec<DeviceRate>,
+    /// Operations a second.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub device_read_iops: Vec<DeviceRate>,
+    /// Bytes a second.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub device_write_bps: Vec<DeviceRate>,
+    /// Operations a second.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub device_write_iops: Vec<DeviceRate>,
+}
+
+/// The weight of a block device; named in JSON as Compose names it there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeviceWeight {
+    /// Path on the host.
+    pub path: String,
+    /// 10 to 1000.
+    pub weight: u16,
+}
+
+/// The limit on a block device; named in JSON as Compose names it there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeviceRate {
+    /// Path on the host.
+    pub path: String,
+    /// How many a second.
+    pub rate: Bytes,
 }
 
 /// A device of the host.

@@ -108,18 +108,22 @@ fn dependencies(checked: &Checked, name: &str, service: &Service) {
     }
 }
 
-/// `security_opt`: what Compose's client would read from a file or turn into other settings before the engine sees it.
+/// `security_opt`: a profile that is read from a file.
 fn security(checked: &Checked, name: &str, service: &Service) {
     for option in &service.security_opt {
         let profile = option.strip_prefix("seccomp=").or_else(|| option.strip_prefix("seccomp:"));
         let message = match profile {
-            Some("unconfined" | "builtin") => continue,
-            Some(_) => "a seccomp profile in a file is not supported yet by evenkeel: write seccomp=unconfined, or leave it out",
-            None if option.starts_with("systempaths=") => "systempaths is not supported yet by evenkeel",
+            Some(path) if ["unconfined", "builtin"].contains(&path) || path.starts_with('/') => continue,
+            Some(path) => format!(
+                "{path:?} is a relative path: a Deployment has no folder to start from; write an absolute path of the seccomp profile"
+            ),
+            None if option.starts_with("systempaths=") && option != "systempaths=unconfined" => {
+                "must be systempaths=unconfined".to_owned()
+            }
             None => continue,
         };
         let paths = checked.places.items(name, "security_opt", |item| item.as_str() == Some(option));
-        paths.iter().for_each(|path| checked.sink.error(path, message));
+        paths.iter().for_each(|path| checked.sink.error(path, message.clone()));
     }
 }
 

@@ -35,16 +35,18 @@ pub(super) fn read(text: &str) -> Result<Read, Unreadable> {
         let message = error.to_string();
         let message = message.split(" at line ").next().unwrap_or_default();
         Unreadable {
-            message: match is_tab(text, place) {
-                true => "cannot be read as YAML: a tab stands here; YAML is indented with spaces".to_owned(),
-                false => format!("cannot be read as YAML: {message}"),
-            },
+            message: format!("cannot be read as YAML: {}", in_words(text, place, message)),
             place,
             duplicate_keys: message.contains("duplicate entry"),
         }
     })?;
     let mut errors = Vec::new();
     Ok(Read { value: convert(yaml, "", &mut errors), errors })
+}
+
+/// What keeps a text from being YAML at a place (line and column, from 1), where the parser says `message`.
+pub fn in_words<'m>(text: &str, place: Option<(usize, usize)>, message: &'m str) -> &'m str {
+    if is_tab(text, place) { "a tab stands here; YAML is indented with spaces" } else { message }
 }
 
 /// Whether a tab stands at or before a place in its line: the parser only says that no token can start there.

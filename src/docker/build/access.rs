@@ -28,12 +28,17 @@ pub(super) async fn of_host(keyring: &Keyring, host: &str) -> CredentialsRespons
     }
 }
 
-/// The header for the classic builder, which cannot ask: credentials of the registries that a Dockerfile names.
-pub(super) async fn header(keyring: &Keyring, dockerfile: &str) -> Option<HeaderValue> {
+/// The header for the classic builder, which cannot ask: credentials of the registries that a Dockerfile names, or all there are
+/// where only the engine sees it.
+pub(super) async fn header(keyring: &Keyring, dockerfile: Option<&str>) -> Option<HeaderValue> {
     let mut all: BTreeMap<String, DockerCredentials> = BTreeMap::new();
-    for registry in registries(dockerfile) {
-        if let Some(credentials) = keyring.of(registry).await.credentials {
-            all.insert(credentials.serveraddress.clone().unwrap_or_else(|| registry.to_owned()), credentials);
+    let wanted = match dockerfile {
+        Some(dockerfile) => registries(dockerfile).into_iter().map(str::to_owned).collect(),
+        None => keyring.registries().await,
+    };
+    for registry in wanted {
+        if let Some(credentials) = keyring.of(&registry).await.credentials {
+            all.insert(credentials.serveraddress.clone().unwrap_or(registry), credentials);
         }
     }
     if all.is_empty() {

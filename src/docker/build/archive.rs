@@ -64,6 +64,10 @@ pub(super) fn send(context: Context) -> (ArchiveBody, Sending) {
 }
 
 fn write(context: &Context, pipe: Pipe) -> Result<(), ContextError> {
+    // An engine that is to fetch the context takes no archive beside it, not even an empty one.
+    if context.is_elsewhere() {
+        return Ok(());
+    }
     let mut tar = tar::Builder::new(pipe);
     let written = context.walk(&mut |entry| append(&mut tar, entry)).and_then(|()| match &context.outside {
         Some(text) => append_text(&mut tar, &context.dockerfile, text),

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::ignore::Ignore;
+use super::stages;
 use crate::model::{BuildSpec, Dockerfile};
 
 /// Name, in the archive, of a Dockerfile that does not lie in the context.
@@ -73,7 +74,10 @@ impl Entry<'_> {
 impl Context {
     /// Looks where Dockerfile and ignore file are.
     pub fn open(spec: &BuildSpec) -> Result<Self, ContextError> {
-        let root = spec.context.as_ref().map(PathBuf::from);
+        if spec.remote().is_some() {
+            return Ok(Self::elsewhere(spec));
+        }
+        let root = spec.folder().map(PathBuf::from);
         if let Some(root) = &root {
             let metadata = fs::metadata(root).map_err(|source| read(root, source))?;
             if !metadata.is_dir() {
@@ -91,14 +95,46 @@ impl Context {
         // Docker sends both whatever the patterns say: the builder needs them.
         ignore.always_keep(&dockerfile);
         ignore.always_keep(".dockerignore");
-        Ok(Self { root, ignore, dockerfile, outside })
+        let context = Self { root, ignore, dockerfile, outside };
+        if spec.images.is_empty() { Ok(context) } else { context.with_images(spec) }
+    }
+
+    /// One that the engine fetches: nothing is sent.
+    fn elsewhere(spec: &BuildSpec) -> Self {
+        let dockerfile = match &spec.dockerfile {
+            Dockerfile::Path(path) => path.clone(),
+            Dockerfile::Inline(_) => String::new(),
+        };
+        Self { root: None, ignore: Ignore::default(), dockerfile, outside: None }
+    }
+
+    /// Whether the engine fetches it.
+    pub fn is_elsewhere(&self) -> bool {
+        self.root.is_none() && self.outside.is_none()
+    }
+
+    /// The same with another Dockerfile, which has a stage for each image.
+    fn with_images(self, spec: &BuildSpec) -> Result<Self, ContextError> {
+        let text = stages::with_images(&self.text()?, &spec.images, spec.target.as_deref());
+        let text = text.map_err(ContextError::Unusable)?;
+        Ok(Self { dockerfile: OUTSIDE.to_owned(), outside: Some(text.into_bytes()), ..self })
     }
 
     /// The Dockerfile's text; empty where it cannot be read, which the builder tells.
     pub fn recipe(&self) -> String {
-        let within = || fs::read(self.root.as_ref()?.join(&self.dockerfile)).ok();
-        let text = self.outside.clone().or_else(within).unwrap_or_default();
-        String::from_utf8_lossy(&text).into_owned()
+        self.text().unwrap_or_default()
+    }
+
+    fn text(&self) -> Result<String, ContextError> {
+        let text = match (&self.outside, &self.root) {
+            (Some(text), _) => text.clone(),
+            (None, Some(root)) => {
+                let path = root.join(&self.dockerfile);
+                fs::read(&path).map_err(|why| read(&path, why))?
+            }
+            (None, None) => Vec::new(),
+        };
+        Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
     /// Shows everything that is not left out, folders before what is in them, in order of name.

@@ -52,7 +52,7 @@ impl DigestCache {
         let mut sum = Sum::default();
         words(&mut sum, spec, &context);
         let before = std::mem::take(&mut self.files);
-        if let Some(root) = &spec.context {
+        if let Some(root) = spec.folder() {
             let inode = std::fs::metadata(root).map_err(|why| read(Path::new(root), why))?.ino();
             self.folders.push((PathBuf::from(root), inode));
         }
@@ -138,6 +138,7 @@ fn words(sum: &mut Sum, spec: &BuildSpec, context: &Context) {
         image: _,
         tags,
         context: _,
+        images,
         dockerfile,
         args,
         target,
@@ -168,6 +169,14 @@ fn words(sum: &mut Sum, spec: &BuildSpec, context: &Context) {
     }
     [target, network, platform].into_iter().for_each(|word| sum.text(word.as_deref()));
     tags.iter().chain(extra_hosts).for_each(|word| sum.bytes(word.as_bytes()));
+    // Only where there are any, so that a build without them stays the one that it was.
+    if let Some(url) = spec.remote() {
+        sum.text(Some(url));
+    }
+    for (name, image) in images {
+        sum.bytes(name.as_bytes());
+        sum.bytes(image.as_bytes());
+    }
 }
 
 /// SHA-256 of a file, read in pieces.

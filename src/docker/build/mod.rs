@@ -7,6 +7,7 @@
 //! | `digest` | a digest over all of it, cheap when nothing changed |
 //! | `archive` | the files as a tar stream |
 //! | `request` | which builder, and what it is told |
+//! | `stages` | images under names of the Dockerfile's own |
 //! | `access` | credentials of the registries that base images come from |
 //! | `session`, `grpc`, `proto` | what BuildKit asks its client for: credentials, secrets, agents |
 //! | `output` | what the builders say; the last lines of a build that failed |
@@ -24,6 +25,7 @@ mod output;
 mod proto;
 mod request;
 mod session;
+mod stages;
 
 use std::sync::Arc;
 
@@ -82,7 +84,8 @@ pub(super) async fn run(
         Request::post(request::path(spec, &context.dockerfile, builder, id)).header(CONTENT_TYPE, "application/x-tar");
     // BuildKit asks for credentials when it needs them; the classic builder must have them from the start.
     if builder == Builder::Classic
-        && let Some(registries) = access::header(way.keyring, &context.recipe()).await
+        && let Some(registries) =
+            access::header(way.keyring, (!context.is_elsewhere()).then(|| context.recipe()).as_deref()).await
     {
         request = request.header("x-registry-config", registries);
     }

@@ -77,6 +77,7 @@ pub(super) fn path(spec: &BuildSpec, dockerfile: &str, builder: Builder, session
         let limits = spec.ulimits.iter().map(|limit| json!({"Name": limit.name, "Soft": limit.soft, "Hard": limit.hard}));
         pairs.push(("ulimits", Value::Array(limits.collect()).to_string()));
     }
+    pairs.extend(spec.remote().map(|url| ("remote", url.to_owned())));
     pairs.extend(session.map(|id| ("session", id.to_owned())));
     let pairs: Vec<(&str, &str)> = pairs.iter().map(|(key, value)| (*key, value.as_str())).collect();
     format!("/build?{}", wire::query(&pairs))

@@ -43,6 +43,24 @@ async fn a_dry_run_returns_what_would_be_and_stores_nothing() {
 }
 
 #[tokio::test]
+async fn a_template_that_cannot_be_used_is_refused_with_its_field() {
+    let door = door();
+    let alert = |text: &str| {
+        json!({"apiVersion": "evenkeel.dev/v1alpha1", "kind": "Alert", "metadata": {"name": "ops", "namespace": "default"},
+            "spec": {"channels": ["ops"], "template": {"title": text}}})
+    };
+    for wrong in ["{{ name", "{{ no_such_name }}"] {
+        let refused = door.create(Kind::Alert, alert(wrong), &by("cli:root")).await.unwrap_err();
+        let RegistryError::Invalid { errors, .. } = &refused else { panic!("{refused}") };
+        assert!(errors[0].path == "spec.template" && errors[0].message.starts_with("template.title: "), "{refused}");
+    }
+    door.create(Kind::Alert, alert("{{ kind }} {{ name }}"), &by("cli:root")).await.unwrap();
+    let patch = json!({"spec": {"template": {"text": "{% if %}"}}});
+    let refused = door.patch(Kind::Alert, &Key::new("default", "ops"), patch, Part::Main, &by("cli:root")).await.unwrap_err();
+    assert!(matches!(refused, RegistryError::Invalid { .. }), "{refused}");
+}
+
+#[tokio::test]
 async fn a_status_write_leaves_the_spec_alone() {
     let door = door_with_web().await;
     let patch = json!({"status": {"phase": "Running"}, "spec": {"state": "Stopped"}});

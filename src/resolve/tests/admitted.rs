@@ -66,11 +66,13 @@ fn what_cannot_be_resolved_is_not_admitted() {
 }
 
 #[test]
-fn what_compose_reads_from_a_file_first_is_not_admitted() {
+fn a_seccomp_profile_is_named_by_its_absolute_path() {
     for (option, right) in [
         ("seccomp=profile.json", false),
         ("seccomp:./profile.json", false),
-        ("systempaths=unconfined", false),
+        ("seccomp=/etc/profile.json", true),
+        ("systempaths=unconfined", true),
+        ("systempaths=all", false),
         ("seccomp:unconfined", true),
         ("apparmor=unconfined", true),
         ("no-new-privileges:true", true),

@@ -69,6 +69,9 @@ impl Default for Origin {
 /// Revisions that are remembered on an object.
 const REVISIONS: usize = 10;
 
+/// Warnings of a manifest that are kept on its object.
+const WARNINGS: usize = 20;
+
 /// What is to be done, whose manifest is gone, and what is as it should be.
 #[derive(Debug, Default, PartialEq)]
 pub struct Diff {
@@ -166,16 +169,24 @@ pub fn in_force(declared: &Declared, stored: Option<&Value>, origin: &Origin) ->
     annotate(&mut object, annotations::SOURCE, Some(&declared.source));
     annotate(&mut object, annotations::SOURCE_NAME, Some(&origin.source));
     annotate(&mut object, annotations::SOURCE_ERROR, None);
+    let warnings: Vec<String> = declared.warnings.iter().take(WARNINGS).map(|line| line.replace('\n', " ")).collect();
+    let warnings = warnings.join("\n");
+    annotate(&mut object, annotations::SOURCE_WARNINGS, Some(warnings.as_str()).filter(|lines| !lines.is_empty()));
     annotate(&mut object, annotations::ORPHANED, None);
     // A commit that does not change an object is no write to it.
     if let Some(revision) = origin.revision.as_ref().filter(|_| stored != Some(&object)) {
-        let before = annotation(&object, annotations::SOURCE_REVISIONS).unwrap_or_default();
-        let others = before.split(' ').filter(|other| !other.is_empty() && other != revision);
-        let all: Vec<&str> = std::iter::once(revision.as_str()).chain(others).take(REVISIONS).collect();
-        let all = all.join(" ");
+        let all = revisions(&object, revision);
         annotate(&mut object, annotations::SOURCE_REVISIONS, Some(&all));
     }
     object
+}
+
+/// The revisions that an object ran with, and this one before them.
+pub fn revisions(object: &Value, revision: &str) -> String {
+    let before = annotation(object, annotations::SOURCE_REVISIONS).unwrap_or_default();
+    let others = before.split(' ').filter(|other| !other.is_empty() && *other != revision);
+    let all: Vec<&str> = std::iter::once(revision).chain(others).take(REVISIONS).collect();
+    all.join(" ")
 }
 
 /// The Source that an object came from, if it came from one.

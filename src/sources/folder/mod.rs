@@ -23,7 +23,7 @@ mod write;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ use tokio::time::Instant;
 
 pub use self::diff::{is_deleting, key_of};
 pub use self::memory::Place;
-pub use self::read::{Cache, Namespace, read};
+pub use self::read::{Cache, Declared, Namespace, read};
 pub use self::results::Results;
 
 use crate::crd::{ApplyMode, list_errors};
@@ -39,10 +39,10 @@ use crate::model::{Key, annotations};
 use crate::registry::{Registry, RegistryError};
 use crate::sources::files::Scan;
 use crate::sources::turn::Turn;
-use crate::store::{Kind, Listing};
-use diff::{Circumstances, Diff, Known, Origin, Step, diff, gone};
+use crate::store::{Change, ChangeKind, Kind, Listing};
+use diff::{Circumstances, Diff, Known, Origin, Step, diff, gone, in_force, owner};
 use memory::Memory;
-use read::{Declared, Reading};
+use read::Reading;
 use tell::Told;
 
 /// How often a write that failed is tried again.
@@ -54,8 +54,8 @@ pub const GONE_AFTER: Duration = Duration::from_secs(1);
 /// One state of a source.
 #[derive(Debug, Clone)]
 pub struct Content {
-    /// Its files.
-    pub scan: Scan,
+    /// Its files; of the same commit the same ones, not a copy.
+    pub scan: Arc<Scan>,
     /// Its revision, where Deployments are to show it.
     pub revision: Option<String>,
     /// Where it was read.
@@ -97,16 +97,23 @@ pub struct Prepared {
     reading: Reading,
     next: Option<Duration>,
     /// What is settled when all of it is written.
-    settles: Option<(u64, Policy, u64)>,
+    settles: Option<Settled>,
 }
 
 /// A commit that is in force: as long as nothing changes there is nothing to compare.
 struct Settled {
-    content: u64,
+    scan: Arc<Scan>,
+    revision: Option<String>,
     policy: Policy,
     /// The store's revision that it was compared with.
-    revision: u64,
+    compared_at: u64,
     results: Results,
+}
+
+impl Settled {
+    fn is_of(&self, content: &Content, policy: &Policy) -> bool {
+        Arc::ptr_eq(&self.scan, &content.scan) && self.revision == content.revision && self.policy == *policy
+    }
 }
 
 impl Applier {
@@ -133,8 +140,7 @@ impl Applier {
     /// # Errors
     /// The store failed.
     pub async fn prepare(&mut self, content: &Content, policy: &Policy) -> anyhow::Result<Prepared> {
-        let digest = digest(content);
-        if let Some(results) = self.still_settled(digest, policy) {
+        if let Some(results) = self.still_settled(content, policy) {
             return Ok(Prepared { results, steps: Vec::new(), reading: Reading::default(), next: None, settles: None });
         }
         self.cache.set_namespace(policy.namespace.clone());
@@ -173,25 +179,36 @@ impl Applier {
             (false, true) => Some(RETRY),
             (false, false) => None,
         };
-        let settles = (content.whole && next.is_none()).then(|| (digest, policy.clone(), revision));
+        let settles = (content.whole && next.is_none()).then(|| Settled {
+            scan: Arc::clone(&content.scan),
+            revision: content.revision.clone(),
+            policy: policy.clone(),
+            compared_at: revision,
+            results: Results::default(),
+        });
         Ok(Prepared { results, steps, reading, next, settles })
     }
 
     /// Reads what the files declare, beside the runtime's own work: a large project takes a while, and its env files may lie on a
     /// slow disk.
-    async fn read(&mut self, scan: &Scan) -> anyhow::Result<Reading> {
-        let (scan, mut cache) = (scan.clone(), std::mem::take(&mut self.cache));
+    async fn read(&mut self, scan: &Arc<Scan>) -> anyhow::Result<Reading> {
+        let (scan, mut cache) = (Arc::clone(scan), std::mem::take(&mut self.cache));
         let (reading, cache) = tokio::task::spawn_blocking(move || (read(&scan, &mut cache), cache)).await?;
         self.cache = cache;
         Ok(reading)
     }
 
-    /// Writes what differs, within a turn in the Source's folder. Returns what came of it, and when to look again at the latest if that
-    /// is soon.
+    /// Writes what differs, within a turn in the Source's folder, where these files `changed` meanwhile. Returns what came of it, and
+    /// when to look again at the latest if that is soon.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn apply(&mut self, prepared: Prepared, turn: &Turn) -> anyhow::Result<(Results, Option<Duration>)> {
+    pub async fn apply(
+        &mut self,
+        prepared: Prepared,
+        changed: &BTreeSet<PathBuf>,
+        turn: &Turn,
+    ) -> anyhow::Result<(Results, Option<Duration>)> {
         let Prepared { mut results, steps, reading, next, settles } = prepared;
         if !results.withheld {
             let (writes, others): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(|step| matches!(step, Step::Write(_)));
@@ -201,23 +218,45 @@ impl Applier {
             for step in others {
                 self.take(step, &reading, &mut results).await?;
             }
+            self.credit(&reading, changed).await?;
         }
-        if let Some((content, policy, revision)) = settles.filter(|_| results.failed() == 0) {
-            self.settled = Some(Settled { content, policy, revision, results: results.clone() });
+        if let Some(settled) = settles.filter(|_| results.failed() == 0) {
+            self.settled = Some(Settled { results: results.clone(), ..settled });
         }
         Ok((results, next))
     }
 
-    /// What came of it, if this is in force and no Deployment was written since.
-    fn still_settled(&mut self, content: u64, policy: &Policy) -> Option<Results> {
-        let settled = self.settled.take().filter(|settled| settled.content == content && settled.policy == *policy)?;
-        let changes = self.registry.store().changes_after(Kind::Deployment, settled.revision);
-        if !changes.is_ok_and(|changes| changes.is_empty()) {
-            return None;
+    /// What came of it, if this is in force and nothing was written since that it has to do with.
+    fn still_settled(&mut self, content: &Content, policy: &Policy) -> Option<Results> {
+        let mut settled = self.settled.take().filter(|settled| settled.is_of(content, policy))?;
+        loop {
+            let changes = self.registry.store().changes_after(Kind::Deployment, settled.compared_at).ok()?;
+            let Some(last) = changes.last() else { break };
+            settled.compared_at = last.revision;
+            if !changes.iter().all(|change| self.changes_nothing(change)) {
+                return None;
+            }
         }
         let results = settled.results.clone();
         self.settled = Some(settled);
         Some(results)
+    }
+
+    /// Whether a Deployment is as the files want it all the same: its status was written, or it is none of this Source's.
+    fn changes_nothing(&mut self, change: &Change) -> bool {
+        let object = change.object.as_ref();
+        let key = key_of(object);
+        let Some((declared, version)) = self.known.get_mut(&key) else {
+            return owner(object) != Some(self.origin.source.as_str());
+        };
+        let stays = change.kind != ChangeKind::Deleted && !is_deleting(object);
+        let is_right = stays && in_force(declared, Some(object), &self.origin) == *object;
+        if is_right {
+            *version = change.revision;
+        } else {
+            self.known.remove(&key);
+        }
+        is_right
     }
 
     fn circumstances(&self, content: &Content, policy: &Policy, now: Instant) -> anyhow::Result<Circumstances> {
@@ -299,12 +338,4 @@ impl Applier {
     fn placed(&self, declared: &Declared, why: &str) -> String {
         format!("{}: {why}", declared.source)
     }
-}
-
-/// Tells contents apart.
-fn digest(content: &Content) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    let scan = &content.scan;
-    (content.whole, &content.revision, &scan.root, &scan.files, &scan.beside, &scan.variables).hash(&mut hasher);
-    hasher.finish()
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::crd::yaml::{Document, parse_manifests};
-use crate::crd::{FieldError, list_errors};
+use crate::crd::{API_VERSION, FieldError, list_errors};
 use crate::model::Key;
 use crate::sources::files::Scan;
 use crate::sources::{compose, merge};
@@ -206,8 +206,19 @@ fn check(document: Document, content: u64, namespace: &Namespace, more: &[String
                 _ if document.name.is_empty() => About::Unknown,
                 _ => About::Deployment(Key::new(&document.namespace, &document.name)),
             };
+            let errors: Vec<FieldError> = errors.into_iter().map(of_a_source).collect();
             Checked::Wrong(Broken { file: document.file, about, message: list_errors(&errors), content })
         }
+    }
+}
+
+/// Of the kinds that can be applied by hand a Source takes one.
+fn of_a_source(error: FieldError) -> FieldError {
+    match error.message.split_once(": known are ") {
+        Some((what, _)) => {
+            FieldError { message: format!("{what}: a Source takes Deployments ({API_VERSION}) and Compose files"), ..error }
+        }
+        None => error,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The writes themselves. Each is made to the object that was looked at, and to no other: who takes it over meanwhile keeps it.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
@@ -8,12 +9,13 @@ use serde_json::{Value, json};
 use tracing::Instrument;
 
 use super::Applier;
-use super::diff::{in_force, is_deleting, kept_by_another, key_of, owner, second_source};
+use super::diff::{in_force, is_deleting, kept_by_another, key_of, owner, revisions, second_source};
 use super::memory::Memory;
 use super::read::{Declared, Reading};
 use super::results::Results;
 use crate::model::{Key, annotations};
 use crate::registry::{DeleteOptions, RegistryError, WriteOptions, Written, project};
+use crate::sources::merge::annotation;
 use crate::sources::turn::Turn;
 use crate::store::{Kind, Object, Part, StoreError};
 
@@ -163,6 +165,23 @@ impl Applier {
         Ok(false)
     }
 
+    /// Notes the revision on Deployments that mount a file that it changed: their objects say nothing new, and yet it is what made
+    /// their containers what they are.
+    pub(super) async fn credit(&self, reading: &Reading, changed: &BTreeSet<PathBuf>) -> anyhow::Result<()> {
+        let Some(revision) = self.origin.revision.as_deref().filter(|_| !changed.is_empty()) else { return Ok(()) };
+        for (key, declared) in &reading.declared {
+            if !names_any(&declared.object["spec"], changed) {
+                continue;
+            }
+            let Some(stored) = self.own(key)?.filter(|object| self.is_own(object)) else { continue };
+            let all = revisions(&stored, revision);
+            if annotation(&stored, annotations::SOURCE_REVISIONS) != Some(&all) {
+                self.annotate(key, annotations::SOURCE_REVISIONS, &all).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// A Deployment, if it is there and this Source's or nobody's.
     fn own(&self, key: &Key) -> Result<Option<Object>, RegistryError> {
         let stored = self.registry.store().get(Kind::Deployment, key)?;
@@ -171,6 +190,16 @@ impl Applier {
 
     fn is_own(&self, object: &Value) -> bool {
         owner(object) == Some(self.origin.source.as_str()) && !is_deleting(object)
+    }
+}
+
+/// Whether any text in there is one of these paths.
+fn names_any(value: &Value, paths: &BTreeSet<PathBuf>) -> bool {
+    match value {
+        Value::String(text) => paths.contains(Path::new(text)),
+        Value::Array(items) => items.iter().any(|item| names_any(item, paths)),
+        Value::Object(fields) => fields.values().any(|field| names_any(field, paths)),
+        _ => false,
     }
 }
 

@@ -2,28 +2,27 @@
 //!
 //! # Guarantees
 //! - A running container may have any of it mounted: files are replaced by rename, folders are never replaced or removed, and what
-//!   we did not write is never touched.
+//!   we did not write is never touched. One exception: an empty folder that is in the place of a file, and never had files of ours, is
+//!   moved aside, as Docker makes one where the file was missing when it was to be mounted (docs/adr/0012).
 //! - What is missing is written again at the next look. A file that was edited or replaced is left as it is until a commit changes
 //!   it: it may hold what a container wrote.
 //! - Nothing is written outside of it, whatever links are in it, ours or those of a container: no link is followed.
 //! - It can be killed at any point: what is ours is written down before it is made, that it is whole only when all of it is on
 //!   disk, and the next time goes on.
 
+mod put;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Stat, fchmod, fdatasync, mkdirat, openat, readlinkat, renameat,
-    renameat_with, statat, symlinkat, syncfs, unlinkat,
-};
-use rustix::io::Errno;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, openat, statat, syncfs};
 use serde::{Deserialize, Serialize};
 
+use self::put::{Content, is_file, put_all, remove, remove_aside};
 use super::Commit;
 use super::commit::{self, Blobs, Entry, EntryKind, Tree};
 use super::failure::Failure;
@@ -58,8 +57,23 @@ struct Index {
     files: BTreeMap<String, Written>,
     /// What could not be written, and why.
     notices: Vec<String>,
-    /// Something of somebody else's is in the place of a file: it is tried again.
-    obstructed: bool,
+    /// Those of them in whose place something of somebody else's is: they are tried again.
+    obstacles: Vec<String>,
+    /// Folders that were moved out of the way of the commit's files.
+    aside: Vec<String>,
+    /// Folders in which files were written, of this commit or an older one.
+    folders: BTreeSet<String>,
+}
+
+/// What came of writing a commit into the working folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CheckedOut {
+    /// What could not be written, and why.
+    pub notices: Vec<String>,
+    /// Those of them in whose place something else is.
+    pub obstacles: Vec<String>,
+    /// The files that this changed, by their absolute paths.
+    pub changed: BTreeSet<PathBuf>,
 }
 
 /// One file as it was written; a file that is ours and may be anything has no id.
@@ -81,33 +95,13 @@ impl Seen {
     }
 }
 
-/// A file, what is to be in it, and whether what is there under its name is ours.
-struct Content {
-    name: String,
-    written: Written,
-    bytes: Vec<u8>,
-    ours: bool,
-}
-
-fn is_file(stat: &Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
-}
-
-/// What came of writing files: those that were, why others were not, and whether that can change without a commit.
-#[derive(Default)]
-struct Put {
-    done: Vec<(String, Written)>,
-    refused: Vec<(String, String)>,
-    obstructed: bool,
-}
-
 impl Checkout {
     /// The one at `<folder>/tree`.
     pub fn of(folder: &Path) -> Self {
         Self { root: folder.join("tree"), place_of_index: folder.join("tree.json"), index: None }
     }
 
-    /// Makes the folder what the commit says. Returns what could not be written, and why.
+    /// Makes the folder what the commit says.
     ///
     /// # Errors
     /// The repository cannot be read, or the disk says no.
@@ -117,20 +111,31 @@ impl Checkout {
         place: &[OsString],
         commit: &Commit,
         blobs: &mut Blobs,
-    ) -> Result<Vec<String>, Failure> {
+    ) -> Result<CheckedOut, Failure> {
         let index = match self.index.take() {
             Some(index) => index,
             None => self.read(turn).await,
         };
         let mut index = self.examined(turn, index).await?;
-        let whole = index.commit == commit.id && !index.obstructed && index.files.values().all(|written| !written.id.is_empty());
+        let whole =
+            index.commit == commit.id && index.obstacles.is_empty() && index.files.values().all(|written| !written.id.is_empty());
+        let mut changed = BTreeSet::new();
         if !whole {
             let tree = blobs.tree(place, commit).await?;
+            let before = index.files.clone();
             index = self.update(turn, place, commit, blobs, &tree, index).await?;
+            let names = before.keys().chain(index.files.keys());
+            let is_other = |name: &&String| match (before.get(*name), index.files.get(*name)) {
+                // Somebody removed it, and it is written again.
+                (Some(lost), _) if lost.id.is_empty() => false,
+                (old, new) => old.map(|file| &file.id) != new.map(|file| &file.id),
+            };
+            let root = std::path::absolute(&self.root).unwrap_or_else(|_| self.root.clone());
+            changed = names.filter(is_other).map(|name| root.join(name)).collect();
         }
-        let notices = index.notices.clone();
+        let checked_out = CheckedOut { notices: index.notices.clone(), obstacles: index.obstacles.clone(), changed };
         self.index = Some(index);
-        Ok(notices)
+        Ok(checked_out)
     }
 
     /// Makes it so, whatever is there.
@@ -156,27 +161,34 @@ impl Checkout {
             .map(|(name, entry)| (name.clone(), entry.clone()))
             .collect();
         let few = changed.len() <= FEW;
+        // By another commit their containers have been made anew.
+        let aside = if index.commit == commit.id { Vec::new() } else { std::mem::take(&mut index.aside) };
         let ours: BTreeSet<String> = index.files.keys().cloned().collect();
+        index.folders.extend(index.files.keys().flat_map(|name| folders_of(name)).map(str::to_owned).collect::<Vec<_>>());
         index.commit.clear();
         index.files.extend(changed.iter().map(|(name, _)| (name.clone(), Written::default())));
         self.write_down(turn, &index, false).await?;
         gone.iter().for_each(|name| drop(index.files.remove(name)));
-        let remove_all =
-            move |root: &OwnedFd, over: &Over| gone.iter().try_for_each(|name| over.check().and_then(|()| remove(root, name)));
+        let remove_all = move |root: &OwnedFd, over: &Over| {
+            aside.iter().for_each(|name| remove_aside(root, name));
+            gone.iter().try_for_each(|name| over.check().and_then(|()| remove(root, name)))
+        };
         self.on_disk(turn, remove_all).await?;
-        index.obstructed = false;
+        index.obstacles.clear();
         for batch in batches(changed) {
-            let contents = contents(place, blobs, batch, &ours).await?;
+            let contents = contents(place, blobs, batch, &ours, &index.folders).await?;
             let put = self.on_disk(turn, move |root, over| put_all(root, contents, few, over)).await?;
             index.files.extend(put.done);
-            index.obstructed |= put.obstructed;
-            for (name, why) in put.refused {
+            index.aside.extend(put.aside);
+            index.obstacles.extend(put.obstructed.iter().map(|(_, why)| why.clone()));
+            for (name, why) in put.refused.into_iter().chain(put.obstructed) {
                 index.files.remove(&name);
                 notices.push(why);
             }
         }
         index.commit.clone_from(&commit.id);
         notices.truncate(NOTICES);
+        index.obstacles.truncate(NOTICES);
         index.notices = notices;
         self.write_down(turn, &index, !few).await?;
         Ok(index)
@@ -251,6 +263,7 @@ async fn contents(
     blobs: &Blobs,
     batch: Vec<(String, Entry)>,
     ours: &BTreeSet<String>,
+    folders: &BTreeSet<String>,
 ) -> Result<Vec<Content>, Failure> {
     let (known, unknown): (Vec<_>, Vec<_>) = batch.into_iter().partition(|(_, entry)| blobs.known(&entry.id).is_some());
     let ids: Vec<String> = unknown.iter().map(|(_, entry)| entry.id.clone()).collect();
@@ -259,6 +272,7 @@ async fn contents(
     let all = known.into_iter().chain(unknown).zip(texts.into_iter().chain(read));
     let content = |((name, entry), bytes): ((String, Entry), Vec<u8>)| Content {
         ours: ours.contains(&name),
+        was_folder: folders.contains(&name),
         written: Written { id: entry.id, kind: entry.kind, ..Written::default() },
         name,
         bytes,
@@ -283,6 +297,11 @@ fn is_written(name: &str, entry: &Entry, notices: &mut Vec<String>) -> bool {
     }
 }
 
+/// The folders that a file is in.
+fn folders_of(name: &str) -> impl Iterator<Item = &str> {
+    name.match_indices('/').map(|(at, _)| &name[..at])
+}
+
 /// Cuts what is to be read into pieces that fit into memory.
 fn batches(files: Vec<(String, Entry)>) -> Vec<Vec<(String, Entry)>> {
     let (mut batches, mut size) = (vec![Vec::new()], 0);
@@ -298,140 +317,4 @@ fn batches(files: Vec<(String, Entry)>) -> Vec<Vec<(String, Entry)>> {
     }
     batches.retain(|batch| !batch.is_empty());
     batches
-}
-
-/// Writes files; with `durably`, each so that it survives a power failure.
-fn put_all(root: &OwnedFd, contents: Vec<Content>, durably: bool, over: &Over) -> io::Result<Put> {
-    let mut result = Put::default();
-    for content in contents {
-        over.check()?;
-        let put = put(root, &content, durably);
-        let Content { name, written, .. } = content;
-        match put {
-            Ok(seen) => result.done.push((name, Written { seen, ..written })),
-            Err(error) => {
-                let (why, lasting) = refusal(error).ok_or(error)?;
-                result.obstructed |= !lasting;
-                result.refused.push((name.clone(), format!("{name} is not written into the working folder: {why}")));
-            }
-        }
-    }
-    Ok(result)
-}
-
-/// Why one file cannot be written, where that is no failure of the disk; and whether only another commit can change it.
-fn refusal(error: Errno) -> Option<(&'static str, bool)> {
-    match error {
-        Errno::INVAL => Some(("it is a link that leads out of the repository", true)),
-        Errno::ACCESS | Errno::PERM => Some(("its folder there is somebody else's", false)),
-        Errno::ISDIR | Errno::NOTDIR | Errno::LOOP | Errno::NOTEMPTY | Errno::EXIST => {
-            Some(("something else is in its place there", false))
-        }
-        _ => None,
-    }
-}
-
-fn put(root: &OwnedFd, content: &Content, durably: bool) -> Result<Seen, Errno> {
-    let Content { name, written: Written { kind, .. }, bytes, ours } = content;
-    let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
-    let folder = open(root, folder, true)?;
-    let draft = format!(".evenkeel-{}", uuid::Uuid::new_v4().simple());
-    let written = write_draft(&folder, &draft, name, *kind, bytes, durably).and_then(|()| {
-        let seen = Seen::of(&statat(&folder, &draft, AtFlags::SYMLINK_NOFOLLOW)?);
-        // What is there and was not ours is somebody's, unless it is what we would write: that it is ours may have been forgotten.
-        if *ours || is_same(&folder, file, *kind, bytes) {
-            renameat(&folder, &draft, &folder, file)?;
-        } else {
-            place(&folder, &draft, file)?;
-        }
-        Ok(seen)
-    });
-    if written.is_err() {
-        let _ = unlinkat(&folder, &draft, AtFlags::empty());
-    }
-    written
-}
-
-/// Gives a draft its name, which nothing has yet.
-fn place(folder: &OwnedFd, draft: &str, file: &str) -> Result<(), Errno> {
-    match renameat_with(folder, draft, folder, file, RenameFlags::NOREPLACE) {
-        // A file system that cannot do it in one step.
-        Err(Errno::INVAL | Errno::NOSYS) => match statat(folder, file, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => renameat(folder, draft, folder, file),
-            found => found.and(Err(Errno::EXIST)),
-        },
-        done => done,
-    }
-}
-
-/// Whether something holds just what is to be written there.
-fn is_same(folder: &OwnedFd, file: &str, kind: EntryKind, bytes: &[u8]) -> bool {
-    if kind == EntryKind::Link {
-        return readlinkat(folder, file, Vec::new()).is_ok_and(|target| target.as_bytes() == bytes);
-    }
-    let size = bytes.len() as u64;
-    let found = statat(folder, file, AtFlags::SYMLINK_NOFOLLOW);
-    if !found.is_ok_and(|found| is_file(&found) && u64::try_from(found.st_size) == Ok(size)) {
-        return false;
-    }
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let Ok(opened) = openat(folder, file, flags, Mode::empty()) else { return false };
-    let mut there = Vec::new();
-    File::from(opened).take(size + 1).read_to_end(&mut there).is_ok() && there == bytes
-}
-
-fn write_draft(folder: &OwnedFd, draft: &str, name: &str, kind: EntryKind, bytes: &[u8], durably: bool) -> Result<(), Errno> {
-    if kind == EntryKind::Link {
-        let target = std::str::from_utf8(bytes).map_err(|_| Errno::INVAL)?;
-        // One that leads out of the repository is none of ours to make; what `..` behind a name leads to, another link can change.
-        let (up, down) = (target.trim_start_matches("../"), |part: &str| part == "..");
-        if commit::join(name, target).is_none() || (up != ".." && up.split('/').any(down)) {
-            return Err(Errno::INVAL);
-        }
-        return symlinkat(target, folder, draft);
-    }
-    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mode = if kind == EntryKind::Program { 0o755 } else { 0o644 };
-    let mut file = File::from(openat(folder, draft, flags, Mode::from_raw_mode(mode))?);
-    let failed = |error: io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
-    file.write_all(bytes).map_err(failed)?;
-    // Whatever the umask takes away: containers run as any user.
-    fchmod(&file, Mode::from_raw_mode(mode))?;
-    if durably { fdatasync(&file) } else { Ok(()) }
-}
-
-/// Makes a folder for everybody to look into, whatever the umask takes away.
-fn make_folder(here: &OwnedFd, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
-    match mkdirat(here, name, Mode::from_raw_mode(0o755)) {
-        Ok(()) => {
-            let made = openat(here.as_fd(), name, flags, Mode::empty())?;
-            fchmod(&made, Mode::from_raw_mode(0o755))?;
-            Ok(made)
-        }
-        Err(Errno::EXIST) => openat(here.as_fd(), name, flags, Mode::empty()),
-        Err(error) => Err(error),
-    }
-}
-
-/// Removes a file that we wrote. That it is gone, or something else by now, is none of our business.
-fn remove(root: &OwnedFd, name: &str) -> io::Result<()> {
-    let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
-    match open(root, folder, false).and_then(|folder| unlinkat(&folder, file, AtFlags::empty())) {
-        Ok(()) | Err(Errno::NOENT | Errno::ISDIR | Errno::NOTDIR | Errno::LOOP | Errno::PERM | Errno::ACCESS) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Opens a folder below, step by step, so that no link is followed.
-fn open(root: &OwnedFd, folder: &str, make: bool) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut here = openat(root, ".", flags, Mode::empty())?;
-    for part in folder.split('/').filter(|part| !part.is_empty()) {
-        let next = match openat(here.as_fd(), part, flags, Mode::empty()) {
-            Err(Errno::NOENT) if make => make_folder(&here, part, flags),
-            opened => opened,
-        };
-        here = next?;
-    }
-    Ok(here)
 }

@@ -14,6 +14,7 @@ use crate::crd::SourceSpec;
 use crate::sources::beside::{Beside, Found};
 use crate::sources::compose;
 use crate::sources::files::{LARGEST, Scan, is_manifest};
+use crate::sources::substitute::substitute;
 
 /// Links that are followed one after the other.
 const LINKS: usize = 8;
@@ -29,7 +30,7 @@ const NOTICES: usize = 20;
 pub struct Blobs {
     texts: HashMap<String, Arc<str>>,
     /// What was found last, and of what: a commit never changes.
-    last: Option<(Look, Listing)>,
+    last: Option<(Look, Arc<Scan>, Vec<String>)>,
     /// All files of the commit that is being looked at.
     tree: Option<(String, Arc<Tree>)>,
 }
@@ -44,14 +45,12 @@ struct Look {
 }
 
 /// What there is: the manifests, and what is not taken.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Listing {
     manifests: Vec<(String, Result<Entry, String>)>,
     notices: Vec<String>,
     /// Submodules and links, of which Deployments may have come before they took a folder's place.
     not_followed: BTreeMap<String, String>,
-    /// What Compose files name beside themselves, once that is known.
-    beside: Option<Arc<Beside>>,
 }
 
 /// An entry of a tree.
@@ -83,8 +82,8 @@ pub(super) enum EntryKind {
 pub(super) type Tree = BTreeMap<String, Entry>;
 
 impl Blobs {
-    /// The manifests below a folder of a commit, and what is not taken. `place` says git where the repository is, `root` is where
-    /// its files will lie.
+    /// The manifests below a folder of a commit, variables replaced, and what is not taken. `place` says git where the repository
+    /// is, `root` is where its files will lie. The same commit gives the same scan, not a copy of it.
     ///
     /// # Errors
     /// The folder is not there, or the repository cannot be read.
@@ -94,32 +93,27 @@ impl Blobs {
         commit: &Commit,
         root: &Path,
         spec: &SourceSpec,
-    ) -> Result<(Scan, Vec<String>), Failure> {
+    ) -> Result<(Arc<Scan>, Vec<String>), Failure> {
         let (path, recurse) = (spec.path.as_deref().unwrap_or_default(), spec.recurse);
         let variables = spec.substitute.clone();
         let look = Look { commit: commit.id.clone(), path: path.to_owned(), recurse, variables };
-        let found = match self.last.take().filter(|(last, _)| *last == look) {
-            Some((_, found)) => found,
-            None => self.find(place, commit, path, recurse).await?,
-        };
-        let text = |(relative, entry): &(String, Result<Entry, String>)| {
-            (relative.clone(), entry.clone().and_then(|entry| self.text(&entry)))
-        };
-        let files = found.manifests.iter().map(text).collect();
-        let notices = found.notices.clone();
-        let beside = found.beside.clone();
-        let mut scan = Scan {
-            files,
+        if let Some((_, scan, notices)) = self.last.as_ref().filter(|(last, ..)| *last == look) {
+            return Ok((Arc::clone(scan), notices.clone()));
+        }
+        let Listing { manifests, notices, not_followed } = self.find(place, commit, path, recurse).await?;
+        let text = |(relative, entry): (String, Result<Entry, String>)| (relative, entry.and_then(|entry| self.text(&entry)));
+        let scan = Scan {
+            files: manifests.into_iter().map(text).collect(),
             root: root.join(clean(path)),
-            beside: Some(beside.clone().unwrap_or_default()),
+            beside: Some(Arc::default()),
             variables: spec.substitute.clone(),
-            not_followed: found.not_followed.clone(),
+            not_followed,
             ..Scan::default()
         };
-        if beside.is_none() {
-            scan = self.with_beside(place, commit, root, scan).await?;
-        }
-        self.last = Some((look, Listing { beside: scan.beside.clone(), ..found }));
+        let mut scan = self.with_beside(place, commit, root, scan).await?;
+        substitute(&mut scan, &spec.substitute);
+        let scan = Arc::new(scan);
+        self.last = Some((look, Arc::clone(&scan), notices.clone()));
         Ok((scan, notices))
     }
 
@@ -198,7 +192,7 @@ impl Blobs {
         self.read(place, ids.clone()).await?;
         self.texts.retain(|id, _| ids.contains(id));
         let not_followed = if recurse { not_followed(&tree, &folder) } else { BTreeMap::new() };
-        Ok(Listing { manifests, notices: notices(&tree, &folder), not_followed, beside: None })
+        Ok(Listing { manifests, notices: notices(&tree, &folder), not_followed })
     }
 
     /// The file that a name stands for: itself, or what a link within the repository leads to.

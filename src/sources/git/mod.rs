@@ -22,6 +22,7 @@ mod verify;
 mod version;
 mod worktree;
 
+pub use checkout::CheckedOut;
 pub use failure::{Failure, Trouble};
 pub use repository::Repository;
 pub use worktree::{Worktree, git_dir};

@@ -1,10 +1,11 @@
 //! A bare repository of our own per Source: what is followed is fetched into it, and read out of it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::access::Access;
-use super::checkout::Checkout;
+use super::checkout::{CheckedOut, Checkout};
 use super::command::{Done, FETCH, QUESTION, Run};
 use super::commit::Blobs;
 use super::failure::{Failure, Trouble};
@@ -21,6 +22,9 @@ const HEADS: &str = "refs/evenkeel/heads";
 
 /// After so many fetches it is looked whether the repository wants to be tidied up.
 const TIDY_EACH: u32 = 64;
+
+/// What a fetch says of a reference whose history was rewritten.
+const FORCED: &str = "(forced update)";
 
 /// Settings of every git that serves us.
 const SETTINGS: &str = "[safe]\n\tdirectory = *\n";
@@ -56,6 +60,13 @@ struct Wanted {
     id: String,
 }
 
+/// A reference as a fetch moved it.
+struct Moved {
+    from: String,
+    to: String,
+    forced: bool,
+}
+
 impl Wanted {
     /// What it names is a commit, not a tag of one.
     fn is_branch(&self) -> bool {
@@ -83,8 +94,8 @@ impl Repository {
         let access = Access::read(source).await?;
         self.prepare(turn).await?;
         let before = self.whole.clone().or_else(|| self.before.clone());
-        let (commit, recloned) = match self.follow(source, &access, turn).await {
-            Ok(commit) => (commit, None),
+        let ((commit, moved), recloned) = match self.follow(source, &access, turn).await {
+            Ok(followed) => (followed, None),
             // Both ends have the same words for it.
             Err(failure) if failure.trouble == Trouble::Corrupt && self.is_sound().await => return Err(failure.there()),
             Err(failure) if failure.trouble == Trouble::Corrupt => {
@@ -93,7 +104,7 @@ impl Repository {
             }
             Err(failure) => return Err(failure),
         };
-        let rewritten = self.rewritten(before.as_ref(), &commit).await;
+        let rewritten = self.rewritten(before.as_ref(), &commit, moved.as_ref()).await;
         Ok(Fetched { commit, rewritten, recloned })
     }
 
@@ -109,7 +120,7 @@ impl Repository {
     ///
     /// # Errors
     /// The folder is not in the commit, or the repository is broken.
-    pub async fn scan(&mut self, commit: &Commit, spec: &SourceSpec, turn: &Turn) -> Result<(Scan, Vec<String>), Failure> {
+    pub async fn scan(&mut self, commit: &Commit, spec: &SourceSpec, turn: &Turn) -> Result<(Arc<Scan>, Vec<String>), Failure> {
         let (place, root) = (["--git-dir".into(), self.dir.clone().into()], self.dir.with_file_name("tree"));
         let root = std::path::absolute(&root).unwrap_or(root);
         let scanned = self.blobs.scan(&place, commit, &root, spec).await;
@@ -127,11 +138,11 @@ impl Repository {
         verify::verify(&["--git-dir".into(), self.dir.clone().into()], &self.dir.with_file_name("keys"), commit, keys, turn).await
     }
 
-    /// Writes a commit into the working folder beside the repository. Returns what could not be written.
+    /// Writes a commit into the working folder beside the repository.
     ///
     /// # Errors
     /// The repository cannot be read, or the disk says no.
-    pub async fn check_out(&mut self, commit: &Commit, turn: &Turn) -> Result<Vec<String>, Failure> {
+    pub async fn check_out(&mut self, commit: &Commit, turn: &Turn) -> Result<CheckedOut, Failure> {
         let place = ["--git-dir".into(), self.dir.clone().into()];
         let written = self.checkout.write(turn, &place, commit, &mut self.blobs).await;
         self.blobs.forget_tree();
@@ -186,30 +197,35 @@ impl Repository {
         Run::new(attempt, args.iter().copied()).env("GIT_DIR", &self.dir).env("GIT_CONFIG_GLOBAL", self.settings())
     }
 
-    async fn follow(&self, source: &GitSource, access: &Access, turn: &Turn) -> Result<Commit, Failure> {
+    /// The commit that is followed, and what a fetch moved, if there was one.
+    async fn follow(&self, source: &GitSource, access: &Access, turn: &Turn) -> Result<(Commit, Option<Moved>), Failure> {
         let reference = source.reference.clone().unwrap_or_default();
         if let Some(id) = reference.commit.clone() {
-            return self.follow_commit(source, access, turn, id, reference.branch.as_deref()).await;
+            return Ok((self.follow_commit(source, access, turn, id, reference.branch.as_deref()).await?, None));
         }
         let wanted = self.wanted(source, access, &reference).await?;
         let commit = |id: String| Commit { id, name: wanted.name.clone() };
         // The one that is there already, tags peeled.
         if let Some(known) = self.whole.as_ref().filter(|known| known.id == wanted.id && known.name == wanted.name) {
-            return Ok(known.clone());
+            return Ok((known.clone(), None));
         }
         if self.written(HEAD).is_none_or(|id| id == wanted.id)
             && let Some(id) = self.resolved(HEAD).await.filter(|id| *id == wanted.id)
         {
-            return Ok(commit(id));
+            return Ok((commit(id), None));
         }
-        self.fetch_into(source, access, turn, &format!("+{}:{HEAD}", wanted.remote)).await?;
+        let from = self.written(HEAD);
+        let said = self.fetch_into(source, access, turn, &format!("+{}:{HEAD}", wanted.remote)).await?;
         let fetched = self.written(HEAD).filter(|id| wanted.is_branch() && *id == wanted.id);
         let fetched = match fetched {
             Some(id) => Some(id),
             None => self.resolved(HEAD).await,
         };
         match fetched {
-            Some(id) => Ok(commit(id)),
+            Some(id) => {
+                let moved = from.map(|from| Moved { from, to: id.clone(), forced: said.contains(FORCED) });
+                Ok((commit(id), moved))
+            }
             None => {
                 let message = format!("{} of {} is no commit (look at spec.git.ref)", wanted.remote, source.url);
                 Err(Failure::new(Trouble::NoRef, message))
@@ -246,7 +262,8 @@ impl Repository {
         Err(Failure::new(Trouble::NoRef, message))
     }
 
-    async fn fetch_into(&self, source: &GitSource, access: &Access, turn: &Turn, refspec: &str) -> Result<(), Failure> {
+    /// Fetches; what git said of it.
+    async fn fetch_into(&self, source: &GitSource, access: &Access, turn: &Turn, refspec: &str) -> Result<String, Failure> {
         let dir = self.dir.clone();
         // A failure to tidy up shows as one of the fetch.
         let sweeping = move |_: &Over| {
@@ -256,7 +273,7 @@ impl Repository {
         let _ = turn.work(sweeping).await;
         let args = [
             "fetch",
-            "--quiet",
+            "--no-progress",
             "--no-tags",
             "--no-write-fetch-head",
             "--no-recurse-submodules",
@@ -265,13 +282,17 @@ impl Repository {
             &source.url,
             refspec,
         ];
-        let run = self.git(format!("cannot fetch {}", source.url), &args).limit(FETCH);
-        access.given_to(run).output().await?;
+        let attempt = format!("cannot fetch {}", source.url);
+        let run = self.git(attempt.as_str(), &args).limit(FETCH);
+        let Done { success, said, .. } = access.given_to(run).done().await?;
+        if !success {
+            return Err(Failure::told(&attempt, &said));
+        }
         if self.fetches.fetch_add(1, Ordering::Relaxed).is_multiple_of(TIDY_EACH) {
             // What it cannot tidy up now it can the next time.
             let _ = self.git("cannot tidy up", &["gc", "--auto", "--quiet"]).done().await;
         }
-        Ok(())
+        Ok(said)
     }
 
     /// Asks the server what is followed.
@@ -319,11 +340,17 @@ impl Repository {
     }
 
     /// Histories are fetched whole: a commit that is not there is not among the ancestors either.
-    async fn rewritten(&self, before: Option<&Commit>, now: &Commit) -> Option<String> {
+    async fn rewritten(&self, before: Option<&Commit>, now: &Commit, moved: Option<&Moved>) -> Option<String> {
         let before = before.filter(|before| before.name == now.name && before.id != now.id)?;
         let name = now.name.as_deref()?;
-        let args = ["merge-base", "--is-ancestor", &before.id, &now.id];
-        let Done { success: follows, .. } = self.git("cannot compare commits", &args).done().await.ok()?;
+        let follows = match moved.filter(|moved| moved.from == before.id && moved.to == now.id) {
+            // The fetch has looked already.
+            Some(moved) => !moved.forced,
+            None => {
+                let args = ["merge-base", "--is-ancestor", &before.id, &now.id];
+                self.git("cannot compare commits", &args).done().await.ok()?.success
+            }
+        };
         (!follows).then(|| format!("{name} was rewritten: {} is not among the ancestors of {}", before.id, now.id))
     }
 }

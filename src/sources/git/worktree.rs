@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::command::Run;
 use super::commit::Blobs;
@@ -54,7 +55,7 @@ impl Worktree {
     ///
     /// # Errors
     /// The folder is not in the commit, or the repository is broken.
-    pub async fn scan(&mut self, commit: &Commit, spec: &SourceSpec) -> Result<(Scan, Vec<String>), Failure> {
+    pub async fn scan(&mut self, commit: &Commit, spec: &SourceSpec) -> Result<(Arc<Scan>, Vec<String>), Failure> {
         let place = self.place();
         let scanned = self.blobs.scan(&place, commit, &self.path, spec).await;
         self.blobs.forget_tree();

@@ -28,7 +28,7 @@ use self::origin::Fetched;
 pub use self::origin::{Origin, digest};
 use self::report::{Report, Verdict};
 use super::folder::{Applier, Namespace, Policy, RETRY, is_deleting};
-use super::git::{Commit, Failure};
+use super::git::{CheckedOut, Commit, Failure};
 use super::turn::{Folders, Turn};
 use super::watch::Watch;
 use crate::clock::SharedClock;
@@ -197,23 +197,25 @@ impl Keeper {
             Some(revision) => revision,
             None => origin::digest(&fetched.content.scan, self.applier.named()).await,
         };
+        let mut checked_out = CheckedOut::default();
         if let Some(origin) = self.origin.as_mut().filter(|_| !prepared.results.withheld) {
             match origin.check_out(turn).await {
-                Ok(more) => notices.extend(more),
+                Ok(done) => checked_out = done,
                 Err(failure) => return self.failed(spec, &failure, report).await,
             }
         }
-        let (results, soon) = self.applier.apply(prepared, turn).await?;
+        notices.extend(checked_out.notices);
+        let (results, soon) = self.applier.apply(prepared, &checked_out.changed, turn).await?;
         report.attempted(&revision, notices);
         let empty = fetched.content.whole && fetched.content.scan.files.is_empty();
-        let verdict = Verdict::of(&results, &revision, empty);
-        if verdict.in_force {
-            if report.observe(&revision) {
-                self.tell(Reason::Synced, Severity::Normal, verdict.message.clone()).await;
-            }
-            if let Some(origin) = &mut self.origin {
-                origin.keep();
-            }
+        let verdict = Verdict::of(&results, &revision, empty, &checked_out.obstacles);
+        let another = verdict.in_force && report.observe(&revision);
+        let trouble = verdict.severity() == Severity::Warning && report.would_say(verdict.reason, &verdict.message);
+        if another || trouble {
+            self.tell(verdict.reason, verdict.severity(), verdict.message.clone()).await;
+        }
+        if let Some(origin) = self.origin.as_mut().filter(|_| verdict.in_force) {
+            origin.keep();
         }
         self.failures = 0;
         self.applier.trouble("fetch", None);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -10,7 +11,7 @@ use crate::crd::SourceSpec;
 use crate::model::Reason;
 use crate::sources::files::{Scan, scan};
 use crate::sources::folder::{Content, Place};
-use crate::sources::git::{Commit, Failure, Repository, Trouble, Worktree, git_dir};
+use crate::sources::git::{CheckedOut, Commit, Failure, Repository, Trouble, Worktree, git_dir};
 use crate::sources::substitute::substitute;
 use crate::sources::turn::Turn;
 use crate::sources::watch::Watch;
@@ -63,7 +64,7 @@ impl Origin {
     /// # Errors
     /// It cannot be had.
     pub async fn fetch(&mut self, spec: &SourceSpec, turn: &Turn) -> Result<Fetched, Failure> {
-        let mut fetched = match &mut self.kind {
+        let fetched = match &mut self.kind {
             Kind::Folder(path) => folder(path, spec).await?,
             Kind::Worktree(worktree, false) => {
                 let commit = worktree.head().await?;
@@ -93,18 +94,17 @@ impl Origin {
                 fetched
             }
         };
-        substitute(&mut fetched.content.scan, &spec.substitute);
         Ok(fetched)
     }
 
-    /// Puts what was fetched last where manifests can name it, before they are put in force. Returns what could not be written.
+    /// Puts what was fetched last where manifests can name it, before they are put in force.
     ///
     /// # Errors
     /// It cannot be read, or the disk says no.
-    pub async fn check_out(&mut self, turn: &Turn) -> Result<Vec<String>, Failure> {
+    pub async fn check_out(&mut self, turn: &Turn) -> Result<CheckedOut, Failure> {
         match (&mut self.kind, &self.fetched) {
             (Kind::Git(repository), Some(commit)) => repository.check_out(commit, turn).await,
-            _ => Ok(Vec::new()),
+            _ => Ok(CheckedOut::default()),
         }
     }
 
@@ -126,7 +126,7 @@ fn subfolder(spec: &SourceSpec) -> &str {
     spec.path.as_deref().unwrap_or_default()
 }
 
-fn of_commit(scan: Scan, notices: Vec<String>, commit: &Commit, place: Place) -> Fetched {
+fn of_commit(scan: Arc<Scan>, notices: Vec<String>, commit: &Commit, place: Place) -> Fetched {
     let content = Content { scan, revision: Some(commit.revision()), place, whole: true };
     Fetched { content, notices, told: Vec::new() }
 }
@@ -147,7 +147,7 @@ async fn dirty(worktree: &Worktree, spec: &SourceSpec) -> Result<Fetched, Failur
     Ok(Fetched { content, notices: Vec::new(), told: Vec::new() })
 }
 
-async fn read(path: &Path, spec: &SourceSpec) -> Result<(Scan, PathBuf), Failure> {
+async fn read(path: &Path, spec: &SourceSpec) -> Result<(Arc<Scan>, PathBuf), Failure> {
     let root = path.join(subfolder(spec));
     let (place, recurse) = (root.clone(), spec.recurse);
     let scanned =
@@ -160,7 +160,8 @@ async fn read(path: &Path, spec: &SourceSpec) -> Result<(Scan, PathBuf), Failure
         scan.files.retain(|name, _| !name.contains('/'));
         scan.unseen.retain(|name, _| name.is_empty());
     }
-    Ok((scan, root))
+    substitute(&mut scan, &spec.substitute);
+    Ok((Arc::new(scan), root))
 }
 
 /// The revision of a folder that has no commits: a digest over names and texts, of its manifests and of the files (by absolute

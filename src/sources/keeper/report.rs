@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::crd::{Source, SourceStatus};
-use crate::model::{Key, Reason, annotations};
+use crate::model::{Key, Reason, Severity, annotations};
 use crate::sources::folder::Results;
 use crate::store::{Kind, Part, Store, StoreError};
 
@@ -23,7 +23,8 @@ pub struct Report {
 pub struct Verdict {
     ready: Option<bool>,
     stalled: bool,
-    reason: Reason,
+    /// In one word.
+    pub reason: Reason,
     /// For people.
     pub message: String,
     /// The revision is in force, as far as its files are right.
@@ -42,8 +43,8 @@ impl Verdict {
         Self { ready: Some(false), stalled, reason, message, in_force: false }
     }
 
-    /// What the files came to.
-    pub fn of(results: &Results, revision: &str, empty: bool) -> Self {
+    /// What the files came to; `obstacles` say what of them could not be put into the working folder.
+    pub fn of(results: &Results, revision: &str, empty: bool, obstacles: &[String]) -> Self {
         let (files, failed, deployments) = (results.count(), results.failed(), results.deployments());
         let first = results.first_failure().unwrap_or_default();
         let counted = |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
@@ -59,8 +60,21 @@ impl Verdict {
             let message = format!("{} of {} cannot be used, the others are in force: {first}", failed, counted(files, "file"));
             return Self { ready: Some(false), stalled: true, reason: Reason::InvalidManifest, message, in_force: true };
         }
+        if let Some(first) = obstacles.first() {
+            let more = if obstacles.len() > 1 { format!(" (and {} more)", obstacles.len() - 1) } else { String::new() };
+            let message =
+                format!("{revision} is in force, but not all of its files are where containers mount them: {first}{more}");
+            return Self { ready: Some(false), stalled: true, reason: Reason::PathObstructed, message, in_force: true };
+        }
         let message = format!("{revision} is in force: {} from {}", counted(deployments, "deployment"), counted(files, "file"));
         Self { ready: Some(true), stalled: false, reason: Reason::Synced, message, in_force: true }
+    }
+}
+
+impl Verdict {
+    /// How bad that is.
+    pub fn severity(&self) -> Severity {
+        if self.ready == Some(false) { Severity::Warning } else { Severity::Normal }
     }
 }
 

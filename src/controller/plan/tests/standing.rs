@@ -14,6 +14,10 @@ fn refused(tries: u32, last_at: jiff::Timestamp) -> Scene {
     held.change(|s| drop(s.history.obstacles.insert("replica app-1".into(), obstacle)))
 }
 
+fn at_rest(scene: Scene, policy: DockerRestart) -> Scene {
+    scene.with(Container { state: ContainerState::Exited, restart_policy: policy, ..container("app-1") })
+}
+
 #[test]
 fn what_is_held_is_not_started_and_what_is_suspended_is_not_touched() {
     use HoldState::{Stopped, Suspended};
@@ -74,6 +78,46 @@ fn what_is_held_is_not_started_and_what_is_suspended_is_not_touched() {
                     Some(ago(-30)))
             ),
             ("released", always().with(container("app-1")).hold("", Suspended, "Released")),
+            ("released while it does not run", at_rest(always(), DockerRestart::No).hold("", Suspended, "Released")),
+            (
+                "released where the operator itself may only observe",
+                always()
+                    .with(container("app-1"))
+                    .hold("", Suspended, "Released")
+                    .change(|s| s.desired.recovery.bound = RecoveryMode::Observe)
+            ),
+            (
+                "released and held stopped: not with a policy by which Docker starts what a person stopped",
+                at_rest(always(), DockerRestart::UnlessStopped).hold("app", Stopped, "Stopped").hold("", Suspended, "Released")
+            ),
+            (
+                "the same, stopped as a whole before",
+                at_rest(always(), DockerRestart::Always)
+                    .hold("", Stopped, "Stopped")
+                    .hold("", Suspended, "Released")
+                    .change(|s| s.desired.holds[0].since = ago(600))
+            ),
+            (
+                "the same, and nothing is left to be done",
+                at_rest(always(), DockerRestart::No).hold("", Stopped, "Stopped").hold("", Suspended, "Released").change(|s| s
+                    .desired
+                    .holds[0]
+                    .since =
+                    ago(600))
+            ),
+            (
+                "released where the manifest says stopped",
+                at_rest(always(), DockerRestart::Always)
+                    .hold("", Suspended, "Released")
+                    .change(|s| s.desired.state = RunState::Stopped)
+            ),
+            (
+                "deleted with orphans where it is held stopped",
+                at_rest(always(), DockerRestart::UnlessStopped)
+                    .hold("", Stopped, "Stopped")
+                    .change(|s| s.desired.deletion = Some(Deletion { orphan: true, volumes: false }))
+            ),
+            ("held stopped after a release", at_rest(always(), DockerRestart::Always).hold("", Stopped, "Stopped")),
             (
                 "taken back after a release",
                 always().with(Container { restart_policy: DockerRestart::Always, ..container("app-1") })

@@ -6,7 +6,16 @@ use super::{FILE_MOUNT, Form, Key, TEXT_OR_TEXTS, TEXTS, ULIMIT, key, refused};
 pub const BUILD: &[Key] = &[
     key("args", Form::Mapping, "Values of the Dockerfile's ARGs. One without a value is taken from the operator's environment."),
     key("cache_from", TEXT_OR_TEXTS, "Images whose layers may be used: a reference, or `type=registry,ref=..`."),
-    key("context", Form::Text, "Absolute path of a folder. Absent: nothing but the Dockerfile, given in dockerfile_inline."),
+    key(
+        "additional_contexts",
+        Form::Mapping,
+        "Images by the names that `FROM` and `--from` of the Dockerfile have for them: `docker-image://` and a reference.",
+    ),
+    key(
+        "context",
+        Form::Text,
+        "Absolute path of a folder, or the URL of a repository or an archive, which the engine fetches. Absent: nothing but the Dockerfile, given in dockerfile_inline.",
+    ),
     key("dockerfile", Form::Text, "Path of the Dockerfile, within the context or absolute. Default `Dockerfile`."),
     key("dockerfile_inline", Form::Text, "The Dockerfile itself, instead of its path."),
     key(
@@ -17,6 +26,7 @@ pub const BUILD: &[Key] = &[
     key("labels", Form::Mapping, "Labels of the image."),
     key("network", Form::Text, "Network of RUN steps: `default`, `host`, `none`; the classic builder takes any network's name."),
     key("no_cache", Form::Flag, "Use no cached layer."),
+    key("no_cache_filter", TEXT_OR_TEXTS, "As no_cache: the engine's builder leaves out all of its cache, or nothing."),
     key("platforms", TEXTS, "The platform, `os/arch[/variant]`; one. Default: the service's platform, else the engine's."),
     key("pull", Form::Flag, "Pull base images though they are there."),
     key(
@@ -33,11 +43,9 @@ pub const BUILD: &[Key] = &[
     key("tags", TEXTS, "Further references the image gets."),
     key("target", Form::Text, "The stage to build. Default: the last."),
     key("ulimits", Form::MapOf(&Form::Any(&[Form::Whole, Form::Map(ULIMIT)])), "Limits of RUN steps, as those of the service."),
-    refused("additional_contexts", "copy what is needed into the context, or take it from an image with COPY --from"),
     refused("cache_to", "the engine keeps its own cache"),
     refused("entitlements", "the engine's builder has none to give"),
     refused("isolation", "it is for Windows"),
-    refused("no_cache_filter", "write no_cache"),
     refused("privileged", "the engine's builder has no privileged steps"),
     refused("provenance", "the engine's builder makes no attestations"),
     refused("sbom", "the engine's builder makes no attestations"),

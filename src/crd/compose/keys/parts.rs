@@ -4,13 +4,23 @@ use super::{Form, Key, TEXTS, key, refused};
 
 /// Within `blkio_config`.
 pub const BLKIO: &[Key] = &[
+    key("device_read_bps", Form::List(&Form::Map(DEVICE_RATE)), "Bytes a second that it may read, by device."),
+    key("device_read_iops", Form::List(&Form::Map(DEVICE_RATE)), "Reads a second that it may make, by device."),
+    key("device_write_bps", Form::List(&Form::Map(DEVICE_RATE)), "Bytes a second that it may write, by device."),
+    key("device_write_iops", Form::List(&Form::Map(DEVICE_RATE)), "Writes a second that it may make, by device."),
     key("weight", Form::Whole, "10 to 1000."),
-    refused("device_read_bps", "of blkio_config only weight is"),
-    refused("device_read_iops", "of blkio_config only weight is"),
-    refused("device_write_bps", "of blkio_config only weight is"),
-    refused("device_write_iops", "of blkio_config only weight is"),
-    refused("weight_device", "of blkio_config only weight is"),
+    key("weight_device", Form::List(&Form::Map(DEVICE_WEIGHT)), "Weights for single devices."),
 ];
+
+/// One of the rates of `blkio_config`.
+pub const DEVICE_RATE: &[Key] = &[
+    key("path", Form::Text, "Path of the device on the host. Required."),
+    key("rate", Form::Size, "How many a second. Required."),
+];
+
+/// One of `blkio_config.weight_device`.
+pub const DEVICE_WEIGHT: &[Key] =
+    &[key("path", Form::Text, "Path of the device on the host. Required."), key("weight", Form::Whole, "10 to 1000. Required.")];
 
 /// One entry of `depends_on` in its long form.
 pub const DEPENDENCY: &[Key] = &[

@@ -1,5 +1,7 @@
 //! `build` of a service.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::super::{Build, FileMount, SshKey};
@@ -23,16 +25,18 @@ pub(super) fn build(node: &Node) -> Option<Build> {
     let context_node = fields.get("context");
     let dockerfile_node = fields.get("dockerfile");
     let inline = fields.read("dockerfile_inline", word);
+    let filtered = fields.read("no_cache_filter", no_cache_filter).unwrap_or_default();
     refuse(&mut fields, keys::BUILD);
     let build = Build {
         context: context_node.as_ref().and_then(context),
+        additional_contexts: fields.or_default("additional_contexts", images),
         dockerfile: dockerfile_node.as_ref().and_then(word),
         dockerfile_inline: inline,
         args: BuildArgs(fields.or_default("args", environment)),
         ssh: fields.or_default("ssh", ssh),
         labels: fields.or_default("labels", mapping),
         cache_from: fields.or_default("cache_from", cache_from),
-        no_cache: fields.or_default("no_cache", flag),
+        no_cache: fields.or_default("no_cache", flag) || filtered,
         pull: fields.or_default("pull", flag),
         extra_hosts: fields.or_default("extra_hosts", extra_hosts),
         network: fields.read("network", word),
@@ -49,6 +53,14 @@ pub(super) fn build(node: &Node) -> Option<Build> {
 
 /// Holds what is said of the Dockerfile together, and fills in its default.
 fn complete(node: &Node, mut build: Build, has_context: bool, dockerfile: Option<&Node>) -> Option<Build> {
+    if build.context.as_ref().is_some_and(|context| !context.starts_with('/')) {
+        if build.dockerfile_inline.is_some() || build.dockerfile.as_ref().is_some_and(|path| path.starts_with('/')) {
+            return node.fail("the Dockerfile must be one of the context, which the engine fetches: name its path there");
+        }
+        if !build.additional_contexts.is_empty() {
+            return node.fail(unsupported("additional_contexts beside a context that is a URL", "clone it"));
+        }
+    }
     match (&build.dockerfile_inline, dockerfile) {
         (Some(_), Some(dockerfile)) => return dockerfile.fail("dockerfile and dockerfile_inline exclude each other"),
         (Some(_), None) => {}
@@ -60,14 +72,15 @@ fn complete(node: &Node, mut build: Build, has_context: bool, dockerfile: Option
     Some(build)
 }
 
-/// A folder of the host, by its absolute path.
+/// A folder of the host, by its absolute path; or what the engine fetches itself.
 fn context(node: &Node) -> Option<String> {
     let path = word(node)?;
-    let remote = ["://", "git@", "github.com/"].iter().any(|part| path.contains(part)) || path.ends_with(".git");
+    let starts = |starts: &[&str]| starts.iter().any(|start| path.starts_with(start));
     match () {
-        () if remote && !path.starts_with('/') => {
-            node.fail(unsupported("a context that is a URL", "clone it and write the folder's absolute path"))
-        }
+        () if has_credentials(&path) => node.fail(
+            "has credentials in it, which everybody who may read objects could read: clone it, and write the path of the folder",
+        ),
+        () if starts(&["https://", "http://", "git://", "ssh://", "git@", "github.com/"]) => Some(path),
         () if path.starts_with("service:") || path.starts_with("docker-image:") => {
             node.fail(unsupported("a context that is an image", "take files from an image with COPY --from"))
         }
@@ -76,6 +89,49 @@ fn context(node: &Node) -> Option<String> {
         )),
         () => Some(super::mounts::clean(&path)),
     }
+}
+
+/// Whether a URL carries a password, or a token in the place of a user. That of ssh names a user, for whom a key answers.
+fn has_credentials(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit_once('@').is_some_and(|(user, _)| scheme != "ssh" || user.contains(':'))
+}
+
+/// Images by name.
+fn images(node: &Node) -> Option<BTreeMap<String, String>> {
+    let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+    let is_stage = |name: &str| name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(letter);
+    let mut images = BTreeMap::new();
+    for (name, value) in mapping(node)? {
+        match value.strip_prefix("docker-image://") {
+            Some(image) if image.is_empty() || image.contains(|c: char| c.is_whitespace() || c == '$') => {
+                node.fail::<()>(format!("{name}: {value:?} names no image"));
+            }
+            Some(_) if !is_stage(&name) => {
+                let why = unsupported(&format!("the name {name:?}"), "take small letters, digits and -, _ or .");
+                node.fail::<()>(why);
+            }
+            Some(image) => drop(images.insert(name, image.to_owned())),
+            None => {
+                let why = format!("{name}, which is no image: the engine takes one context");
+                node.fail::<()>(unsupported(
+                    &why,
+                    "copy what is needed into it, or build an image of it and write docker-image://NAME",
+                ));
+            }
+        }
+    }
+    Some(images)
+}
+
+/// Whether any stage is named.
+fn no_cache_filter(node: &Node) -> Option<bool> {
+    let stages = if node.is_list() { texts(node)? } else { vec![word(node)?] };
+    if !stages.is_empty() {
+        node.warn("the engine's builder leaves out all of its cache, or nothing: no stage is taken from it");
+    }
+    Some(!stages.is_empty())
 }
 
 /// `default`, `id=path`, or a map of them.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::super::{BlkioConfig, Dependency, Healthcheck, Hook, Hosts, Logging, Service, ServiceNetwork, Ulimit};
+use super::super::{
+    BlkioConfig, Dependency, DeviceRate, DeviceWeight, Healthcheck, Hook, Hosts, Logging, Service, ServiceNetwork, Ulimit,
+};
 use super::deploy::deploy;
 use super::scalars::*;
 use super::{build, mounts, policy, ports, refuse};
@@ -142,10 +144,29 @@ fn oom_score_adj(node: &Node) -> Option<i64> {
 
 fn blkio(node: &Node) -> Option<BlkioConfig> {
     let mut fields = node.fields()?;
-    let config = BlkioConfig { weight: fields.read("weight", count) };
-    refuse(&mut fields, keys::BLKIO);
+    let mut rates = |key: &'static str| fields.or_default(key, |node| each(node, device_rate));
+    let device_read_bps = rates("device_read_bps");
+    let device_read_iops = rates("device_read_iops");
+    let device_write_bps = rates("device_write_bps");
+    let device_write_iops = rates("device_write_iops");
+    let weight_device = fields.or_default("weight_device", |node| each(node, device_weight));
+    let weight = fields.read("weight", count);
     fields.finish();
-    Some(config)
+    Some(BlkioConfig { weight, weight_device, device_read_bps, device_read_iops, device_write_bps, device_write_iops })
+}
+
+fn device_weight(node: &Node) -> Option<DeviceWeight> {
+    let mut fields = node.fields()?;
+    let (path, weight) = (fields.required("path", word), fields.required("weight", count));
+    fields.finish();
+    Some(DeviceWeight { path: path?, weight: weight? })
+}
+
+fn device_rate(node: &Node) -> Option<DeviceRate> {
+    let mut fields = node.fields()?;
+    let (path, rate) = (fields.required("path", word), fields.required("rate", bytes));
+    fields.finish();
+    Some(DeviceRate { path: path?, rate: rate? })
 }
 
 fn depends_on(node: &Node) -> Option<BTreeMap<String, Dependency>> {

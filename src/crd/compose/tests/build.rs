@@ -46,6 +46,16 @@ fn every_form_reads_as_compose_reads_it() {
         ("{context: /src, cache_from: web}", with(json!({"cache_from": ["web"]}))),
         ("{context: /src, cache_from: [a, 'type=registry,ref=b']}", with(json!({"cache_from": ["a", "type=registry,ref=b"]}))),
         ("{context: /src, no_cache: true, pull: true}", with(json!({"no_cache": true, "pull": true}))),
+        ("{context: /src, no_cache_filter: [a]}", with(json!({"no_cache": true}))),
+        ("{context: /src, no_cache_filter: []}", with(json!({}))),
+        ("'git@github.com:a/b.git#main:dir'", json!({"context": "git@github.com:a/b.git#main:dir", "dockerfile": "Dockerfile"})),
+        ("{context: 'ssh://git@a/b.git'}", json!({"context": "ssh://git@a/b.git", "dockerfile": "Dockerfile"})),
+        ("{context: 'https://a/b@c.git'}", json!({"context": "https://a/b@c.git", "dockerfile": "Dockerfile"})),
+        ("{context: 'https://a/b.tar.gz', dockerfile: D}", json!({"context": "https://a/b.tar.gz", "dockerfile": "D"})),
+        (
+            "{context: /src, additional_contexts: {base: 'docker-image://alpine:3'}}",
+            with(json!({"additional_contexts": {"base": "alpine:3"}})),
+        ),
         ("{context: /src, network: host, target: run}", with(json!({"network": "host", "target": "run"}))),
         ("{context: /src, platforms: [linux/arm64]}", with(json!({"platforms": ["linux/arm64"]}))),
         ("{context: /src, shm_size: 64m}", with(json!({"shm_size": "67108864"}))),
@@ -70,8 +80,26 @@ fn what_is_wrong_is_told_with_its_place() {
     refuses(&[
         (".", "", "\".\" is a relative path: a Deployment has no folder to start from"),
         ("{context: ./src}", ".context", "is a relative path"),
-        ("https://github.com/a/b.git", "", "a context that is a URL is not supported yet by evenkeel: clone it"),
-        ("{context: 'git@github.com:a/b.git#main'}", ".context", "a context that is a URL"),
+        ("{context: 'ftp://a/b'}", ".context", "is a relative path"),
+        ("{context: 'https://me:hunter2@a/b.git'}", ".context", "has credentials in it, which everybody who may read"),
+        ("{context: 'https://t0ken@a/b.git'}", ".context", "has credentials in it"),
+        ("{context: 'ssh://me:hunter2@a/b.git'}", ".context", "has credentials in it"),
+        ("'http://me:hunter2@a/b.tar.gz'", "", "has credentials in it"),
+        ("{context: 'https://a/b.git', dockerfile_inline: FROM a}", "", "must be one of the context"),
+        ("{context: 'https://a/b.git', dockerfile: /D}", "", "must be one of the context"),
+        (
+            "{context: 'https://a/b.git', additional_contexts: {a: 'docker-image://b'}}",
+            "",
+            "additional_contexts beside a context that is a URL is not supported yet by evenkeel",
+        ),
+        ("{context: /src, additional_contexts: {a: /b}}", ".additional_contexts", "a, which is no image"),
+        ("{context: /src, additional_contexts: ['a=service:b']}", ".additional_contexts", "a, which is no image"),
+        (
+            "{context: /src, additional_contexts: {'alpine:3': 'docker-image://b'}}",
+            ".additional_contexts",
+            "the name \"alpine:3\"",
+        ),
+        ("{context: /src, additional_contexts: {a: 'docker-image://'}}", ".additional_contexts", "names no image"),
         ("{context: 'service:base'}", ".context", "a context that is an image"),
         ("{dockerfile: Dockerfile}", "", "context is required"),
         ("{context: /src, dockerfile: a, dockerfile_inline: b}", ".dockerfile", "exclude each other"),
@@ -82,7 +110,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ("{context: /src, args: 5}", ".args", "must be a map, or a list of KEY=value"),
         ("5", "", "must be a map, found a number"),
     ]);
-    for key in ["additional_contexts", "cache_to", "entitlements", "isolation", "privileged", "provenance", "sbom"] {
+    for key in ["cache_to", "entitlements", "isolation", "privileged", "provenance", "sbom"] {
         let yaml = format!("{{context: /src, {key}: x}}");
         refuses(&[(&yaml, &format!(".{key}"), &format!("{key} is not supported yet by evenkeel"))]);
     }

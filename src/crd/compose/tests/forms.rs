@@ -194,6 +194,15 @@ fn numbers_sizes_and_flags_take_text_too() {
         ("privileged", "'true'", json!(true)),
         ("scale", "'2'", json!(2)),
         ("blkio_config", "{weight: 300}", json!({"weight": 300})),
+        (
+            "blkio_config",
+            "{weight_device: [{path: /dev/sda, weight: 400}], device_read_bps: [{path: /dev/sda, rate: 12mb}], device_write_iops: [{path: /dev/sda, rate: 30}]}",
+            json!({
+                "weight_device": [{"Path": "/dev/sda", "Weight": 400}],
+                "device_read_bps": [{"Path": "/dev/sda", "Rate": "12582912"}],
+                "device_write_iops": [{"Path": "/dev/sda", "Rate": "30"}],
+            }),
+        ),
         ("mac_address", "02:42:ac:11:00:02", json!("02:42:ac:11:00:02")),
     ]);
 }

@@ -22,7 +22,6 @@ fn valid_keys_that_are_not_supported_are_refused_by_name() {
         ("deploy: {restart_policy: {delay: 5s}}", ".deploy.restart_policy.delay", "spec.recovery.backoff"),
         ("pull_policy: build", ".pull_policy", "build needs a build section that says how"),
         ("pull_policy: refresh", ".pull_policy", "pull_policy refresh is not supported yet"),
-        ("blkio_config: {weight_device: []}", ".blkio_config.weight_device", "not supported yet"),
         ("volumes: [{type: npipe, target: /a}]", ".volumes[0].type", "a mount of type npipe is not supported yet"),
         ("networks: {a: {gw_priority: 1}}", ".networks.a.gw_priority", "needs engine 28"),
     ]);
@@ -65,6 +64,7 @@ fn wrong_types_say_what_is_expected() {
         ("restart: sometimes", ".restart", "on-failure:N, not \"sometimes\""),
         ("cgroup: odd", ".cgroup", "must be one of host, private"),
         ("oom_score_adj: 2000", ".oom_score_adj", "-1000 to 1000"),
+        ("blkio_config: {device_read_bps: [{path: /dev/sda}]}", ".blkio_config.device_read_bps[0].rate", "is required"),
         ("mac_address: zz", ".mac_address", "02:42:ac:11:00:02"),
         ("gpus: some", ".gpus", "must be all"),
         (

@@ -139,8 +139,11 @@ async fn a_broken_file_is_told_once_while_its_last_good_version_runs_on_and_neig
     assert_eq!(host.image("db").as_deref(), Some("a"));
     assert!(host.annotation("web", annotations::SOURCE_ERROR).unwrap().contains("web.yaml:8:7: "));
     let events = host.events("InvalidManifest");
-    assert_eq!(events.len(), 1, "{events:?}");
-    assert_eq!((&events[0]["count"], &events[0]["involvedObject"]["name"]), (&json!(1), &json!("web")));
+    let about = |kind: &str| events.iter().filter(|event| event["involvedObject"]["kind"] == kind).collect::<Vec<_>>();
+    let (deployment, source) = (about("Deployment"), about("Source"));
+    assert_eq!((deployment.len(), source.len()), (1, 1), "{events:?}");
+    assert_eq!((&deployment[0]["count"], &deployment[0]["involvedObject"]["name"]), (&json!(1), &json!("web")));
+    assert_eq!((&source[0]["count"], &source[0]["type"]), (&json!(1), &json!("Warning")));
 
     host.write("web.yaml", &manifest("web", "c"));
     folder.sync().await;
@@ -158,7 +161,10 @@ async fn what_only_the_door_can_refuse_is_told_and_marked_like_any_mistake() {
     folder.sync().await;
     assert_eq!(host.image("web").as_deref(), Some("a"));
     assert!(host.annotation("web", annotations::SOURCE_ERROR).unwrap().starts_with("web.yaml:6:3: spec.project"));
-    assert_eq!(host.events("InvalidManifest").len(), 1);
+    let about = host.events("InvalidManifest").into_iter().map(|event| event["involvedObject"]["kind"].clone());
+    let mut about: Vec<String> = about.map(|kind| kind.as_str().unwrap().to_owned()).collect();
+    about.sort();
+    assert_eq!(about, ["Deployment", "Source"]);
     host.write("web.yaml", &manifest("web", "b"));
     folder.sync().await;
     assert_eq!((host.image("web").as_deref(), host.annotation("web", annotations::SOURCE_ERROR)), (Some("b"), None));

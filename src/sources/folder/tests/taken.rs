@@ -18,7 +18,7 @@ use crate::store::{Kind, Object, Part, Store};
 fn content(names: &[&str]) -> Content {
     let file = |name: &&str| (format!("{name}.yaml"), Ok(manifest(name, "a")));
     let scan = Scan { files: names.iter().map(file).collect(), ..Scan::default() };
-    Content { scan, revision: None, place: Place::repository("url", ""), whole: true }
+    Content { scan: Arc::new(scan), revision: None, place: Place::repository("url", ""), whole: true }
 }
 
 fn registry(folder: &tempfile::TempDir) -> Registry {
@@ -48,11 +48,11 @@ async fn another_source_that_takes_a_deployment_over_meanwhile_keeps_it() {
         let mut applier = Applier::new(&key("first"), registry.clone());
         let policy = Policy { prune, apply: ApplyMode::PerFile, namespace: Namespace::default() };
         let prepared = applier.prepare(&content(&["db", "web"]), &policy).await.unwrap();
-        applier.apply(prepared, &turn().await).await.unwrap();
+        applier.apply(prepared, &Default::default(), &turn().await).await.unwrap();
 
         let prepared = applier.prepare(&content(&["db"]), &policy).await.unwrap();
         annotate(&registry, annotations::SOURCE_NAME, "default/second").await;
-        applier.apply(prepared, &turn().await).await.unwrap();
+        applier.apply(prepared, &Default::default(), &turn().await).await.unwrap();
         let theirs = web(&registry);
         assert!(theirs["metadata"]["deletionTimestamp"].is_null());
         for mark in [annotations::ORPHANED, annotations::PRUNED, annotations::SOURCE_ERROR] {
@@ -70,10 +70,10 @@ async fn what_a_person_writes_meanwhile_does_not_keep_it_and_is_not_lost() {
     let mut applier = Applier::new(&key("first"), registry.clone());
     let policy = Policy { prune: true, apply: ApplyMode::PerFile, namespace: Namespace::default() };
     let prepared = applier.prepare(&content(&["db", "web"]), &policy).await.unwrap();
-    applier.apply(prepared, &turn().await).await.unwrap();
+    applier.apply(prepared, &Default::default(), &turn().await).await.unwrap();
     let prepared = applier.prepare(&content(&["db"]), &policy).await.unwrap();
     annotate(&registry, "note", "mine").await;
-    applier.apply(prepared, &turn().await).await.unwrap();
+    applier.apply(prepared, &Default::default(), &turn().await).await.unwrap();
     let pruned = web(&registry);
     assert!(!pruned["metadata"]["deletionTimestamp"].is_null());
     assert_eq!((annotation(&pruned, "note"), annotation(&pruned, annotations::PRUNED)), (Some("mine"), Some("true")));
@@ -86,12 +86,36 @@ async fn of_two_manifests_of_one_project_the_first_by_name_claims_it() {
     let mut applier = Applier::new(&key("first"), registry.clone());
     let names: Vec<String> = (0..40).map(|number| format!("app-{number:02}")).collect();
     let mut content = content(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    for text in content.scan.files.values_mut() {
+    for text in Arc::make_mut(&mut content.scan).files.values_mut() {
         *text = text.clone().map(|text| text.replace("spec:\n", "spec:\n  project: shared\n"));
     }
     let policy = Policy { prune: true, apply: ApplyMode::PerFile, namespace: Namespace::default() };
     let prepared = applier.prepare(&content, &policy).await.unwrap();
-    applier.apply(prepared, &turn().await).await.unwrap();
+    applier.apply(prepared, &Default::default(), &turn().await).await.unwrap();
     assert_eq!(registry.claimant(&key("app-39"), "shared").unwrap(), Some(key("app-00")));
     assert_eq!(registry.store().list(Kind::Deployment, None).unwrap().items.len(), 40);
+}
+
+#[tokio::test]
+async fn a_status_that_is_written_is_no_reason_to_compare_and_an_edit_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(&folder);
+    let mut applier = Applier::new(&key("first"), registry.clone());
+    let (content, policy) =
+        (content(&["web"]), Policy { prune: true, apply: ApplyMode::PerFile, namespace: Namespace::default() });
+    for _ in 0..2 {
+        let prepared = applier.prepare(&content, &policy).await.unwrap();
+        applier.apply(prepared, &Default::default(), &turn().await).await.unwrap();
+    }
+    let write = |object: &mut serde_json::Value| {
+        object["status"] = json!({"phase": "Running"});
+        Ok::<_, crate::store::StoreError>(())
+    };
+    registry.store().modify(Kind::Deployment, &key("web"), Part::Status, None, write).await.unwrap();
+    assert!(applier.still_settled(&content, &policy).is_some());
+    let edit = json!({"spec": {"services": {"web": {"image": "b"}}}});
+    registry.patch(Kind::Deployment, &key("web"), edit, Part::Main, &WriteOptions::default()).await.unwrap();
+    let prepared = applier.prepare(&content, &policy).await.unwrap();
+    applier.apply(prepared, &Default::default(), &turn().await).await.unwrap();
+    assert_eq!(web(&registry)["spec"]["services"]["web"]["image"], "a");
 }

@@ -51,8 +51,9 @@ async fn folders_stay_what_they_are_and_what_others_wrote_is_not_touched() {
     let (folder, untouched) = (inode("conf"), inode("conf/run.sh"));
     fs::write(tree(&rig).join("conf/data.db"), "theirs").unwrap();
     fs::create_dir(tree(&rig).join("new.conf")).unwrap();
+    fs::write(tree(&rig).join("new.conf/data.db"), "theirs").unwrap();
     rig.upstream.write("conf/web.conf", "two");
-    rig.upstream.write("new.conf", "a folder is in its place");
+    rig.upstream.write("new.conf", "a folder with something in it is in its place");
     fs::write(tree(&rig).join("their.conf"), "theirs").unwrap();
     rig.upstream.write("their.conf", "a file is in its place");
     rig.upstream.remove("conf/link.conf");
@@ -61,17 +62,103 @@ async fn folders_stay_what_they_are_and_what_others_wrote_is_not_touched() {
     assert_eq!((inode("conf"), inode("conf/run.sh")), (folder, untouched));
     assert_eq!((text(&rig, "conf/web.conf").as_deref(), text(&rig, "conf/data.db").as_deref()), (Some("two"), Some("theirs")));
     assert!(fs::symlink_metadata(tree(&rig).join("conf/link.conf")).is_err());
-    assert!(tree(&rig).join("new.conf").is_dir());
+    assert_eq!(text(&rig, "new.conf/data.db").as_deref(), Some("theirs"));
     assert_eq!(text(&rig, "their.conf").as_deref(), Some("theirs"));
     let notices = rig.status("shop")["notices"].to_string();
-    assert!(notices.contains("new.conf is not written") && rig.ready("shop") == "True Synced", "{notices}");
+    assert!(notices.contains("new.conf is not written"), "{notices}");
     assert!(notices.contains("their.conf is not written"), "{notices}");
+    // What people look at says so too, and that once.
+    assert_eq!(rig.ready("shop"), "False PathObstructed Stalled");
+    assert!(rig.message("shop").contains("new.conf is not written") && rig.message("shop").contains("(and 1 more)"));
+    keeper.sync().await;
+    assert_eq!(rig.events("PathObstructed").len(), 1);
 
     rig.upstream.git(&["rm", "-r", "--quiet", "conf"]);
     rig.upstream.commit();
     keeper.sync().await;
     assert_eq!((text(&rig, "conf/web.conf"), text(&rig, "conf/data.db").as_deref()), (None, Some("theirs")));
     assert_eq!(inode("conf"), folder);
+}
+
+#[tokio::test]
+async fn an_empty_folder_in_the_place_of_a_file_is_moved_aside_and_goes_with_the_next_commit() {
+    let (rig, mut keeper) = kept().await;
+    // As Docker does where a file that is to be mounted is missing.
+    fs::create_dir(tree(&rig).join("conf/late.conf")).unwrap();
+    let mounted = fs::File::open(tree(&rig).join("conf/late.conf")).unwrap();
+    rig.upstream.write("conf/late.conf", "late");
+    rig.upstream.commit();
+    keeper.sync().await;
+    assert_eq!(text(&rig, "conf/late.conf").as_deref(), Some("late"));
+    assert_eq!(rig.ready("shop"), "True Synced", "{}", rig.message("shop"));
+    let aside = || {
+        let names = fs::read_dir(tree(&rig).join("conf")).unwrap().map(|entry| entry.unwrap());
+        names.filter(|entry| entry.file_name().to_string_lossy().starts_with(".evenkeel-")).collect::<Vec<_>>()
+    };
+    assert_eq!(aside()[0].metadata().unwrap().ino(), mounted.metadata().unwrap().ino(), "who has it mounted goes on with it");
+    keeper.sync().await;
+    assert_eq!(aside().len(), 1);
+
+    rig.upstream.write("conf/web.conf", "two");
+    rig.upstream.commit();
+    keeper.sync().await;
+    assert_eq!((aside().len(), text(&rig, "conf/late.conf").as_deref()), (0, Some("late")));
+
+    // After a restart of the operator, too; what was written into it meanwhile stays.
+    fs::remove_file(tree(&rig).join("conf/late.conf")).unwrap();
+    fs::create_dir(tree(&rig).join("conf/late.conf")).unwrap();
+    rig.keeper("shop").sync().await;
+    assert_eq!(text(&rig, "conf/late.conf").as_deref(), Some("late"));
+    fs::write(aside()[0].path().join("data.db"), "theirs").unwrap();
+    rig.upstream.write("conf/web.conf", "three");
+    rig.upstream.commit();
+    rig.keeper("shop").sync().await;
+    assert_eq!(fs::read_to_string(aside()[0].path().join("data.db")).unwrap(), "theirs");
+}
+
+#[tokio::test]
+async fn a_folder_that_had_files_of_a_commit_is_not_moved_though_it_is_empty_now() {
+    let (rig, mut keeper) = kept().await;
+    let inode = || fs::metadata(tree(&rig).join("conf")).unwrap().ino();
+    let mounted = inode();
+    // Through a commit that has neither, too.
+    rig.upstream.git(&["rm", "-r", "--quiet", "conf"]);
+    rig.upstream.commit();
+    keeper.sync().await;
+    rig.upstream.write("conf", "a file by now");
+    rig.upstream.commit();
+    rig.keeper("shop").sync().await;
+    assert_eq!((inode(), rig.ready("shop").as_str()), (mounted, "False PathObstructed Stalled"));
+    assert!(rig.message("shop").contains("conf is not written into the working folder: a folder of an older commit"));
+
+    rig.upstream.remove("conf");
+    rig.upstream.write("conf/web.conf", "again");
+    rig.upstream.commit();
+    keeper.sync().await;
+    assert_eq!((inode(), text(&rig, "conf/web.conf").as_deref()), (mounted, Some("again")), "who has it mounted sees it");
+    assert_eq!(rig.ready("shop"), "True Synced", "{}", rig.message("shop"));
+}
+
+#[tokio::test]
+async fn the_revision_that_changed_a_mounted_file_is_one_that_its_deployments_ran_with() {
+    let rig = Rig::new();
+    let compose = |file: &str| format!("services:\n  web:\n    image: a\n    volumes: ['./{file}:/etc/app.conf:ro']\n");
+    rig.upstream.write("one/compose.yaml", &compose("app.conf"));
+    rig.upstream.write("two/compose.yaml", &compose("other.conf"));
+    rig.upstream.write("one/app.conf", "1");
+    let first = rig.upstream.commit();
+    let mut keeper = rig.source("all", rig.main()).await;
+    keeper.sync().await;
+    rig.upstream.write("one/app.conf", "2");
+    let second = rig.upstream.commit();
+    keeper.sync().await;
+    assert_eq!((rig.revisions("one"), rig.revisions("two")), (vec![second.clone(), first.clone()], vec![first.clone()]));
+    let generation = rig.get("one").unwrap()["metadata"]["generation"].clone();
+    assert_eq!(generation, 1, "nothing is declared that was not before");
+    let before = rig.registry.store().revision();
+    keeper.sync().await;
+    keeper.sync().await;
+    assert_eq!(rig.registry.store().revision(), before, "said once and for all");
 }
 
 #[tokio::test]
@@ -143,10 +230,10 @@ async fn what_somebody_removed_is_written_again_and_what_was_edited_is_left_unti
 
     // What stands in the way is told, and the file comes when it is gone.
     fs::remove_file(tree(&rig).join("conf/web.conf")).unwrap();
-    fs::create_dir(tree(&rig).join("conf/web.conf")).unwrap();
+    fs::create_dir_all(tree(&rig).join("conf/web.conf/data")).unwrap();
     keeper.sync().await;
     assert!(rig.status("shop")["notices"].to_string().contains("conf/web.conf is not written"));
-    fs::remove_dir(tree(&rig).join("conf/web.conf")).unwrap();
+    fs::remove_dir_all(tree(&rig).join("conf/web.conf")).unwrap();
     keeper.sync().await;
     assert_eq!(text(&rig, "conf/web.conf").as_deref(), Some("one"));
     assert!(!rig.status("shop")["notices"].to_string().contains("conf/web.conf"));

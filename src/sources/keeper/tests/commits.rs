@@ -44,6 +44,26 @@ async fn a_commit_is_put_in_force_and_shows_on_its_deployments() {
 }
 
 #[tokio::test]
+async fn an_edit_behind_a_settled_commit_is_put_right() {
+    let rig = Rig::new();
+    rig.upstream.write("web.yaml", &manifest("web", "a"));
+    rig.upstream.write("db.yaml", &manifest("db", "a"));
+    rig.upstream.commit();
+    let mut keeper = rig.source("shop", rig.main()).await;
+    for _ in 0..3 {
+        keeper.sync().await;
+    }
+    for edit in ["b", "c"] {
+        let edit = json!({"spec": {"services": {"web": {"image": edit}}}});
+        let options = crate::registry::WriteOptions::default();
+        rig.registry.patch(Kind::Deployment, &key("web"), edit, crate::store::Part::Main, &options).await.unwrap();
+        keeper.sync().await;
+        assert_eq!((rig.image("web").as_deref(), rig.ready("shop").as_str()), (Some("a"), "True Synced"));
+        keeper.sync().await;
+    }
+}
+
+#[tokio::test]
 async fn the_last_ten_revisions_are_kept_and_one_that_comes_back_is_the_newest() {
     let rig = Rig::new();
     let mut keeper = rig.source("shop", rig.main()).await;

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::Rig;
-use crate::model::Key;
+use crate::model::{Key, annotations};
+use crate::sources::merge::annotation;
 use crate::store::Kind;
 
 #[tokio::test]
@@ -23,6 +24,8 @@ async fn a_compose_file_of_a_commit_is_read_with_what_it_names_beside_itself() {
     let service = rig.get("shop").unwrap()["spec"]["services"]["web"].clone();
     assert_eq!((&service["image"], &service["environment"]), (&json!("app:1.2"), &json!({"LEVEL": "info"})));
     assert_eq!(service["labels"], json!({"team": "sea"}));
+    let shop = rig.get("shop").unwrap();
+    assert_eq!(annotation(&shop, annotations::SOURCE), Some("shop/compose.yaml:1"));
     let html = rig.path("sources/default/all/tree/shop/html");
     assert_eq!(service["volumes"][0]["source"], json!(html));
     assert_eq!(std::fs::read_to_string(html.join("index.html")).unwrap(), "hello\n");
@@ -90,6 +93,69 @@ async fn a_compose_file_that_breaks_is_not_taken_for_one_that_is_gone() {
         keeper.sync().await;
         assert!(front().unwrap()["metadata"]["deletionTimestamp"].is_null(), "{broken}");
     }
+}
+
+#[tokio::test]
+async fn a_compose_file_that_cannot_be_read_as_yaml_is_broken_and_not_gone() {
+    for (root, name) in [("", "top"), ("apps/", "shop")] {
+        let rig = Rig::new();
+        let (file, listed) = (format!("{root}{name}/compose.yaml"), format!("{name}/compose.yaml"));
+        rig.upstream.write(&file, "services:\n  web:\n    image: app:1\n");
+        rig.upstream.write(&format!("{root}other/compose.yaml"), "services:\n  web:\n    image: app:1\n");
+        rig.upstream.commit();
+        let mut spec = rig.main();
+        if !root.is_empty() {
+            spec["path"] = json!(root.trim_end_matches('/'));
+        }
+        let mut keeper = rig.source("all", spec).await;
+        keeper.sync().await;
+        assert_eq!(rig.ready("all"), "True Synced", "{}", rig.message("all"));
+        for broken in [
+            "services:\n  web:\n   image: [\n",
+            "servces:\n  web: {image: b}\n",
+            "services:\n\tweb: {image: b}\n",
+            "services: {web: {env_file: no.env, image: a}}\n",
+        ] {
+            rig.upstream.write(&file, broken);
+            rig.upstream.commit();
+            keeper.sync().await;
+            let status = rig.status("all");
+            assert_eq!(rig.ready("all"), "False InvalidManifest Stalled", "{broken}");
+            assert!(!rig.is_orphaned(name), "{broken}");
+            let error = crate::sources::merge::annotation(&rig.get(name).unwrap(), crate::model::annotations::SOURCE_ERROR)
+                .unwrap_or_default()
+                .to_owned();
+            assert!(error.starts_with(&listed), "{error}");
+            assert!(!broken.contains('\t') || error.contains("a tab stands here"), "{error}");
+            assert!(!broken.starts_with("servces") || error.contains("a Source takes Deployments"), "{error}");
+            assert_eq!((&status["fileCount"], &status["failedFileCount"]), (&json!(2), &json!(1)), "{status}");
+            assert_eq!((&status["files"][0]["file"], &status["files"][0]["result"]), (&json!(listed), &json!("Failed")));
+            assert!(!status.to_string().contains("/tree/"), "paths are those of the repository: {status}");
+        }
+        let warned = rig.registry.store().list(Kind::Event, None).unwrap().items;
+        let about =
+            warned.iter().filter(|event| event["involvedObject"]["kind"] == "Source" && event["reason"] == "InvalidManifest");
+        assert!(about.map(|event| event["type"].as_str()).all(|kind| kind == Some("Warning")));
+        assert!(!rig.events("InvalidManifest").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_variable_that_is_not_set_is_told_on_the_deployment() {
+    let rig = Rig::new();
+    rig.upstream.write("shop/compose.yaml", "services:\n  web:\n    image: app:1\n    environment: {A: '${NO_SUCH}'}\n");
+    rig.upstream.commit();
+    let mut keeper = rig.source("all", rig.main()).await;
+    keeper.sync().await;
+    let warnings = || {
+        let object = rig.get("shop").unwrap();
+        crate::sources::merge::annotation(&object, crate::model::annotations::SOURCE_WARNINGS).map(str::to_owned)
+    };
+    assert!(warnings().is_some_and(|told| told.contains("NO_SUCH")), "{:?}", warnings());
+    rig.upstream.write("shop/.env", "NO_SUCH=1\n");
+    rig.upstream.commit();
+    keeper.sync().await;
+    assert_eq!(warnings(), None);
 }
 
 #[tokio::test]
