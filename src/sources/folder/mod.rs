@@ -240,9 +240,12 @@ impl Applier {
         let object = change.object.as_ref();
         match self.known.get_mut(&key_of(object)) {
             Some((declared, version)) => {
-                *version = change.revision;
                 let stays = change.kind != ChangeKind::Deleted && !is_deleting(object);
-                stays && in_force(declared, Some(object), &self.origin) == *object
+                let same = stays && in_force(declared, Some(object), &self.origin) == *object;
+                if same {
+                    *version = change.revision;
+                }
+                same
             }
             None => owner(object) != Some(self.origin.source.as_str()),
         }

@@ -95,3 +95,27 @@ async fn of_two_manifests_of_one_project_the_first_by_name_claims_it() {
     assert_eq!(registry.claimant(&key("app-39"), "shared").unwrap(), Some(key("app-00")));
     assert_eq!(registry.store().list(Kind::Deployment, None).unwrap().items.len(), 40);
 }
+
+#[tokio::test]
+async fn a_status_that_is_written_is_no_reason_to_compare_and_an_edit_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(&folder);
+    let mut applier = Applier::new(&key("first"), registry.clone());
+    let (content, policy) =
+        (content(&["web"]), Policy { prune: true, apply: ApplyMode::PerFile, namespace: Namespace::default() });
+    for _ in 0..2 {
+        let prepared = applier.prepare(&content, &policy).await.unwrap();
+        applier.apply(prepared, &turn().await).await.unwrap();
+    }
+    let write = |object: &mut serde_json::Value| {
+        object["status"] = json!({"phase": "Running"});
+        Ok::<_, crate::store::StoreError>(())
+    };
+    registry.store().modify(Kind::Deployment, &key("web"), Part::Status, None, write).await.unwrap();
+    assert!(applier.still_settled(&content, &policy).is_some());
+    let edit = json!({"spec": {"services": {"web": {"image": "b"}}}});
+    registry.patch(Kind::Deployment, &key("web"), edit, Part::Main, &WriteOptions::default()).await.unwrap();
+    let prepared = applier.prepare(&content, &policy).await.unwrap();
+    applier.apply(prepared, &turn().await).await.unwrap();
+    assert_eq!(web(&registry)["spec"]["services"]["web"]["image"], "a");
+}
