@@ -108,6 +108,7 @@ impl Operator {
             resync: RESYNC,
             manifests: None,
             sources: std::path::PathBuf::new(),
+            api: None,
         };
         let channels = InputChannels { wishes, news };
         // Nothing is probed.

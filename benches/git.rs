@@ -127,6 +127,7 @@ async fn measure_hook() {
         resync: RESYNC,
         manifests: None,
         sources: std::path::PathBuf::new(),
+        api: None,
     };
     let channels = InputChannels { wishes, news };
     // Nothing is probed, and no log is read.

@@ -23,7 +23,7 @@ use crate::health::{Asker, Health};
 use crate::model::{About, Happening, Key, Reason, Severity};
 use crate::notify::{Notifier, Outbox, Postmen, Wire, host_name};
 use crate::registry::Registry;
-use crate::resources::Sampler;
+use crate::resources::{Kernel, Sampler, SamplerSettings};
 use crate::sources::inputs::Inputs;
 use crate::sources::{Keepers, Surroundings, made};
 use crate::store::{self, Opened, Store, StoreError};
@@ -72,6 +72,7 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
             resync: settings.resync,
             manifests: settings.manifests.clone(),
             sources: settings.data_dir.join("sources"),
+            api: server.url(),
         },
         InputChannels { wishes, news },
         ProbeChannels { wishes: to_probe, news: probed },
@@ -86,15 +87,21 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     let surroundings = Surroundings::new(registry.clone(), Arc::clone(&clock), settings.data_dir.join("sources"));
 
     let outbox = Outbox::open(store.clone());
+    let host = Host::new(client, settings.instance.clone(), settings.data_dir.clone(), clock.as_ref());
+    let sampled = SamplerSettings {
+        period: settings.sample_interval,
+        host: settings.host_monitoring.clone(),
+        data_dir: settings.data_dir.clone(),
+        kernel: Kernel::default(),
+    };
+    let sampler = Sampler::new(host.engine.clone(), store.clone(), Arc::clone(&clock), Arc::clone(&host.usage), sampled);
     let notifier = Notifier::new(store.clone(), outbox.clone(), Arc::clone(&clock), host_name());
+    let notifier = notifier.hearing(host.usage.host_alerts());
     let postmen = Postmen::new(store.clone(), outbox, Arc::clone(&clock), Arc::new(Wire));
 
     let stopping = CancellationToken::new();
     let (readiness, ready) = watch::channel(Readiness { engine: Some("not looked at yet".into()), ..Readiness::default() });
     let planner: Arc<dyn Planner> = Arc::new(Previews(Arc::clone(&controller)));
-    let host = Host::new(client, settings.instance.clone(), settings.data_dir.clone(), clock.as_ref());
-    let sampler =
-        Sampler::new(host.engine.clone(), store.clone(), Arc::clone(&clock), Arc::clone(&host.usage), &settings.data_dir);
     let state = ApiState::new(registry.clone(), planner, ready, host, Arc::clone(&clock), stopping.clone());
     let api = tokio::spawn(server.serve(state));
     let mut work = tokio::task::JoinSet::new();

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     cli::set_coloring(cli.color);
     let done = match cli.command {
-        Command::Run(args) => operate(args).map(|()| 0).map_err(Failure::from),
+        Command::Run(args) => operate(*args).map(|()| 0).map_err(Failure::from),
         Command::Kubeconfig(args) => kubeconfig(args).map(|()| 0),
         Command::Doctor(args) => examine(args),
         Command::Client(command) => client(cli::execute(command)),

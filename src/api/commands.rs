@@ -2,7 +2,7 @@
 //!
 //! `POST .../deployments/NAME/COMMAND` with [`Command`] as body (an empty one is all of it). `stop` and `suspend` answer
 //! the Holds that were laid, `start` and `resume` those that were lifted, `release` its Hold, `restart`, `retry`,
-//! `pull` and `adopt` the Deployment. `GET .../deployments/NAME/plan` (with `?delete=true`: that of its deletion) and `POST
+//! `pull`, `adopt`, `approve` and `reject` the Deployment. `GET .../deployments/NAME/plan` (with `?delete=true`: that of its deletion) and `POST
 //! .../plan` (an object as body, not stored) answer a plan as JSON, or as text to those who accept `text/plain` first. `GET
 //! .../progress` answers how far pulls and stops are. An incident is posted `acknowledge`, `silence`
 //! and `close`, a Channel `test`; both answer the object.
@@ -42,6 +42,8 @@ struct Command {
     pull: bool,
     /// Make what differs anew (`adopt`).
     recreate: bool,
+    /// Suggestions that are answered, by id; none: all that there are (`approve`, `reject`).
+    suggestions: Vec<String>,
 }
 
 /// A command or the plan of a stored Deployment.
@@ -86,6 +88,7 @@ pub async fn run(call: Call, resource: &'static Resource, key: &Key, name: &str)
         "retry" => registry.retry(key, &scope).await.map(one),
         "pull" => registry.pull(key, &scope).await.map(one),
         "rebuild" => registry.rebuild(key, &scope, command.no_cache, command.pull).await.map(one),
+        "approve" | "reject" => registry.answer(key, &command.suggestions, name == "approve", by).await.map(one),
         "adopt" => registry.adopt(key, &scope, command.recreate, by).await.map(one),
         "release" if narrow => {
             return Err(ApiError::bad_request("a Deployment is released as a whole, without services or replicas"));
@@ -123,7 +126,7 @@ fn read_command(call: &Call) -> Result<Command> {
     }
     serde_json::from_value(Value::Object(call.object()?)).map_err(|error| {
         ApiError::bad_request(format!(
-            "cannot read the command: {error}; it may have services, replicas, reason, until, noCache, pull and recreate"
+            "cannot read the command: {error}; it may have services, replicas, reason, until, noCache, pull, recreate and suggestions"
         ))
     })
 }

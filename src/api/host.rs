@@ -67,7 +67,8 @@ pub async fn host(_: Caller, State(state): State<ApiState>) -> Json<Value> {
     });
     Json(json!({
         "kind": "Host", "apiVersion": crd::API_VERSION,
-        "operator": operator, "engine": engine, "engineError": unreachable, "usage": usage.host_now(),
+        "operator": operator, "engine": engine, "engineError": unreachable,
+        "usage": usage.host_now(), "alerts": *usage.host_alerts().borrow(),
     }))
 }
 

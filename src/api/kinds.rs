@@ -58,6 +58,8 @@ pub static DEPLOYMENTS: Resource = Resource {
         ("progress", &["get"]),
         ("release", &["create"]),
         ("adopt", &["create"]),
+        ("approve", &["create"]),
+        ("reject", &["create"]),
         ("log", &["get"]),
         ("exec", &["get"]),
         ("metrics", &["get"]),

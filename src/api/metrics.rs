@@ -17,6 +17,7 @@ use super::view::answer;
 use crate::crd;
 use crate::docker::{ContainerLine, Usage};
 use crate::model::{ContainerState, Key, ReplicaId};
+use crate::store::Kind;
 
 /// Containers measured at a time, over all requests: each measurement is a connection to the engine for two seconds.
 pub const AT_A_TIME: usize = 32;
@@ -30,6 +31,8 @@ pub async fn metrics(call: &Call, resource: &'static Resource, key: &Key) -> Res
         return history(call, key, seconds).await;
     }
     let all = replica::all(&call.state, resource, key).await?;
+    let stored = call.state.registry.store().get(Kind::Deployment, key).map_err(|error| ApiError::from_store(resource, error))?;
+    let alerts = stored.map(|object| object["status"]["alerts"].clone()).filter(|alerts| !alerts.is_null());
     let running = all.into_iter().filter(|(_, line)| line.state == ContainerState::Running);
     let measured: Vec<(ReplicaId, ContainerLine, std::result::Result<Usage, String>)> =
         stream::iter(running).map(|(id, line)| measure(&call.state, id, line)).buffered(AT_A_TIME).collect().await;
@@ -39,6 +42,7 @@ pub async fn metrics(call: &Call, resource: &'static Resource, key: &Key) -> Res
         "kind": "DeploymentMetrics", "apiVersion": crd::API_VERSION,
         "metadata": {"name": key.name, "namespace": key.namespace},
         "timestamp": call.state.clock.now(), "usage": sum, "containers": containers,
+        "alerts": alerts.unwrap_or_else(|| json!([])),
     });
     Ok(answer(StatusCode::OK, &body, &[]))
 }

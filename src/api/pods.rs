@@ -1,5 +1,7 @@
 //! What runs as `metrics.k8s.io` has it, for `kubectl top pods`: a replica is a pod of one container.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use jiff::{SignedDuration, Timestamp};
@@ -9,7 +11,7 @@ use super::ApiState;
 use super::auth::Caller;
 use super::errors::{ApiError, Result};
 use super::kinds::Resource;
-use crate::resources::{PERIOD, Point};
+use crate::resources::Point;
 
 const GROUP_VERSION: &str = "metrics.k8s.io/v1beta1";
 
@@ -29,8 +31,8 @@ const PODS: Resource = Resource {
 };
 
 /// Samples older than this say nothing of now: a few were missed in a row.
-fn fresh(now: Timestamp) -> Timestamp {
-    now - SignedDuration::try_from(PERIOD * 4).unwrap_or_default()
+fn fresh(now: Timestamp, period: Duration) -> Timestamp {
+    now - SignedDuration::try_from(period.saturating_mul(4)).unwrap_or_default()
 }
 
 /// Its entry in `/apis`.
@@ -79,9 +81,10 @@ fn list(items: Vec<Value>) -> Value {
 }
 
 fn metrics(state: &ApiState, wanted: impl Fn(&str, &str) -> bool) -> Vec<Value> {
-    let latest = state.host.usage.latest(fresh(state.clock.now()));
+    let period = state.host.usage.period();
+    let latest = state.host.usage.latest(fresh(state.clock.now(), period));
     let named = latest.iter().filter_map(|(name, point)| Some((Name::read(name)?, point)));
-    named.filter(|(name, _)| wanted(name.namespace, &name.pod())).map(|(name, point)| shown(&name, point)).collect()
+    named.filter(|(name, _)| wanted(name.namespace, &name.pod())).map(|(name, point)| shown(&name, point, period)).collect()
 }
 
 /// `namespace/deployment/service-number`, as the samples are named.
@@ -106,7 +109,7 @@ impl<'n> Name<'n> {
     }
 }
 
-fn shown(name: &Name<'_>, point: &Point) -> Value {
+fn shown(name: &Name<'_>, point: &Point, period: Duration) -> Value {
     // Quantities of Kubernetes: thousandths of a CPU, and 1,024 bytes, both rounded up so that something is not nothing.
     let cpu = format!("{}m", (point.cpu_percent * 10.0).ceil() as u64);
     let memory = format!("{}Ki", point.memory_bytes.div_ceil(1024));
@@ -116,7 +119,7 @@ fn shown(name: &Name<'_>, point: &Point) -> Value {
             "name": name.pod(), "namespace": name.namespace, "creationTimestamp": point.at,
             "labels": {"evenkeel.dev/deployment": name.deployment, "evenkeel.dev/service": name.service()},
         },
-        "timestamp": point.at, "window": format!("{}s", PERIOD.as_secs()),
+        "timestamp": point.at, "window": format!("{}s", period.as_secs()),
         "containers": [{"name": name.service(), "usage": {"cpu": cpu, "memory": memory}}],
     })
 }
@@ -132,7 +135,7 @@ mod tests {
             "networkSentBytes": 0, "blockReadBytes": 0, "blockWrittenBytes": 0, "pids": 1,
         }))
         .unwrap();
-        let pod = shown(&Name::read("shop/web/a-b-12").unwrap(), &point);
+        let pod = shown(&Name::read("shop/web/a-b-12").unwrap(), &point, Duration::from_secs(10));
         assert_eq!((&pod["metadata"]["name"], &pod["metadata"]["namespace"]), (&json!("web-a-b-12"), &json!("shop")));
         assert_eq!(pod["containers"], json!([{"name": "a-b", "usage": {"cpu": "13m", "memory": "1025Ki"}}]));
         assert_eq!(pod["window"], "10s");

@@ -93,6 +93,7 @@ pub struct Server {
     tcp: Option<TcpListener>,
     identity: Identity,
     access: Access,
+    url: Option<String>,
 }
 
 impl Server {
@@ -124,12 +125,17 @@ impl Server {
                  over plain HTTP without a token; leave it out and use `evenkeel kubeconfig` or the unix socket instead"
             );
         }
-        Ok(Self { unix, tcp, identity, access })
+        Ok(Self { unix, tcp, identity, access, url })
     }
 
     /// The TCP listener's address, with the port it really has.
     pub fn address(&self) -> Option<SocketAddr> {
         self.tcp.as_ref()?.local_addr().ok()
+    }
+
+    /// Where it is reached from this host, `https://host:port`.
+    pub fn url(&self) -> Option<String> {
+        self.url.clone()
     }
 
     /// What clients need.

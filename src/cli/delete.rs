@@ -40,7 +40,7 @@ pub struct DeleteArgs {
 }
 
 /// What people write before a name elsewhere. Taken for a name here, it would have the names after it deleted before it is missed.
-const KIND_WORDS: [&str; 12] = [
+const KIND_WORDS: [&str; 13] = [
     "deployment",
     "deployments",
     "deploy",
@@ -53,17 +53,12 @@ const KIND_WORDS: [&str; 12] = [
     "alert",
     "alerts",
     "incident",
+    "incidents",
 ];
 
 /// `evenkeel delete`.
 pub async fn delete(args: DeleteArgs) -> Result<(), Failure> {
-    if let [first, _, ..] = args.names.as_slice()
-        && KIND_WORDS.contains(&first.as_str())
-    {
-        let why =
-            "delete takes names of deployments only, without the word; objects of other kinds go with -f FILE or with kubectl";
-        return Err(Failure::Usage(format!("{first:?}: {why}")));
-    }
+    refuse_kinds(&args.names)?;
     let subjects: Vec<Subject> = if args.names.is_empty() {
         let manifests = args.files.read(args.connection.namespace.as_deref())?;
         let of = |manifest: Manifest| Subject { path: manifest.path(), word: manifest.word(), key: manifest.key };
@@ -80,6 +75,16 @@ pub async fn delete(args: DeleteArgs) -> Result<(), Failure> {
         }
     }
     first_failure.map_or(Ok(()), Err)
+}
+
+fn refuse_kinds(names: &[String]) -> Result<(), Failure> {
+    match names {
+        [first, _, ..] if KIND_WORDS.contains(&first.as_str()) => {
+            let why = "delete takes names of deployments only, without the word; objects of other kinds go with -f FILE or with kubectl";
+            Err(Failure::Usage(format!("{first:?}: {why}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What is deleted.
@@ -121,4 +126,19 @@ async fn delete_one(api: &Api, subject: &Subject, args: &DeleteArgs) -> Result<(
 fn still_declared(object: &Value) -> Option<&str> {
     let annotation = |name: &str| object["metadata"]["annotations"][name].as_str();
     annotation(annotations::SOURCE).filter(|_| annotation(annotations::ORPHANED).is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_before_a_name_is_refused_before_anything_is_deleted() {
+        let refused = |names: &[&str]| refuse_kinds(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).is_err();
+        for word in KIND_WORDS {
+            assert!(refused(&[word, "web"]), "{word}");
+            assert!(!refused(&[word]), "a deployment may be called {word}");
+        }
+        assert!(!refused(&["web", "deployment"]));
+    }
 }

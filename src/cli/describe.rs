@@ -1,5 +1,6 @@
 //! `evenkeel describe`: all there is to know about one object, the most urgent first.
 
+mod ladder;
 mod source;
 mod telling;
 
@@ -18,7 +19,8 @@ use super::get::{created, last_seen, order, phase, scope, short, why};
 use super::help;
 use super::output::{Look, plain, print, table, tell};
 use crate::crd::{
-    BuildStatus, ContainerStatus, Deployment, DeploymentStatus, DiagnosisStatus, Hold, ImageStatus, RecoveryStatus, ServiceStatus,
+    BuildStatus, ContainerStatus, Deployment, DeploymentStatus, DiagnosisStatus, Hold, ImageStatus, RecoveryStatus,
+    ResourceAlert, ServiceStatus,
 };
 
 /// Shows all there is to know about one deployment, source, incident, channel or alert.
@@ -181,6 +183,10 @@ impl Subject {
         };
         section("Holds", holds(look, &self.holds));
         section("Recovery", status.recovery.as_ref().map(|recovery| recovery_lines(look, recovery, &status)).unwrap_or_default());
+        let name = self.deployment.metadata.name.as_deref().unwrap_or_default();
+        section("Suggestions", ladder::suggestions(name, &status.suggestions));
+        section("Decisions", ladder::decisions(look, &status.decisions));
+        section("Alerts", alerts(look, &status.alerts));
         section("Diagnosis", status.services.iter().map(|service| diagnoses(service, &status)).collect());
         section("Waiting for", status.waiting.iter().map(|line| format!("  {line}\n")).collect());
         section("Containers", containers(look, &status.services));
@@ -256,10 +262,13 @@ fn holds(look: &Look, holds: &[Hold]) -> String {
 }
 
 fn recovery_lines(look: &Look, recovery: &RecoveryStatus, status: &DeploymentStatus) -> String {
-    let RecoveryStatus { replica, attempt, max_attempts, next_attempt_at, failure } = recovery;
+    let RecoveryStatus { replica, attempt, max_attempts, next_attempt_at, given_up, failure } = recovery;
     let next = match next_attempt_at {
         Some(time) => format!(", next {} ({})", look.until(time.0), time.0),
         None if runs(status, replica) => ": it runs, and starts over once it is stable".to_owned(),
+        None if given_up.is_some() => {
+            format!(": given up ({}), `evenkeel retry` starts over", given_up.as_deref().unwrap_or_default())
+        }
         None if attempt >= max_attempts => ": given up, `evenkeel retry` starts over".to_owned(),
         None => String::new(),
     };
@@ -270,6 +279,24 @@ fn recovery_lines(look: &Look, recovery: &RecoveryStatus, status: &DeploymentSta
         text.push_str(&format!("  last failure{age}: {}{oom}\n", plain(&failure.message)));
     }
     text
+}
+
+/// What is beyond a threshold, or was lately.
+fn alerts(look: &Look, alerts: &[ResourceAlert]) -> String {
+    let row = |alert: &ResourceAlert| {
+        let since = alert.resolved_at.as_ref().or(alert.firing_at.as_ref()).or(alert.since.as_ref());
+        vec![
+            format!("{:?}", alert.state),
+            look.age(since.map(|time| time.0)),
+            alert.cause.to_string(),
+            alert.severity.word().to_owned(),
+            alert.message.clone(),
+        ]
+    };
+    if alerts.is_empty() {
+        return String::new();
+    }
+    table(look, "  ", &["STATE", "SINCE", "CAUSE", "SEVERITY", "MESSAGE"], alerts.iter().map(row).collect())
 }
 
 /// Whether a replica runs, and nothing is said against it.

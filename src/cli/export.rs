@@ -64,6 +64,7 @@ fn own(deployment: &Deployment) -> Map<String, Value> {
         ("labels", metadata.labels.as_ref().filter(|labels| !labels.is_empty()).map(|labels| json!(labels))),
         ("state", (spec.state == DeclaredState::Stopped).then(|| json!("Stopped"))),
         ("recovery", (spec.recovery != Recovery::default()).then(|| json!(spec.recovery))),
+        ("monitoring", spec.monitoring.as_ref().map(|monitoring| json!(monitoring))),
         ("profiles", Some(&spec.profiles).filter(|profiles| !profiles.is_empty()).map(|profiles| json!(profiles))),
     ];
     said.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()

@@ -18,7 +18,7 @@ use super::failure::Failure;
 use super::format::{Format, print_whole};
 use super::help;
 use super::output::{Look, print, table, tell};
-use crate::crd::{Deployment, Hold, Phase, Source};
+use crate::crd::{AlertState, Deployment, Hold, Phase, ResourceAlert, Source};
 
 /// Lists deployments, holds, sources, incidents, channels, alerts or events.
 #[derive(Debug, Args)]
@@ -270,8 +270,15 @@ pub fn why(deployment: &Deployment) -> String {
         _ if condition("Orphaned").is_some_and(|orphaned| orphaned.status == "True") => {
             "Orphaned: its manifest is gone".to_owned()
         }
-        _ => String::new(),
+        _ => firing(&status.alerts),
     }
+}
+
+/// What is beyond a threshold for long enough, the worst first.
+fn firing(alerts: &[ResourceAlert]) -> String {
+    let firing = alerts.iter().filter(|alert| alert.state == AlertState::Firing);
+    let worst = firing.max_by_key(|alert| alert.severity);
+    worst.map(|alert| format!("{}: {}", alert.cause, alert.message)).unwrap_or_default()
 }
 
 fn hold_row(look: &Look, hold: &Hold) -> Vec<String> {

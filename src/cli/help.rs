@@ -59,6 +59,15 @@ Examples:
   evenkeel incident close web-crashed-1a2b3 --note 'known, harmless'
   evenkeel describe incident web-crashed-1a2b3";
 
+/// Of `suggestions`, `approve` and `reject`.
+pub const SUGGESTIONS: &str = "\
+Examples:
+  evenkeel suggestions                     what recovery would do, and why
+  evenkeel suggestions web -o yaml         with the evidence
+  evenkeel approve web                     have all that done
+  evenkeel approve web app-1-3f9a          this one alone
+  evenkeel reject web app-1-3f9a           do not do it; the next rung may be suggested";
+
 /// Of `notify` and `notify test`.
 pub const NOTIFY: &str = "\
 Examples:

@@ -34,6 +34,7 @@ mod reconcile;
 mod replicas;
 mod since;
 mod status;
+mod suggestion;
 mod top;
 mod usage;
 mod validate;
@@ -71,7 +72,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 #[expect(missing_docs, reason = "a doc comment here would replace the help text of the arguments")]
 pub enum Command {
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     #[command(flatten)]
     Client(ClientCommand),
     Doctor(doctor::DoctorArgs),
@@ -106,6 +107,9 @@ pub enum ClientCommand {
     Pull(pull::PullArgs),
     Rebuild(rebuild::RebuildArgs),
     Reconcile(reconcile::ReconcileArgs),
+    Suggestions(suggestion::SuggestionsArgs),
+    Approve(suggestion::ApproveArgs),
+    Reject(suggestion::RejectArgs),
     Incident(incident::IncidentArgs),
     Notify(self::notify::NotifyArgs),
     Release(intent::ReleaseArgs),
@@ -144,6 +148,9 @@ pub async fn execute(command: ClientCommand) -> u8 {
         ClientCommand::Pull(args) => pull::pull(args).await,
         ClientCommand::Rebuild(args) => rebuild::rebuild(args).await,
         ClientCommand::Reconcile(args) => reconcile::reconcile(args).await,
+        ClientCommand::Suggestions(args) => suggestion::suggestions(args).await,
+        ClientCommand::Approve(args) => suggestion::approve(args).await,
+        ClientCommand::Reject(args) => suggestion::reject(args).await,
         ClientCommand::Incident(args) => incident::incident(args).await,
         ClientCommand::Notify(args) => self::notify::notify(args).await,
         ClientCommand::Release(args) => intent::release(args).await,

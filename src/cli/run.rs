@@ -8,7 +8,7 @@ use clap::Args;
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use serde::Deserialize;
 
-use crate::crd::Duration;
+use crate::crd::{Duration, HostMonitoring};
 use crate::model::RecoveryMode;
 use crate::sources::made::GitAddress;
 use crate::telemetry::LogFormat;
@@ -114,6 +114,15 @@ pub struct RunArgs {
     /// How often everything is looked at again, although nothing happened. Default: 30s
     #[arg(long, value_name = "DURATION", env = "EVENKEEL_RESYNC", hide_env_values = true)]
     pub resync: Option<Duration>,
+
+    /// How often it is measured what containers and the host use, 1s to 30s. Default: 10s
+    #[arg(long, value_name = "DURATION", env = "EVENKEEL_SAMPLE_INTERVAL", hide_env_values = true)]
+    pub sample_interval: Option<Duration>,
+
+    /// What is watched of the host, as YAML; what is not named keeps its default. Default:
+    /// {disk: {above: 90%}, inodes: {above: 90%}}
+    #[arg(long, value_name = "RULES", env = "EVENKEEL_HOST_MONITORING", hide_env_values = true)]
+    pub host_monitoring: Option<HostMonitoring>,
 
     /// What is logged: error, warn, info, debug, trace, or by module: evenkeel::docker=debug,info. Default: info
     #[arg(long, value_name = "FILTER", env = "EVENKEEL_LOG", hide_env_values = true)]

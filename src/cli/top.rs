@@ -11,6 +11,7 @@ use super::help;
 use super::output::{Look, print, table, tell};
 use super::since::since;
 use super::usage;
+use crate::resources::bytes;
 
 /// Deployments that are measured side by side; the operator bounds how many containers are.
 const AT_A_TIME: usize = 8;
@@ -130,6 +131,7 @@ fn show(args: &TopArgs, mut metrics: Vec<Value>) -> Result<(), Failure> {
         }
         Format::Table | Format::Wide => {
             let by_container = args.containers || args.deployment.is_some();
+            metrics.iter().flat_map(firing).for_each(|line| tell(&line));
             for (name, error) in metrics.iter().flat_map(errors) {
                 tell(&format!("warning: {name} was not measured: {error}"));
             }
@@ -146,6 +148,14 @@ fn sort(order: Option<Order>, items: &mut [Value]) {
     };
     let figure = |item: &Value| item["usage"][field].as_f64().unwrap_or(0.0);
     items.sort_by(|one, other| figure(other).total_cmp(&figure(one)));
+}
+
+/// A line for each figure that is beyond its threshold for long enough.
+fn firing(one: &Value) -> Vec<String> {
+    let alerts = one["alerts"].as_array().into_iter().flatten().filter(|alert| alert["state"] == "Firing");
+    let line =
+        |alert: &Value| format!("{}: {}: {}", text(&one["metadata"]["name"]), text(&alert["cause"]), text(&alert["message"]));
+    alerts.map(line).collect()
 }
 
 fn errors(one: &Value) -> Vec<(&str, &str)> {
@@ -217,18 +227,6 @@ enum Limit {
     Shown,
 }
 
-/// `312B`, `4.2MiB`, `1.9GiB`.
-pub(super) fn bytes(count: u64) -> String {
-    let mut figure = count as f64;
-    for unit in ["B", "KiB", "MiB", "GiB"] {
-        if figure < 1000.0 {
-            return if unit == "B" || figure >= 100.0 { format!("{figure:.0}{unit}") } else { format!("{figure:.1}{unit}") };
-        }
-        figure /= 1024.0;
-    }
-    format!("{figure:.1}TiB")
-}
-
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
@@ -261,19 +259,5 @@ mod tests {
         sort(Some(Order::Cpu), &mut sorted);
         sort(Some(Order::Memory), sorted[0]["containers"].as_array_mut().unwrap());
         insta::assert_snapshot!("top_containers", render(&PLAIN, &sorted, true, false));
-    }
-
-    #[test]
-    fn bytes_have_three_digits_and_a_unit() {
-        for (count, text) in [
-            (0, "0B"),
-            (999, "999B"),
-            (1000, "1.0KiB"),
-            (4_404_019, "4.2MiB"),
-            (536_870_912, "512MiB"),
-            (2_u64.pow(41), "2.0TiB"),
-        ] {
-            assert_eq!(bytes(count), text);
-        }
     }
 }

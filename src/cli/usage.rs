@@ -6,7 +6,7 @@ use super::client::{Api, HOST};
 use super::failure::Failure;
 use super::format::{Format, print_whole};
 use super::output::{Look, print, table, tell};
-use super::top::bytes;
+use crate::resources::bytes;
 
 /// Shows what the replicas of Deployments have used.
 pub(super) fn history(metrics: &[Value], format: Format, one: bool, namespace: bool) -> Result<(), Failure> {
@@ -58,17 +58,34 @@ fn figures(points: &Value) -> Vec<String> {
 /// Shows what the machine uses.
 pub(super) async fn host(api: &Api, format: Format) -> Result<(), Failure> {
     let host = api.get(HOST).await?;
-    let usage = &host["usage"];
+    let (usage, alerts) = (&host["usage"], &host["alerts"]);
     match format {
-        Format::Json | Format::Yaml => print_whole(format, usage),
+        Format::Json | Format::Yaml => print_whole(format, &with_alerts(usage, alerts)),
         Format::Name | Format::Table | Format::Wide if usage.is_null() => {
             tell(
                 "the machine was not sampled yet: it takes twenty seconds from the operator's start, and an engine on this machine",
             );
             Ok(())
         }
-        Format::Name | Format::Table | Format::Wide => print(&machine(usage)),
+        Format::Name | Format::Table | Format::Wide => print(&(machine(usage) + &alert_lines(alerts))),
     }
+}
+
+/// The figures, and beside them what of them is beyond a threshold.
+fn with_alerts(usage: &Value, alerts: &Value) -> Value {
+    let mut whole = usage.clone();
+    if let Some(whole) = whole.as_object_mut() {
+        whole.insert("alerts".to_owned(), alerts.clone());
+    }
+    whole
+}
+
+fn alert_lines(alerts: &Value) -> String {
+    let text = |alert: &Value, field: &str| alert[field].as_str().unwrap_or_default().to_owned();
+    let line = |alert: &Value| {
+        format!("Alert:   {}, {}: {}\n", text(alert, "cause"), text(alert, "state").to_lowercase(), text(alert, "message"))
+    };
+    alerts.as_array().into_iter().flatten().map(line).collect()
 }
 
 fn machine(usage: &Value) -> String {
@@ -109,6 +126,14 @@ mod tests {
         let one = json!({"metadata": {"name": "web", "namespace": "shop"}, "replicas": replicas});
         let wanted = ["shop", "web", "app-1", "20.0%", "30.0%", "2.0KiB", "100B/s / 0B/s", "0B/s / 2.0KiB/s", "2"];
         assert_eq!(rows(&one, true), [wanted.map(str::to_owned).to_vec()]);
+    }
+
+    #[test]
+    fn what_is_beyond_a_threshold_stands_below_the_machine() {
+        let alerts =
+            json!([{"cause": "DiskFilling", "state": "Firing", "message": "use of the disk of /srv is 91.0%, above 90%"}]);
+        assert_eq!(alert_lines(&alerts), "Alert:   DiskFilling, firing: use of the disk of /srv is 91.0%, above 90%\n");
+        assert_eq!((alert_lines(&json!([])), with_alerts(&Value::Null, &alerts)), (String::new(), Value::Null));
     }
 
     #[test]

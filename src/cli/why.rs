@@ -11,7 +11,10 @@ use super::get::short;
 use super::help;
 use super::intent::sort_parts;
 use super::output::{Look, plain, print};
-use crate::crd::{Deployment, DeploymentStatus, HoldStatus, LastAction, OriginStatus, project_of};
+use super::suggestion::action as suggested;
+use crate::crd::{
+    DecisionStatus, Deployment, DeploymentStatus, HoldStatus, LastAction, OriginStatus, SuggestionStatus, project_of,
+};
 
 /// Says why a deployment is as it is: from the commit over the object and its plan to what was done.
 ///
@@ -62,6 +65,12 @@ struct Chain {
     ready: String,
     holds: Vec<HoldStatus>,
     plan: Planned,
+    /// What recovery would do, and waits for an answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    suggestions: Vec<SuggestionStatus>,
+    /// What recovery decided, newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    decisions: Vec<DecisionStatus>,
     /// Newest last.
     last_actions: Vec<LastAction>,
 }
@@ -168,6 +177,9 @@ impl Chain {
             status.last_actions.iter().filter(|action| filter.was_about(&action.action)).cloned().collect();
         let object =
             Versions { generation: metadata.generation.unwrap_or_default(), observed_generation: status.observed_generation };
+        let about = |replica: &str| filter.is_about(&format!("replica {replica}"));
+        let decisions = status.decisions.iter().filter(|decision| about(&decision.replica)).cloned().collect();
+        let suggestions = status.suggestions.iter().filter(|suggestion| about(&suggestion.replica)).cloned().collect();
         let why = sentence(&status, &object, plan.as_ref().err(), &planned, &holds, &done);
         Self {
             deployment: format!(
@@ -183,6 +195,8 @@ impl Chain {
             ready: ready.map(|ready| format!("{}: {}", ready.reason, ready.message)).unwrap_or_default(),
             holds,
             plan: planned,
+            suggestions,
+            decisions,
             last_actions: done,
         }
     }
@@ -219,6 +233,12 @@ impl Chain {
             say("hold", format!("{scope}{} for {since}: {}", hold.state, hold.reason));
         }
         self.plan.lines().into_iter().for_each(|(label, line)| say(label, line));
+        for suggestion in &self.suggestions {
+            say("asks", format!("{}: {}, because {}", suggestion.id, suggested(suggestion), suggestion.why));
+        }
+        for decision in &self.decisions {
+            say("decided", decided(look, decision));
+        }
         for action in &self.last_actions {
             let age = look.age(action.at.as_ref().map(|time| time.0));
             let trace = action.trace_id.as_ref().map(|trace| format!(", trace {trace}")).unwrap_or_default();
@@ -268,6 +288,14 @@ impl Planned {
     }
 }
 
+/// A decision of recovery: what, why, from what, and what came of it.
+fn decided(look: &Look, decision: &DecisionStatus) -> String {
+    let DecisionStatus { replica, attempt, rung, rule, cause, failure, result, .. } = decision;
+    let age = look.age(decision.at.as_ref().map(|time| time.0));
+    let trace = decision.trace_id.as_ref().map(|trace| format!(", trace {trace}")).unwrap_or_default();
+    format!("{age} ago: {replica}, attempt {attempt}: {rung} ({rule}) against {cause}, {failure}: {result}{trace}")
+}
+
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
@@ -290,6 +318,9 @@ fn sentence(
     if let Some(first) = plan.actions.first() {
         let text = |field: &str| first[field].as_str().unwrap_or_default();
         return format!("about to {}, because {}", text("action"), text("cause"));
+    }
+    if let Some(suggestion) = status.suggestions.first() {
+        return format!("it suggests {} and waits for `evenkeel approve`: {}", suggested(suggestion), suggestion.why);
     }
     if !plan.withheld.is_empty() {
         return "the recovery mode keeps evenkeel from acting".to_owned();

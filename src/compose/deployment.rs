@@ -13,7 +13,7 @@ const OWN: &str = "x-evenkeel";
 
 /// What [`OWN`] may say of the object, and of its specification.
 const ABOUT_OBJECT: [&str; 4] = ["name", "namespace", "labels", "annotations"];
-const ABOUT_SPEC: [&str; 3] = ["state", "recovery", "profiles"];
+const ABOUT_SPEC: [&str; 4] = ["state", "recovery", "monitoring", "profiles"];
 
 /// What docker compose takes and does not act on, or a single Linux engine has no use for: left out with a word.
 const IDLE: [&str; 17] = [

@@ -89,6 +89,8 @@ pub struct Options {
     pub manifests: Option<std::path::PathBuf>,
     /// Where Sources keep the files of repositories, in a folder for each.
     pub sources: std::path::PathBuf,
+    /// Where the API is, `https://host:port`, for what people are asked.
+    pub api: Option<String>,
 }
 
 /// What every turn needs. One per operator.
@@ -131,6 +133,7 @@ impl Controller {
     ) -> Arc<Self> {
         let store = registry.store().clone();
         let jobs = Jobs::new(clock.clone());
+        let probes = Probes::new(probes, Arc::clone(&engine));
         Arc::new(Self {
             engine,
             world,
@@ -140,7 +143,7 @@ impl Controller {
             registry,
             jobs,
             inputs: Inputs::new(inputs),
-            probes: Probes::new(probes),
+            probes,
             evidence: Evidence::new(logs),
             likenesses: Likenesses::default(),
             clock,

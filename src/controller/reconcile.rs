@@ -117,7 +117,8 @@ impl Controller {
             let now_seen = self.observe(&desired);
             let told = self.sight_status(&loaded, &desired, now_seen.as_ref().unwrap_or(&observed), &plan);
             // What has been begun is not cut off because it cannot be told.
-            if let Err(error) = self.record(&desired, &done, &mut loaded, told).instrument(info_span!("record")).await {
+            let recording = self.record(&desired, &done, &mut loaded, told).instrument(info_span!("record"));
+            if let Err(error) = course.beside(recording).await {
                 unwritten.get_or_insert(error);
             }
             outcomes.extend(done);
@@ -151,7 +152,7 @@ impl Controller {
             Err(_) if object.metadata.deletion_timestamp.is_some() => remains(object, &self.options.instance, self.options.bound),
             resolved => resolved.map_err(|errors| crate::crd::list_errors(&errors))?,
         };
-        let mut desired = Desired { host_booted_at: self.boot.host_booted_at(), ..desired };
+        let mut desired = Desired { host_booted_at: self.boot.host_booted_at(), api: self.options.api.clone(), ..desired };
         follow::mounted(&mut desired, self.source_folder(object).as_deref());
         Ok(desired)
     }
@@ -229,6 +230,7 @@ impl Controller {
         told: DeploymentStatus,
     ) -> Result<(), Failure> {
         record::outcomes(self, desired, outcomes, &mut loaded.history, &mut loaded.memory).await;
+        record::diagnosis::tell_what_is_in_the_way(self, desired, &told, &mut loaded.history).await;
         let last_actions = super::status::last_actions(&loaded.history);
         self.write_status(&desired.key, DeploymentStatus { last_actions, ..told }).await
     }
@@ -238,11 +240,18 @@ impl Controller {
         Ok(Requeue::await_change())
     }
 
-    /// Writes the status if it differs. An object that is gone by now needs none.
+    /// Writes the status if it differs, but for the alerts in it, which who samples writes. An object that is gone by now needs none.
     async fn write_status(&self, key: &Key, status: DeploymentStatus) -> Result<(), Failure> {
         let status = serde_json::to_value(status).map_err(Failure::Unreadable)?;
         let change = move |object: &mut serde_json::Value| {
+            let alerts = object["status"]["alerts"].take();
             object["status"] = status;
+            if let Some(status) = object["status"].as_object_mut() {
+                status.shift_remove("alerts");
+                if !alerts.is_null() {
+                    status.insert("alerts".to_owned(), alerts);
+                }
+            }
             Ok::<_, StoreError>(())
         };
         match self.store.modify(Kind::Deployment, key, crate::store::Part::Status, None, change).await {

@@ -4,6 +4,7 @@ mod builds;
 mod conditions;
 mod diagnosis;
 mod images;
+mod ladder;
 mod services;
 
 use jiff::Timestamp;
@@ -54,8 +55,12 @@ pub fn status(sight: &Sight<'_>) -> DeploymentStatus {
         conditions: vec![],
         services,
         recovery: recovery(sight),
+        decisions: ladder::decisions(sight),
+        suggestions: ladder::suggestions(sight),
         holds: holds(sight),
         source: source(sight.object),
+        // Who samples writes them.
+        alerts: vec![],
         waiting: sight.plan.waiting.iter().map(one_line).collect(),
         last_actions: last_actions(sight.history),
     };
@@ -103,12 +108,18 @@ fn recovery(sight: &Sight<'_>) -> Option<RecoveryStatus> {
         .iter()
         .filter(|(name, record)| declared(name) && (record.attempts > 0 || record.failure.is_some()))
         .max_by_key(|(_, record)| (record.exhausted, record.attempts, record.failure.as_ref().map(|failure| failure.at)))?;
-    let next = wait_of(name).filter(|w| matches!(w.reason, WaitReason::BackOff { .. })).and_then(|w| w.until);
+    let waits = |w: &&crate::model::Waiting| matches!(w.reason, WaitReason::BackOff { .. } | WaitReason::BackOffExhausted { .. });
+    let next = wait_of(name).filter(waits).and_then(|w| w.until);
+    let given_up = wait_of(name).and_then(|w| match w.reason {
+        WaitReason::BackOffExhausted { rule, .. } => Some(rule.to_string()),
+        _ => None,
+    });
     Some(RecoveryStatus {
         replica: name.clone(),
         attempt: record.attempts,
         max_attempts: sight.desired.recovery.max_attempts,
         next_attempt_at: next.map(Time),
+        given_up,
         failure: record.failure.as_ref().map(|failure| FailureStatus {
             message: failure.message.clone(),
             exit_code: failure.exit_code,

@@ -8,7 +8,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DeploymentStatus, Duration};
+use super::{DeploymentStatus, Duration, Monitoring};
 use crate::model::{ExternalStop, RecoveryMode};
 
 /// What should run: Compose services, networks, volumes and secrets in the words of the Compose Specification, short and
@@ -60,6 +60,9 @@ pub struct DeploymentSpec {
     /// How failures are recovered from.
     #[serde(default)]
     pub recovery: Recovery,
+    /// What is watched of what the containers use. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitoring: Option<Monitoring>,
     /// Extensions (`x-..`): kept, not read.
     #[serde(flatten)]
     pub extensions: BTreeMap<String, serde_json::Value>,

@@ -36,7 +36,7 @@ use super::{AlertSeverity, Duration};
 pub struct IncidentSpec {
     /// What it is about.
     pub subject: IncidentSubject,
-    /// What is wrong, in one word. There is one incident at a time for each subject and cause.
+    /// What is wrong, in one word: a diagnosis where there is one. There is one incident at a time for each subject and cause.
     pub cause: String,
     /// Somebody looks after it: it is not told again, but for a worsening and its end.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,9 +101,21 @@ pub struct IncidentStatus {
     pub severity: AlertSeverity,
     /// The newest word on what is wrong.
     pub summary: String,
-    /// What that rests on, newest last; the last ten.
+    /// What that rests on: the evidence of the newest diagnosis, redacted and cut.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<String>,
+    /// Signature of that diagnosis: the same for every occurrence of the same failure. Empty where there is none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub signature: String,
+    /// The replicas it is about, `service-number`, since it was opened last. None: the whole subject.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<String>,
+    /// Those of them that are given up.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub given_up: Vec<String>,
+    /// How often it got worse: by its severity, or by one more replica that was given up.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub escalations: u32,
     /// When it began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opened_at: Option<MicroTime>,
@@ -182,7 +194,7 @@ pub struct TimelineEntry {
     /// When.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<MicroTime>,
-    /// In one word: `Opened`, `Escalated`, `Failed`, `Mended`, `Reopened`, `Resolved`, `Acknowledged`, `Silenced`, `Closed`.
+    /// In one word: `Opened`, `Escalated`, `Failed`, `Diagnosed` (it comes from something else than was thought), `Mended`, `Reopened`, `Resolved`, `Acknowledged`, `Silenced`, `Closed`.
     pub what: String,
     /// For people.
     pub message: String,
@@ -198,6 +210,9 @@ pub struct Told {
     pub opening: u32,
     /// How bad it was then.
     pub severity: AlertSeverity,
+    /// How often it had got worse by then.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub escalations: u32,
     /// When, the last time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<MicroTime>,
@@ -205,4 +220,9 @@ pub struct Told {
     pub times: u32,
     /// That it is over was told too.
     pub resolved: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }

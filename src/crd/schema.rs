@@ -121,6 +121,12 @@ fn for_editors(schema: Value) -> Value {
     for key in ["nullable", "format", "x-kubernetes-preserve-unknown-fields"] {
         schema.remove(key);
     }
+    if schema.remove("x-kubernetes-int-or-string").is_some() {
+        schema.insert("type".to_owned(), json!(["number", "string"]));
+    }
+    if let Some(entry @ Value::Object(_)) = schema.get_mut("additionalProperties") {
+        *entry = for_editors(entry.take());
+    }
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
         for property in properties.values_mut() {
             *property = for_editors(property.take());

@@ -4,6 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time}
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{DecisionStatus, ResourceAlert, SuggestionStatus};
+
 /// What the controller saw last. Written only when it differs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -25,12 +27,21 @@ pub struct DeploymentStatus {
     /// Recovery in progress or given up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery: Option<RecoveryStatus>,
+    /// What recovery decided, the last ten, newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<DecisionStatus>,
+    /// What recovery would do, and a person may approve (`recovery.mode: Suggest`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub suggestions: Vec<SuggestionStatus>,
     /// Holds in force.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<HoldStatus>,
     /// Where it came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<OriginStatus>,
+    /// Figures beyond the thresholds of `spec.monitoring`, or lately so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<ResourceAlert>,
     /// What is waited for, a line each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<String>,
@@ -117,6 +128,14 @@ pub struct DiagnosisStatus {
     pub evidence: Vec<String>,
     /// The same for every occurrence of this failure: without ids, times, addresses, numbers and paths.
     pub signature: String,
+    /// When it failed. Absent: nothing failed, something is in its way now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<MicroTime>,
+    /// Attempts made to recover it since it was last stable.
+    pub attempts: u32,
+    /// It is given up.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub given_up: bool,
 }
 
 /// An image, and what came of its pulls.
@@ -203,6 +222,8 @@ pub struct ContainerStatus {
     pub replica: u32,
     /// Docker's word: created, running, paused, restarting, removing, exited, dead.
     pub state: String,
+    /// It runs and its probes do not speak against it, or it ran to its end as it should.
+    pub ready: bool,
     /// `starting`, `healthy`, `unready`, `unhealthy`, `unknown`; absent: no probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<String>,
@@ -255,6 +276,9 @@ pub struct RecoveryStatus {
     /// When the next one is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<Time>,
+    /// Why no attempt is made any more, or none for a long time: one word of a closed list, docs/reasons.md.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<String>,
     /// What failed last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureStatus>,

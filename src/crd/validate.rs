@@ -5,6 +5,7 @@ mod channel;
 mod conflicts;
 mod hold;
 mod metadata;
+mod monitoring;
 mod names;
 mod places;
 mod references;
@@ -16,6 +17,7 @@ use serde_json::Value;
 use super::compose::Project;
 use super::decode::{Node, Sink};
 use super::{API_VERSION, Deployment, Kind, project_of};
+pub(super) use monitoring::host as host_monitoring;
 use places::Places;
 
 /// Checks an object of `kind`. With `old`, also that nothing was changed that cannot be.

@@ -109,7 +109,10 @@ async fn read(engine: &dyn Inside, wish: &LogWish) -> Vec<String> {
         text.advance(surplus);
     }
     let until = wish.failed_at.saturating_add(SLACK).unwrap_or(wish.failed_at);
-    lines(&String::from_utf8_lossy(&text), until, &wish.secrets)
+    let secrets = wish.secrets.clone();
+    // Much text: looking for secrets in it takes tens of milliseconds, in which a thread of the runtime would do nothing else.
+    let redacted = tokio::task::spawn_blocking(move || lines(&String::from_utf8_lossy(&text), until, &secrets));
+    redacted.await.unwrap_or_default()
 }
 
 /// The last lines of a log with timestamps that are not from after `until`, without the timestamps: redacted, then cut.

@@ -49,6 +49,11 @@ pub enum Facts<'f> {
     },
     /// It waits for something.
     Waits(&'f WaitReason),
+    /// It ended since the daemon went down, and is not back yet.
+    WentDown {
+        /// When the host was booted, if that was since.
+        host_booted_at: Option<jiff::Timestamp>,
+    },
 }
 
 /// How a run ended.
@@ -83,6 +88,14 @@ pub fn diagnose(facts: &Facts<'_>) -> Option<Diagnosis> {
             Some(found(in_the_way(subject, kind), String::new(), vec![(*message).to_owned()]))
         }
         Facts::Waits(reason) => waits(reason),
+        Facts::WentDown { host_booted_at: Some(at) } => {
+            let evidence = format!("the host was booted at {at}, after it ended");
+            Some(found(FailureCause::HostRestart, "it went down with the host".to_owned(), vec![evidence]))
+        }
+        Facts::WentDown { host_booted_at: None } => {
+            let evidence = "the Docker daemon stopped it and was gone right after".to_owned();
+            Some(found(FailureCause::EngineRestart, "it went down with the Docker daemon".to_owned(), vec![evidence]))
+        }
     }
 }
 
@@ -197,6 +210,8 @@ fn waits(reason: &WaitReason) -> Option<Diagnosis> {
         WaitReason::Dependency { service, .. } => {
             one(FailureCause::DependencyDown, format!("service {service}, which it depends on, is not where it must be"))
         }
+        // One that is not restarted for it, as it is to run once.
+        WaitReason::Unhealthy { failure } => Some(of_health(failure, false, &[])),
         WaitReason::ProbeBroken { failure } => one(FailureCause::ProbeBroken, failure.clone()),
         WaitReason::NotOwned { holder } => one(FailureCause::NameHeld, holder.clone()),
         WaitReason::Building { failed: Some(message), .. } => one(FailureCause::BuildFailed, message.clone()),
@@ -263,6 +278,7 @@ fn advice(cause: FailureCause) -> &'static str {
         FailureCause::RegistryUnavailable => "see whether the registry can be reached",
         FailureCause::WrongPlatform => "set platform, or build the image for it",
         FailureCause::BuildFailed => "mend the Dockerfile or its context",
+        FailureCause::EngineRestart | FailureCause::HostRestart => "it is started again",
         FailureCause::EngineFailing => "look at the Docker daemon's log",
         FailureCause::Unknown => "the facts do not say what it comes from",
     }

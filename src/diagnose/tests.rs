@@ -153,3 +153,28 @@ async fn a_log_is_read_and_one_that_cannot_be_read_is_answered_too() {
     wishes.send(wish("gone")).unwrap();
     assert_eq!(news.recv().await.unwrap().lines, Vec::<String>::new());
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_a_log_that_is_longer_than_is_read_the_end_is_kept() {
+    let clock = Arc::new(crate::clock::TokioClock::starting_at("2026-01-01T00:00:00Z".parse().unwrap()));
+    let engine = FakeEngine::new(clock.clone(), 1);
+    engine.add_image(FakeImage::new("a:1", 1));
+    engine.behave("a:1", Behaviour::forever());
+    let spec = crate::model::ContainerSpec { name: "a".into(), image: "a:1".into(), ..Default::default() };
+    let id = engine.create_container(&spec, &Default::default()).await.unwrap();
+    engine.start_container(&id).await.unwrap();
+    let line = "x".repeat(3000);
+    (0..ASKED).for_each(|_| engine.write_log("a", &line));
+    engine.write_log("a", "no space left on device");
+    let wish = LogWish {
+        key: Key::new("default", "web"),
+        replica: ReplicaId::new("app", 1),
+        failed_at: clock.now(),
+        container: id,
+        started_at: None,
+        failed_before: None,
+        secrets: Secrets::default(),
+    };
+    let read = read(&engine, &wish).await;
+    assert_eq!((read.len(), read.last().map(String::as_str)), (KEPT, Some("no space left on device")));
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 use tracing::{Instrument, Span, field};
 
 use super::credentials::{Access, Keyring};
-use super::error::{Attempt, Call, gone_is_done, says};
+use super::error::{Attempt, Call, gone_is_done, says, short};
 use super::pull::Story;
 use super::wire::{self, Wire};
 use super::{
@@ -285,6 +286,16 @@ impl Engine for Client {
         gone_is_done(self.call(attempt, limits::stop(grace_seconds), span, self.docker.stop_container(id, Some(options))).await)
     }
 
+    async fn kill_container(&self, id: &str) -> Result<()> {
+        let attempt = Attempt::new(Call::Other, format!("kill container {}", short(id)));
+        let options = query::KillContainerOptions { signal: "SIGKILL".to_owned() };
+        let work = self.docker.kill_container(id, Some(options));
+        match self.call(attempt, limits::stop(0), span!("docker.kill_container", id = %id), work).await {
+            Err(failure) if says(&failure, &["is not running"]) => Ok(()),
+            result => gone_is_done(result),
+        }
+    }
+
     async fn run_hook(&self, id: &str, hook: &HookSpec, limit: Duration) -> Result<()> {
         let span = span!("docker.run_hook", id = %id, command = hook.command.first().map(String::as_str));
         hooks::run(self, id, hook, limit, span).await
@@ -400,6 +411,14 @@ impl Engine for Client {
     fn port_holder(&self, port: u16, protocol: &str) -> Option<String> {
         alive::port_holder(&self.wire, port, protocol)
     }
+
+    fn is_local(&self) -> bool {
+        self.wire.is_local()
+    }
+
+    fn peer(&self) -> Option<IpAddr> {
+        self.wire.peer()
+    }
 }
 
 /// Marks the span of a call that failed.
@@ -428,10 +447,4 @@ fn refusal(message: &str) -> Error {
 fn daemon_time(text: &str) -> std::result::Result<String, Error> {
     let time: jiff::Timestamp = text.parse().map_err(|_| refusal("the engine does not say what time it has"))?;
     Ok(events::since(i64::try_from(time.as_nanosecond()).unwrap_or_default()))
-}
-
-/// The first twelve digits of an id, as the docker CLI shows it.
-fn short(id: &str) -> &str {
-    let bare = id.strip_prefix("sha256:").unwrap_or(id);
-    bare.get(..12).unwrap_or(bare)
 }

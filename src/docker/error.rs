@@ -257,6 +257,12 @@ pub(super) fn gone_is_done(result: super::Result<()>) -> super::Result<()> {
     }
 }
 
+/// The first twelve digits of an id, as the docker CLI shows it.
+pub(super) fn short(id: &str) -> &str {
+    let bare = id.strip_prefix("sha256:").unwrap_or(id);
+    bare.get(..12).unwrap_or(bare)
+}
+
 /// Whether the engine said one of these.
 pub(super) fn says(failure: &EngineFailure, words: &[&str]) -> bool {
     words.iter().any(|words| failure.message.contains(words))

@@ -28,6 +28,7 @@ mod version;
 mod wire;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -133,6 +134,9 @@ pub trait Engine: Send + Sync + 'static {
     async fn start_container(&self, id: &str) -> Result<()>;
     /// Stops it gracefully and returns when it has stopped. One that is stopped or gone is no error.
     async fn stop_container(&self, id: &str, grace_seconds: u64) -> Result<()>;
+    /// Ends it by signal 9 and returns when it has ended: seen from outside a crash, where a stop looks like a person's. One that has
+    /// ended or is gone is no error.
+    async fn kill_container(&self, id: &str) -> Result<()>;
     /// Runs a command in it to its end, which must be a good one: exit code 0 within `limit`.
     async fn run_hook(&self, id: &str, hook: &HookSpec, limit: Duration) -> Result<()>;
     /// Sends its main process a signal.
@@ -167,4 +171,12 @@ pub trait Engine: Send + Sync + 'static {
     async fn tag(&self, image_id: &str, reference: &str) -> Result<()>;
     /// Who listens on a port of this host, where that can be read: a process name with its pid.
     fn port_holder(&self, port: u16, protocol: &str) -> Option<String>;
+    /// Whether its containers run on this machine, so that their addresses are reached from here.
+    fn is_local(&self) -> bool {
+        true
+    }
+    /// The address at which it was reached last, where that is over TCP. One of its own containers has it: a proxy before its socket.
+    fn peer(&self) -> Option<IpAddr> {
+        None
+    }
 }

@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -60,6 +61,25 @@ struct Shared {
     version: Mutex<Option<ApiVersion>>,
     /// Who the last connection found at the other end of a unix socket.
     keeper: Mutex<Keeper>,
+    /// Where the last connection over TCP went.
+    peer: Mutex<Option<Peer>>,
+}
+
+/// The other end of a connection over TCP.
+#[derive(Debug, Clone, Copy)]
+struct Peer {
+    address: IpAddr,
+    /// The address is one of this machine's own.
+    is_own: bool,
+}
+
+impl Peer {
+    fn of(stream: &TcpStream) -> io::Result<Self> {
+        let address = stream.peer_addr()?.ip().to_canonical();
+        // What goes to an address of one's own comes from it.
+        let is_own = address.is_loopback() || address == stream.local_addr()?.ip().to_canonical();
+        Ok(Self { address, is_own })
+    }
 }
 
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -71,11 +91,33 @@ impl Wire {
             Endpoint::Unix(_) => Keeper::Unknown,
             Endpoint::Tcp { .. } => Keeper::Remote,
         };
-        Self { shared: Arc::new(Shared { endpoint, version: Mutex::new(None), keeper: Mutex::new(keeper) }) }
+        Self {
+            shared: Arc::new(Shared { endpoint, version: Mutex::new(None), keeper: Mutex::new(keeper), peer: Mutex::new(None) }),
+        }
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {
         &self.shared.endpoint
+    }
+
+    /// Whether it is on this machine: reached at a socket, or at an address of this machine's own.
+    pub(super) fn is_local(&self) -> bool {
+        match &self.shared.endpoint {
+            Endpoint::Unix(_) => true,
+            Endpoint::Tcp { host, .. } => {
+                let is_loopback = |host: &str| host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+                host == "localhost" || is_loopback(host) || self.last_peer().is_some_and(|peer| peer.is_own)
+            }
+        }
+    }
+
+    /// The address to which the last connection over TCP went.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        self.last_peer().map(|peer| peer.address)
+    }
+
+    fn last_peer(&self) -> Option<Peer> {
+        *self.shared.peer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who holds the socket, as of the last connection.
@@ -220,10 +262,13 @@ impl Wire {
                 *keeper = keeper.meet(peer, path);
                 Ok(Box::new(stream))
             }
-            Endpoint::Tcp { host, port, tls: None } => Ok(Box::new(TcpStream::connect((host.as_str(), *port)).await?)),
-            Endpoint::Tcp { host, port, tls: Some(tls) } => {
+            Endpoint::Tcp { host, port, tls } => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                Ok(Box::new(tls.connector.connect(tls.server.clone(), stream).await?))
+                *self.shared.peer.lock().unwrap_or_else(PoisonError::into_inner) = Peer::of(&stream).ok();
+                match tls {
+                    None => Ok(Box::new(stream)),
+                    Some(tls) => Ok(Box::new(tls.connector.connect(tls.server.clone(), stream).await?)),
+                }
             }
         }
     }

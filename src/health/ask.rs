@@ -12,7 +12,7 @@ use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
 use super::fold::{Answer, Outcome};
-use super::{Ask, Begun, age, http};
+use super::{Ask, Begun, age, grpc, http};
 use crate::clock::SharedClock;
 use crate::docker::{ExecSpec, Inside};
 use crate::model::{Check, EngineFailure, FailureKind, HttpGet, ProbeTarget, cannot_be_run};
@@ -77,7 +77,7 @@ impl Asker {
     }
 
     async fn page(&self, target: &ProbeTarget, get: &HttpGet, freshness: Duration) -> (Outcome, String) {
-        match http::get(target.address.as_deref(), get).await {
+        match http::get(&target.address, get).await {
             Ok(reply) if reply.is_good() => self.fresh(target, reply.moment(), freshness),
             Ok(reply) => self.silent(target, freshness, (Outcome::Bad, reply.to_string())),
             Err(failure) => self.silent(target, freshness, failure.into_outcome()),
@@ -114,18 +114,22 @@ impl Ask for Asker {
         }
         // A span for each call of each probe would bury all others.
         let (outcome, output) = match check {
-            Check::HttpGet(get) => match http::get(target.address.as_deref(), get).await {
+            Check::HttpGet(get) => match http::get(&target.address, get).await {
                 Ok(reply) if reply.is_good() => (Outcome::Good, String::new()),
                 Ok(reply) => (Outcome::Bad, reply.to_string()),
                 Err(failure) => failure.into_outcome(),
             },
-            Check::TcpSocket { host, port } => match http::address(host.as_deref().or(target.address.as_deref()), *port) {
-                Ok(address) => match TcpStream::connect(&address).await {
-                    Ok(_) => (Outcome::Good, String::new()),
-                    Err(error) => http::Failure::of_connect(&address, &error).into_outcome(),
-                },
+            Check::TcpSocket { host, port } => match connect(host.as_deref(), *port, &target.address).await {
+                Ok(_) => (Outcome::Good, String::new()),
                 Err(failure) => failure.into_outcome(),
             },
+            Check::Grpc { host, port, service } => {
+                let asked = async { grpc::check(connect(host.as_deref(), *port, &target.address).await?, service).await };
+                match asked.await {
+                    Ok(grpc::Serving) => (Outcome::Good, String::new()),
+                    Err(failure) => failure.into_outcome(),
+                }
+            }
             Check::Exec { command } => self.run(target, command, begun).with_subscriber(NoSubscriber::default()).await,
             Check::FreshFile { path, freshness } => {
                 self.file(target, path, *freshness).with_subscriber(NoSubscriber::default()).await
@@ -136,11 +140,67 @@ impl Ask for Asker {
     }
 }
 
+/// A connection to the host that is named, else to the container itself.
+async fn connect(host: Option<&str>, port: u16, own: &http::Own) -> Result<TcpStream, http::Failure> {
+    let address = http::address(http::host(host, own)?, port);
+    TcpStream::connect(&address).await.map_err(|error| http::Failure::of_connect(&address, &error))
+}
+
 /// The engine did not run a command: since the command is not there, or for reasons of its own.
 fn refused(failure: EngineFailure) -> (Outcome, String) {
     match failure.kind {
         FailureKind::Unavailable | FailureKind::Timeout | FailureKind::Transient => (Outcome::NotMade, failure.message),
         _ if cannot_be_run(126, &failure.message) => (Outcome::Broken, failure.message),
         _ => (Outcome::NotMade, failure.message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use tokio::time::{Instant, advance};
+
+    use super::*;
+    use crate::clock::{Clock, TokioClock};
+    use crate::docker::fake::FakeEngine;
+    use crate::model::{Probes, RunId, Secrets, Unreachable};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_is_to_be_fresh_need_not_answer_right_after_the_start() {
+        let clock = Arc::new(TokioClock::starting_at("2026-01-01T00:00:00Z".parse().unwrap()));
+        let asker = Asker::new(Arc::new(FakeEngine::new(clock.clone(), 1)), clock.clone());
+        let run = RunId { container: "c".into(), started_at: Some(clock.now()) };
+        let address = Ok("127.0.0.1".to_owned());
+        let target = ProbeTarget { run, address, probes: Probes::default(), secrets: Secrets::default() };
+        // Nobody listens on port 1.
+        let get = HttpGet { port: 1, path: "/".into(), ..HttpGet::default() };
+        let check = Check::FreshPage { get, freshness: Duration::from_secs(30) };
+        let mut outcomes = BTreeMap::new();
+        let began = Instant::now();
+        for _ in 0..2 {
+            outcomes.insert(began.elapsed().as_secs(), asker.ask(&target, &check, &Begun::default()).await.outcome);
+            advance(Duration::from_secs(40)).await;
+        }
+        assert_eq!(outcomes.into_values().collect::<Vec<_>>(), [Outcome::NotMade, Outcome::Bad]);
+    }
+
+    #[tokio::test]
+    async fn a_container_that_cannot_be_reached_from_here_is_not_taken_for_ill() {
+        let clock = Arc::new(TokioClock::starting_at("2026-01-01T00:00:00Z".parse().unwrap()));
+        let asker = Asker::new(Arc::new(FakeEngine::new(clock.clone(), 1)), clock.clone());
+        for why in [Unreachable::NoAddress, Unreachable::ClosedToHost, Unreachable::Remote] {
+            let run = RunId { container: "c".into(), started_at: None };
+            let target = ProbeTarget { run, address: Err(why), probes: Probes::default(), secrets: Secrets::default() };
+            for check in [
+                Check::HttpGet(HttpGet { port: 1, path: "/".into(), ..HttpGet::default() }),
+                Check::TcpSocket { host: None, port: 1 },
+                Check::Grpc { host: None, port: 1, service: String::new() },
+            ] {
+                let Answer { outcome, output } = asker.ask(&target, &check, &Begun::default()).await;
+                assert_eq!(outcome, Outcome::Broken, "{output}");
+                assert!(output.contains(&why.to_string()) && output.contains("name a host"), "{output}");
+            }
+        }
     }
 }

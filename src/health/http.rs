@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::fold::Outcome;
-use crate::model::HttpGet;
+use crate::model::{HttpGet, Unreachable};
 
 /// Most bytes of a body that are read.
 const READ: usize = 4096;
@@ -83,21 +83,27 @@ impl fmt::Display for Reply {
     }
 }
 
-/// Where to connect to.
-pub(super) fn address(host: Option<&str>, port: u16) -> Result<String, Failure> {
-    match host {
-        Some(host) if host.contains(':') => Ok(format!("[{host}]:{port}")),
-        Some(host) => Ok(format!("{host}:{port}")),
-        None => {
-            let why = "the container has no address of its own on a network; name a host, or use exec";
-            Err(Failure::Declared(why.to_owned()))
-        }
+/// The container's own address.
+pub(super) type Own = Result<String, Unreachable>;
+
+/// Where to connect to: the host that is named, else the container itself.
+pub(super) fn host<'a>(named: Option<&'a str>, own: &'a Own) -> Result<&'a str, Failure> {
+    match (named, own) {
+        (Some(host), _) => Ok(host),
+        (None, Ok(host)) => Ok(host),
+        (None, Err(why)) => Err(Failure::Declared(format!("{why}; name a host, or use exec"))),
     }
 }
 
-/// Asks, and reads the beginning of the answer. `container` is the container's own address.
-pub(super) async fn get(container: Option<&str>, get: &HttpGet) -> Result<Reply, Failure> {
-    let address = address(get.host.as_deref().or(container), get.port)?;
+/// Host and port, as they are connected to.
+pub(super) fn address(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// Asks, and reads the beginning of the answer.
+pub(super) async fn get(own: &Own, get: &HttpGet) -> Result<Reply, Failure> {
+    let host = host(get.host.as_deref(), own)?;
+    let address = address(host, get.port);
     let silent = |error: &dyn fmt::Display| Failure::Silent(format!("{address}: {error}"));
     let stream = TcpStream::connect(&address).await.map_err(|error| Failure::of_connect(&address, &error))?;
     let request =
@@ -105,8 +111,7 @@ pub(super) async fn get(container: Option<&str>, get: &HttpGet) -> Result<Reply,
     if !get.tls {
         return exchange(stream, request).await.map_err(|error| silent(&error));
     }
-    let host = get.host.as_deref().or(container).unwrap_or_default().to_owned();
-    let name = ServerName::try_from(host).map_err(|error| Failure::Declared(format!("no name for TLS: {error}")))?;
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| Failure::Declared(format!("no name for TLS: {error}")))?;
     let stream = tokio_rustls::TlsConnector::from(tls()).connect(name, stream).await.map_err(|error| silent(&error))?;
     exchange(stream, request).await.map_err(|error| silent(&error))
 }
@@ -231,7 +236,7 @@ mod tests {
     async fn ask(answer: &'static str) -> Result<Reply, String> {
         let (port, _) = serve(answer).await;
         let question = HttpGet { port, path: "/".into(), ..HttpGet::default() };
-        get(Some("127.0.0.1"), &question).await.map_err(|failure| failure.into_outcome().1)
+        get(&Ok("127.0.0.1".into()), &question).await.map_err(|failure| failure.into_outcome().1)
     }
 
     #[tokio::test]
@@ -252,9 +257,9 @@ mod tests {
     async fn what_is_no_http_and_who_does_not_listen_is_told() {
         assert!(ask("SSH-2.0-OpenSSH\r\n").await.is_err());
         let question = HttpGet { port: 1, path: "/".into(), ..HttpGet::default() };
-        let Err(Failure::Silent(why)) = get(Some("127.0.0.1"), &question).await else { panic!("somebody answered") };
+        let Err(Failure::Silent(why)) = get(&Ok("127.0.0.1".into()), &question).await else { panic!("somebody answered") };
         assert!(why.contains("127.0.0.1:1") && why.contains("refused"), "{why}");
-        assert!(matches!(get(None, &question).await, Err(Failure::Declared(_))));
+        assert!(matches!(get(&Err(Unreachable::NoAddress), &question).await, Err(Failure::Declared(_))));
     }
 
     #[tokio::test]
@@ -262,10 +267,22 @@ mod tests {
         let (port, asked) = serve("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
         let headers = vec![("Host".to_owned(), "shop.example".to_owned()), ("X-Probe".to_owned(), "1".to_owned())];
         let question = HttpGet { port, path: "/ready?deep=1".into(), headers, ..HttpGet::default() };
-        assert!(get(Some("127.0.0.1"), &question).await.is_ok_and(|reply| reply.is_good()));
+        assert!(get(&Ok("127.0.0.1".into()), &question).await.is_ok_and(|reply| reply.is_good()));
         let asked = asked.await.unwrap();
         assert!(asked.starts_with("GET /ready?deep=1 HTTP/1.1\r\n"), "{asked}");
         assert!(asked.contains("host: shop.example\r\n") && asked.contains("x-probe: 1\r\n"), "{asked}");
+    }
+
+    #[test]
+    fn what_this_machine_lacks_says_nothing_of_the_container() {
+        use rustix::io::Errno;
+        let outcome = |errno: Errno| Failure::of_connect("c:80", &errno.into()).into_outcome().0;
+        for ours in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::ADDRNOTAVAIL, Errno::NETUNREACH] {
+            assert_eq!(outcome(ours), Outcome::NotMade, "{ours}");
+        }
+        for its in [Errno::CONNREFUSED, Errno::HOSTUNREACH, Errno::TIMEDOUT] {
+            assert_eq!(outcome(its), Outcome::Bad, "{its}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@
 
 mod ask;
 pub mod fold;
+mod grpc;
 mod http;
 
 #[cfg(test)]
@@ -33,7 +34,9 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
 use crate::clock::SharedClock;
-use crate::model::{Check, Key, Probe, ProbeKind, ProbeNews, ProbeStanding, ProbeTarget, ProbeVerdict, ProbeWish, ReplicaId};
+use crate::model::{
+    Check, Key, Probe, ProbeKind, ProbeNews, ProbeStanding, ProbeTarget, ProbeVerdict, ProbeWish, ReplicaId, fraction,
+};
 
 pub use ask::Asker;
 use fold::{Answer, Outcome, Track};
@@ -138,7 +141,7 @@ impl Prober {
         let now = self.clock.now();
         let started = told.target.run.started_at.unwrap_or(now);
         let ran = Duration::try_from(now.duration_since(started)).unwrap_or_default();
-        let spread = SPREAD.min(probe.period).mul_f64(share(&format!("{}{kind:?}", told.target.run.container)));
+        let spread = SPREAD.min(probe.period).mul_f64(fraction(&format!("{}{kind:?}", told.target.run.container)));
         Instant::now() + probe.initial_delay.saturating_sub(ran) + spread
     }
 
@@ -197,12 +200,6 @@ impl Begun {
     fn is(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
-}
-
-/// A number in 0..1 that depends on the text alone (FNV-1a).
-fn share(text: &str) -> f64 {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    f64::from(u32::try_from(hash >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }
 
 /// How long ago a moment was.

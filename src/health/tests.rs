@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::clock::{Clock, TokioClock};
-use crate::model::{Probes, RunId, Secrets};
+use crate::model::{Probes, RunId, Secrets, Unreachable};
 
 /// Answers as it is told, by container; counts what was asked, and when.
 #[derive(Default)]
@@ -15,18 +15,19 @@ struct Script {
     open: Mutex<HashMap<String, u32>>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Say {
     Good,
     Bad,
     Hangs,
+    /// The engine hangs before the container is asked.
+    EngineHangs,
     After(u64),
 }
 
 #[async_trait]
 impl Ask for Script {
     async fn ask(&self, target: &ProbeTarget, check: &Check, begun: &Begun) -> Answer {
-        begun.now();
         let id = target.run.container.clone();
         let word = match check {
             Check::Exec { .. } => "exec",
@@ -39,11 +40,14 @@ impl Ask for Script {
             let said = answers.entry(id.clone()).or_insert_with(|| vec![Say::Good]);
             if said.len() > 1 { said.remove(0) } else { said[0] }
         };
+        if say != Say::EngineHangs {
+            begun.now();
+        }
         *self.open.lock().unwrap().entry(id.clone()).or_default() += 1;
         let outcome = match say {
             Say::Good => Outcome::Good,
             Say::Bad => Outcome::Bad,
-            Say::Hangs => std::future::pending().await,
+            Say::Hangs | Say::EngineHangs => std::future::pending().await,
             Say::After(seconds) => {
                 tokio::time::sleep(Duration::from_secs(seconds)).await;
                 Outcome::Good
@@ -103,7 +107,8 @@ impl Scene {
     fn wish(&self, probes: &Probes, containers: impl IntoIterator<Item = String>) {
         let target = |(number, container): (u32, String)| {
             let run = RunId { container, started_at: Some(self.clock.now()) };
-            let target = ProbeTarget { run, address: None, probes: probes.clone(), secrets: Secrets::default() };
+            let target =
+                ProbeTarget { run, address: Err(Unreachable::NoAddress), probes: probes.clone(), secrets: Secrets::default() };
             (ReplicaId::new("app", number), target)
         };
         let targets = (1..).zip(containers).map(target).collect();
@@ -215,4 +220,16 @@ async fn the_first_probe_waits_for_its_delay_counted_from_the_start() {
     seconds(60).await;
     let first = scene.asked("c")[0].1 - began;
     assert!((Duration::from_secs(30)..Duration::from_secs(32)).contains(&first), "{first:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_engine_takes_before_the_container_is_asked_is_not_the_container_s() {
+    let mut scene = Scene::new();
+    let mut probes = liveness(exec());
+    probes.liveness.as_mut().unwrap().failure_threshold = 1;
+    scene.says("c", &[Say::Good, Say::EngineHangs]);
+    scene.wish(&probes, ["c".to_owned()]);
+    seconds(120).await;
+    assert_eq!(scene.told()["c"][&ProbeKind::Liveness].standing, ProbeStanding::Good);
+    assert_eq!(scene.asked("c").len(), 2, "it is not asked beside itself");
 }

@@ -1,13 +1,12 @@
-//! What the reason of `Ready` means for people. The one place that names causes: a diagnosis can take its place.
+//! What the reason of `Ready` means for people, and how bad what is. An incident's cause is that of a diagnosis where there is one,
+//! else such a reason.
 
 use std::time::Duration;
 
 use crate::crd::AlertSeverity;
 
-/// A container that ends, or cannot be started, again and again.
+/// A container that ended, of which nothing more is known.
 pub const CRASHED: &str = "Crashed";
-/// The same, for want of memory.
-pub const OUT_OF_MEMORY: &str = "OutOfMemory";
 /// The engine cannot be reached.
 pub const ENGINE_UNAVAILABLE: &str = "EngineUnavailable";
 /// The summary after a restart of the host or the daemon.
@@ -46,6 +45,8 @@ pub struct Weight {
 
 /// The engine that cannot be reached.
 pub const ENGINE: Weight = Weight { severity: AlertSeverity::Critical, patience: ENGINE_PATIENCE };
+/// Something that keeps a replica from running, and is not its own fault.
+pub const IN_THE_WAY: Weight = Weight { severity: AlertSeverity::Warning, patience: PATIENCE };
 /// A Source that is not in force.
 pub const SOURCE: Weight = Weight { severity: AlertSeverity::Warning, patience: PATIENCE };
 
@@ -67,10 +68,23 @@ pub fn meaning(status: &str, reason: &str, phase: &str) -> Meaning {
 }
 
 /// How bad a failing container is: being mended, past `alertAfter`, or given up.
-pub fn failing(attempts: u32, alert_after: u32, given_up: bool) -> AlertSeverity {
-    match () {
+pub fn failing(attempts: u32, alert_after: u32, given_up: bool) -> Weight {
+    let severity = match () {
         () if given_up => AlertSeverity::Critical,
         () if attempts >= alert_after => AlertSeverity::Warning,
         () => AlertSeverity::Info,
+    };
+    Weight { severity, patience: Duration::ZERO }
+}
+
+/// Whether a diagnosis says more precisely what a reason of `Ready` says: its cause, and whether it is of a failure.
+pub fn is_told_by(reason: &str, cause: &str, failed: bool) -> bool {
+    match reason {
+        _ if reason == cause => true,
+        "JobFailed" => cause == "ApplicationError" && !failed,
+        "NotOwned" => cause == "NameHeld",
+        "ImagePullBackOff" => cause.starts_with("Image") || cause.starts_with("Registry"),
+        "CreateFailed" | "StartFailed" | "EngineError" => matches!(cause, "Unknown" | "EngineFailing") && !failed,
+        _ => false,
     }
 }

@@ -1,12 +1,14 @@
 //! What an object's status says, as the fold of incidents reads it. Pure.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::cause::{self, Meaning, Weight};
-use crate::crd::{self, AlertSeverity, IncidentSubject, SubjectKind};
+use super::replicas;
+use crate::crd::{self, AlertSeverity, DeploymentStatus, IncidentSubject, SubjectKind};
 use crate::model::Key;
 
 /// How long the end of a trouble must last by itself, where no Deployment says it.
@@ -24,8 +26,12 @@ pub struct Facts {
     pub subject: IncidentSubject,
     /// How it is.
     pub state: State,
-    /// A failure that is not forgotten yet, whatever the state.
-    pub failure: Option<Finding>,
+    /// What is wrong, or failed and is not forgotten yet; each with another cause.
+    pub findings: Vec<Finding>,
+    /// Replicas that should be ready and are not.
+    pub ailing: BTreeSet<String>,
+    /// Figures beyond their thresholds: each is a trouble of its own, whatever the state.
+    pub alerts: Vec<Finding>,
     /// How long it must be well for its incidents to be over.
     pub settle: Duration,
     /// It could not be looked at: the engine is away.
@@ -33,20 +39,22 @@ pub struct Facts {
 }
 
 /// How a subject is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// All is well.
     Fine,
     /// Nobody is to be called; why.
     Wanted(String),
-    /// On its way, or not to be seen.
+    /// On its way from one state to another.
     Between,
-    /// Something is wrong.
-    Trouble(Finding),
+    /// Something is wrong with it.
+    Trouble,
+    /// It is not known.
+    Unseen,
 }
 
 /// Something that is wrong.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Finding {
     /// In one word.
     pub cause: String,
@@ -56,65 +64,80 @@ pub struct Finding {
     pub patience: Duration,
     /// For people.
     pub summary: String,
+    /// What it rests on.
+    pub evidence: Vec<String>,
+    /// What makes it the same as an earlier one; empty where there is no diagnosis.
+    pub signature: String,
     /// Attempts to mend it.
     pub attempts: u32,
     /// When it failed last, where that is a moment.
     pub failed_at: Option<Timestamp>,
+    /// The replicas it is about, `service-number`; none: the whole subject.
+    pub replicas: BTreeSet<String>,
+    /// Those of them that are given up.
+    pub given_up: BTreeSet<String>,
+    /// It is so now. Else it failed at a moment, and may be well again.
+    pub lasting: bool,
+    /// What it comes from is still being found out.
+    pub unread: bool,
 }
 
 impl Facts {
     /// How a Deployment is.
     pub fn of_deployment(object: &Value) -> Self {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let span = text("/spec/recovery/verifyWindow").parse::<crd::Duration>().map_or(VERIFY_WINDOW, |window| window.0);
-        let (state, blind, failure) = deployment_state(object);
+        let settle = text("/spec/recovery/verifyWindow").parse::<crd::Duration>().map_or(VERIFY_WINDOW, |window| window.0);
+        let alert_after = object.pointer("/spec/recovery/alertAfter").and_then(Value::as_u64).unwrap_or(ALERT_AFTER);
         let deleted = object["metadata"]["deletionTimestamp"].is_string();
+        let (state, blind) = if deleted { (State::Wanted("it is being deleted".into()), false) } else { state(object) };
+        let status = replicas::read(object);
+        let alert_after = u32::try_from(alert_after).unwrap_or(u32::MAX);
+        let findings = match state {
+            State::Wanted(_) | State::Unseen => vec![],
+            _ => deployment_findings(object, &status, alert_after),
+        };
         Self {
             namespace: text("/metadata/namespace").to_owned(),
             subject: subject(SubjectKind::Deployment, object),
-            state: if deleted { State::Wanted("it is being deleted".into()) } else { state },
-            failure,
-            settle: span,
-            blind: blind && !deleted,
+            state,
+            findings,
+            ailing: replicas::ailing(&status),
+            alerts: if deleted { vec![] } else { super::alerts::findings_of(object) },
+            settle,
+            blind,
         }
     }
 
     /// How a Source is.
     pub fn of_source(object: &Value) -> Self {
-        let state = match ready(object) {
-            _ if object["spec"]["suspend"] == true => State::Wanted("it is suspended".into()),
-            Some(("True", ..)) => State::Fine,
-            Some(("False", reason, message)) => State::Trouble(Finding {
-                cause: reason.to_owned(),
-                severity: cause::SOURCE.severity,
-                patience: cause::SOURCE.patience,
-                summary: message.to_owned(),
-                attempts: 0,
-                failed_at: None,
-            }),
-            _ => State::Between,
+        let (state, findings) = match ready(object) {
+            _ if object["spec"]["suspend"] == true => (State::Wanted("it is suspended".into()), vec![]),
+            Some(("True", ..)) => (State::Fine, vec![]),
+            Some(("False", reason, message)) => (State::Trouble, vec![Finding::lasting(reason, cause::SOURCE, message)]),
+            _ => (State::Between, vec![]),
         };
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default").to_owned();
         let subject = subject(SubjectKind::Source, object);
-        Self { namespace, subject, state, failure: None, settle: SETTLE, blind: false }
+        Self { namespace, subject, state, findings, ailing: BTreeSet::new(), alerts: vec![], settle: SETTLE, blind: false }
     }
 
     /// How the host is, by how many Deployments cannot be seen since its engine is away.
     pub fn of_host(blind: usize, why: &str) -> Self {
-        let Weight { severity, patience } = cause::ENGINE;
-        let state = match blind {
-            0 => State::Fine,
-            _ => State::Trouble(Finding {
-                cause: cause::ENGINE_UNAVAILABLE.to_owned(),
-                severity,
-                patience,
-                summary: why.to_owned(),
-                attempts: 0,
-                failed_at: None,
-            }),
+        let (state, findings) = match blind {
+            0 => (State::Fine, vec![]),
+            _ => (State::Trouble, vec![Finding::lasting(cause::ENGINE_UNAVAILABLE, cause::ENGINE, why)]),
         };
         let subject = IncidentSubject { kind: SubjectKind::Host, name: "host".into(), uid: String::new() };
-        Self { namespace: "default".into(), subject, state, failure: None, settle: SETTLE, blind: false }
+        Self {
+            namespace: "default".into(),
+            subject,
+            state,
+            findings,
+            ailing: BTreeSet::new(),
+            alerts: vec![],
+            settle: SETTLE,
+            blind: false,
+        }
     }
 
     /// A subject that is not there any more.
@@ -123,7 +146,9 @@ impl Facts {
             namespace: namespace.to_owned(),
             subject: subject.clone(),
             state: State::Wanted("it was deleted".into()),
-            failure: None,
+            findings: vec![],
+            ailing: BTreeSet::new(),
+            alerts: vec![],
             settle: SETTLE,
             blind: false,
         }
@@ -153,61 +178,54 @@ fn ready(object: &Value) -> Option<(&str, &str, &str)> {
     Some((text("status"), text("reason"), text("message")))
 }
 
-fn deployment_state(object: &Value) -> (State, bool, Option<Finding>) {
-    let Some((status, reason, message)) = ready(object) else { return (State::Between, false, None) };
-    let phase = object["status"]["phase"].as_str().unwrap_or_default();
-    let given_up = reason == "BackOffExhausted";
-    let failure = failure(object, given_up);
-    let state = match cause::meaning(status, reason, phase) {
-        Meaning::Fine => State::Fine,
-        Meaning::Wanted => State::Wanted(first_line(message)),
-        Meaning::Between => State::Between,
-        Meaning::Blind => return (State::Between, true, failure),
-        // What comes next stands in the condition; what is wrong, in the failure.
-        Meaning::Failing => State::Trouble(match failure.clone().filter(|_| !given_up) {
-            Some(failure) => failure,
-            None => Finding { summary: first_line(message), ..failure.clone().unwrap_or_else(|| unexplained(message, given_up)) },
-        }),
-        Meaning::Trouble(Weight { severity, patience }) => State::Trouble(Finding {
-            cause: reason.to_owned(),
-            severity,
-            patience,
-            summary: message.to_owned(),
-            attempts: 0,
-            failed_at: None,
-        }),
-    };
-    (state, false, failure)
-}
-
-/// The failure that the recovery speaks of.
-fn failure(object: &Value, given_up: bool) -> Option<Finding> {
-    let recovery = object["status"]["recovery"].as_object()?;
-    let failure = recovery.get("failure")?;
-    let attempts = recovery.get("attempt").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
-    let alert_after = object.pointer("/spec/recovery/alertAfter").and_then(Value::as_u64).unwrap_or(ALERT_AFTER);
-    let replica = recovery.get("replica").and_then(Value::as_str).unwrap_or_default();
-    let message = failure["message"].as_str().unwrap_or_default();
-    Some(Finding {
-        cause: if failure["oomKilled"] == true { cause::OUT_OF_MEMORY } else { cause::CRASHED }.to_owned(),
-        severity: cause::failing(attempts, u32::try_from(alert_after).unwrap_or(u32::MAX), given_up),
-        patience: Duration::ZERO,
-        summary: format!("replica {replica} failed: {message}"),
-        attempts,
-        failed_at: failure["at"].as_str().and_then(|at| at.parse().ok()),
-    })
-}
-
-/// A failure that nothing more is known of.
-fn unexplained(message: &str, given_up: bool) -> Finding {
-    Finding {
-        cause: cause::CRASHED.to_owned(),
-        severity: cause::failing(0, 1, given_up),
-        patience: Duration::ZERO,
-        summary: first_line(message),
-        attempts: 0,
-        failed_at: None,
+impl Finding {
+    /// Something that is so now, of the subject as a whole.
+    pub(super) fn lasting(cause: &str, weight: Weight, summary: &str) -> Self {
+        let Weight { severity, patience } = weight;
+        let evidence = vec![summary.to_owned()];
+        let (cause, summary) = (cause.to_owned(), summary.to_owned());
+        Self { cause, severity, patience, summary, evidence, lasting: true, ..Self::default() }
     }
+}
+
+/// What `Ready` of a Deployment means.
+fn meaning_of(object: &Value, (status, reason, _): (&str, &str, &str)) -> Meaning {
+    cause::meaning(status, reason, object["status"]["phase"].as_str().unwrap_or_default())
+}
+
+/// How a Deployment is, and whether that cannot be seen since the engine is away.
+fn state(object: &Value) -> (State, bool) {
+    let Some(ready) = ready(object) else { return (State::Unseen, false) };
+    match meaning_of(object, ready) {
+        Meaning::Fine => (State::Fine, false),
+        Meaning::Wanted => (State::Wanted(first_line(ready.2)), false),
+        Meaning::Between => (State::Between, false),
+        Meaning::Blind => (State::Unseen, true),
+        Meaning::Failing | Meaning::Trouble(_) => (State::Trouble, false),
+    }
+}
+
+/// What is wrong with its replicas, and what `Ready` says beyond that.
+fn deployment_findings(object: &Value, status: &DeploymentStatus, alert_after: u32) -> Vec<Finding> {
+    let Some(ready @ (_, reason, message)) = ready(object) else { return vec![] };
+    let given_up = reason == "BackOffExhausted";
+    let mut findings = replicas::findings(status, alert_after, given_up);
+    match meaning_of(object, ready) {
+        Meaning::Trouble(weight) => {
+            let told = |finding: &&mut Finding| cause::is_told_by(reason, &finding.cause, finding.failed_at.is_some());
+            match findings.iter_mut().find(told) {
+                Some(finding) => finding.raise(weight),
+                None => findings.push(Finding::lasting(reason, weight, message)),
+            }
+        }
+        // What comes next stands in the condition; what is wrong, in the failure.
+        Meaning::Failing if findings.iter().all(|finding| finding.failed_at.is_none()) => {
+            let weight = cause::failing(0, alert_after, given_up);
+            findings.push(Finding::lasting(cause::CRASHED, weight, &first_line(message)));
+        }
+        _ => {}
+    }
+    findings
 }
 
 fn first_line(text: &str) -> String {

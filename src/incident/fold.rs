@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use sha2::{Digest, Sha256};
 
 use super::facts::{Facts, Finding, State};
+use super::lay;
 use crate::crd::{self, AlertSeverity, Incident, IncidentPhase, IncidentSpec, IncidentStatus, TimelineEntry};
 
 /// A trouble that comes back within this time of its end opens the same incident again.
@@ -18,6 +19,10 @@ const TIMELINE: usize = 50;
 const TIMELINE_HEAD: usize = 10;
 /// Pieces of evidence kept.
 const EVIDENCE: usize = 10;
+/// A moment later.
+const NEXT_LOOK: Duration = Duration::from_millis(1);
+/// How long a failure waits for its diagnosis: its log is read within two seconds, unless many are.
+const DIAGNOSED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What came of a look.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,7 +42,7 @@ pub fn fold(previous: &[Incident], facts: &Facts, now: Timestamp) -> Folded {
     let mut incidents: Vec<Incident> = previous.iter().filter(same).cloned().collect();
     incidents.iter_mut().for_each(|incident| hear_people(status(incident), now));
     let mut look_again = Earliest::default();
-    for finding in findings(facts) {
+    for finding in &facts.findings {
         observe(&mut incidents, previous, facts, finding, now, &mut look_again);
     }
     for incident in &mut incidents {
@@ -54,18 +59,6 @@ struct Earliest(Option<Timestamp>);
 impl Earliest {
     fn note(&mut self, at: Timestamp) {
         self.0 = Some(self.0.map_or(at, |earliest| earliest.min(at)));
-    }
-}
-
-/// What is wrong: what `Ready` says, and a failure beside it that is not forgotten.
-fn findings(facts: &Facts) -> Vec<&Finding> {
-    match &facts.state {
-        State::Wanted(_) => vec![],
-        State::Trouble(trouble) => {
-            let other = facts.failure.as_ref().filter(|failure| failure.cause != trouble.cause);
-            std::iter::once(trouble).chain(other).collect()
-        }
-        State::Fine | State::Between => facts.failure.iter().collect(),
     }
 }
 
@@ -107,31 +100,44 @@ fn observe(
     now: Timestamp,
     look_again: &mut Earliest,
 ) {
-    // A failure of the past proves nothing by itself once it was seen; trouble is so now.
-    let lasting = matches!(&facts.state, State::Trouble(trouble) if trouble.cause == finding.cause);
-    let newest = incidents.iter_mut().filter(|incident| incident.spec.cause == finding.cause).max_by_key(|incident| {
-        let status = incident.status.as_ref();
-        status.and_then(|status| status.opened_at.as_ref().map(|at| at.0))
-    });
-    let Some(incident) = newest else {
+    let Some(incident) = lay::incident_of(incidents, facts, finding) else {
+        if let Some(due) = diagnosed_by(finding, now) {
+            return look_again.note(due);
+        }
         return incidents.push(opened(previous, facts, finding, now, look_again));
     };
-    let parts = status(incident);
-    // Made, and cut off by a SIGKILL before its status was written.
-    if parts.status.openings == 0 {
-        return begin(parts.status, finding, now, look_again);
+    let turned = incident.spec.cause != finding.cause && !finding.unread;
+    if turned {
+        incident.spec.cause.clone_from(&finding.cause);
     }
-    let failed_anew = is_newer(finding, parts.status);
-    match parts.status.phase {
-        _ if !lasting && !failed_anew => {}
-        IncidentPhase::Open | IncidentPhase::Mended => again(parts.status, finding, failed_anew, now, look_again),
+    let status = status(incident).status;
+    // Made, and cut off by a SIGKILL before its status was written.
+    if status.openings == 0 {
+        return begin(status, finding, now, look_again);
+    }
+    if turned {
+        push(status, now, "Diagnosed", format!("{}: {}", finding.cause, finding.summary));
+    }
+    // A failure of the past proves nothing by itself once it was seen; what lasts is so now.
+    let failed_anew = is_newer(finding, status);
+    let counts = finding.lasting || failed_anew;
+    match status.phase {
+        IncidentPhase::Open => again(status, finding, failed_anew && !turned, now, look_again),
+        IncidentPhase::Mended if counts => again(status, finding, !turned, now, look_again),
+        _ if !counts => {}
         // Closed while it was so: it is the same trouble until all has been well in between.
-        IncidentPhase::Closed if parts.status.mended_at.is_none() => note_failure(parts.status, finding),
-        IncidentPhase::Resolved if within(parts.status.resolved_at.as_ref(), now) => {
-            reopen(parts.status, finding, now, look_again)
-        }
+        IncidentPhase::Closed if status.mended_at.is_none() => note_failure(status, finding),
+        IncidentPhase::Resolved if within(status.resolved_at.as_ref(), now) => reopen(status, finding, now, look_again),
         _ => incidents.push(opened(previous, facts, finding, now, look_again)),
     }
+}
+
+/// Until when a failure waits for its diagnosis; `None`: it does not any more.
+fn diagnosed_by(finding: &Finding, now: Timestamp) -> Option<Timestamp> {
+    let failed_at = finding.failed_at.filter(|_| finding.unread)?;
+    // Also by a clock that was set back since.
+    let is_fresh = now.duration_since(failed_at).unsigned_abs() < DIAGNOSED_WITHIN;
+    is_fresh.then(|| after(failed_at, DIAGNOSED_WITHIN))
 }
 
 fn is_newer(finding: &Finding, status: &IncidentStatus) -> bool {
@@ -165,6 +171,8 @@ fn reopen(status: &mut IncidentStatus, finding: &Finding, now: Timestamp, look_a
     status.openings += 1;
     status.severity = AlertSeverity::Info;
     status.reopened_at = Some(MicroTime(now));
+    status.replicas.clear();
+    status.given_up.clear();
     status.down_since = Some(MicroTime(now));
     status.mended_at = None;
     status.resolved_at = None;
@@ -174,8 +182,8 @@ fn reopen(status: &mut IncidentStatus, finding: &Finding, now: Timestamp, look_a
 }
 
 /// It is still so, or failed again.
-fn again(status: &mut IncidentStatus, finding: &Finding, failed_anew: bool, now: Timestamp, look_again: &mut Earliest) {
-    if failed_anew || status.phase == IncidentPhase::Mended {
+fn again(status: &mut IncidentStatus, finding: &Finding, told: bool, now: Timestamp, look_again: &mut Earliest) {
+    if told {
         let attempt = if finding.attempts > 0 { format!(", attempt {}", finding.attempts) } else { String::new() };
         push(status, now, "Failed", format!("{}{attempt}", finding.summary));
     }
@@ -190,12 +198,14 @@ fn again(status: &mut IncidentStatus, finding: &Finding, failed_anew: bool, now:
 
 /// What the finding adds to what is known.
 fn learn(status: &mut IncidentStatus, finding: &Finding) {
-    status.summary = finding.summary.clone();
     note_failure(status, finding);
-    if status.evidence.last() != Some(&finding.summary) {
-        status.evidence.push(finding.summary.clone());
-        let surplus = status.evidence.len().saturating_sub(EVIDENCE);
-        status.evidence.drain(..surplus);
+    let new = finding.replicas.iter().filter(|replica| !status.replicas.contains(replica)).cloned().collect::<Vec<_>>();
+    status.replicas.extend(new);
+    // What is known by its diagnosis is not overlaid by a failure of which only the end is known.
+    if !finding.unread || status.signature.is_empty() {
+        status.summary.clone_from(&finding.summary);
+        status.evidence = finding.evidence.iter().take(EVIDENCE).cloned().collect();
+        status.signature.clone_from(&finding.signature);
     }
 }
 
@@ -206,33 +216,45 @@ fn note_failure(status: &mut IncidentStatus, finding: &Finding) {
 
 /// It only gets worse as long as it is open.
 fn weigh(status: &mut IncidentStatus, finding: &Finding, now: Timestamp, look_again: &mut Earliest) {
+    if let Some(due) = diagnosed_by(finding, now) {
+        return look_again.note(due);
+    }
     let since = status.down_since.as_ref().map_or(now, |at| at.0);
     let due = after(since, finding.patience);
     if now < due {
         return look_again.note(due);
     }
-    if finding.severity > status.severity {
-        status.severity = finding.severity;
-        push(status, now, "Escalated", format!("{}: {}", finding.severity.word(), finding.summary));
+    // One more that is given up is told, however bad it was before.
+    let worse = finding.severity > status.severity;
+    let one_more = finding.given_up.iter().any(|replica| !status.given_up.contains(replica));
+    status.given_up = finding.given_up.iter().cloned().collect();
+    if worse || one_more {
+        status.severity = finding.severity.max(status.severity);
+        status.escalations += 1;
+        push(status, now, "Escalated", format!("{}: {}", status.severity.word(), finding.summary));
     }
 }
 
 /// What time and a subject that is well make of an incident.
 fn settle(incident: &mut Incident, facts: &Facts, now: Timestamp, look_again: &mut Earliest) {
+    let is_well = lay::is_well(incident, facts);
+    let is_remembered = lay::is_remembered(incident, facts);
     let status = status(incident).status;
     match (&facts.state, status.phase) {
         (State::Wanted(why), IncidentPhase::Open | IncidentPhase::Mended) => resolve(status, now, why.clone()),
-        (State::Fine, IncidentPhase::Open) => {
+        // What was well again before it was known is told first, and called mended with the next look.
+        (_, IncidentPhase::Open) if is_well && has_news(status, now) => look_again.note(after(now, NEXT_LOOK)),
+        (_, IncidentPhase::Open) if is_well => {
             end_downtime(status, now);
             status.phase = IncidentPhase::Mended;
             status.mended_at = Some(MicroTime(now));
             // In a crash loop it is well for a moment each time, which is no news.
-            if facts.failure.is_none() {
+            if !is_remembered {
                 push(status, now, "Mended", "it is well again".to_owned());
             }
             look_again.note(after(now, settle_time(facts, status)));
         }
-        (State::Fine, IncidentPhase::Mended) if facts.failure.is_none() => {
+        (_, IncidentPhase::Mended) if is_well && !is_remembered => {
             let mended = status.mended_at.as_ref().map_or(now, |at| at.0);
             let due = after(mended, settle_time(facts, status));
             if now < due {
@@ -241,11 +263,19 @@ fn settle(incident: &mut Incident, facts: &Facts, now: Timestamp, look_again: &m
             let lasted = status.downtime.unwrap_or_default();
             resolve(status, now, format!("it was down for {}", rounded(lasted)));
         }
-        (State::Fine | State::Wanted(_), IncidentPhase::Closed) if status.mended_at.is_none() => {
-            status.mended_at = Some(MicroTime(now));
+        // In a crash loop it is well for a moment each time: closed, it stays so until its failures are forgotten.
+        (state, IncidentPhase::Closed) if status.mended_at.is_none() => {
+            if is_well && !is_remembered || matches!(state, State::Wanted(_)) {
+                status.mended_at = Some(MicroTime(now));
+            }
         }
         _ => {}
     }
+}
+
+/// Whether something came to it right now.
+fn has_news(status: &IncidentStatus, now: Timestamp) -> bool {
+    status.timeline.last().is_some_and(|entry| entry.at == Some(MicroTime(now)))
 }
 
 /// How long it must be well: twice as long each time it came back.

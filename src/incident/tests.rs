@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::crd::{AlertSeverity, Incident, IncidentPhase, Remark};
 
+mod goes_on;
+
 fn start() -> Timestamp {
     "2026-03-01T12:00:00Z".parse().unwrap()
 }
@@ -16,17 +18,49 @@ fn at(seconds: i64) -> Timestamp {
     start() + SignedDuration::from_secs(seconds)
 }
 
-/// A Deployment with this condition and, where it failed, its recovery: attempts, and when it failed last.
+/// A Deployment of one replica with this condition and, where it failed, its recovery: attempts, and when it failed last.
 fn deployment(phase: &str, status: &str, reason: &str, message: &str, recovery: Option<(u32, i64)>) -> Value {
+    let ready = status == "True";
+    let diagnoses: Vec<Value> = recovery
+        .map(|(attempt, failed)| diagnosis(1, "ApplicationError", attempt, failed, reason == "BackOffExhausted"))
+        .into_iter()
+        .collect();
     let recovery = recovery.map(|(attempt, failed)| {
-        json!({"replica": "app-1", "attempt": attempt, "failure": {"message": "exit code 1", "at": at(failed).to_string()}})
+        let failure = json!({"message": "exit code 1", "exitCode": 1, "at": at(failed).to_string()});
+        json!({"replica": "app-1", "attempt": attempt, "failure": failure})
     });
     json!({
         "metadata": {"name": "web", "namespace": "default", "uid": "u1"},
         "spec": {"recovery": {"alertAfter": 3, "verifyWindow": "60s"}},
-        "status": {"phase": phase, "recovery": recovery,
+        "status": {"phase": phase, "recovery": recovery, "services": [service(&[ready], diagnoses)],
             "conditions": [{"type": "Ready", "status": status, "reason": reason, "message": message}]},
     })
+}
+
+/// Service `app` with replicas that are ready or not.
+fn service(ready: &[bool], diagnoses: Vec<Value>) -> Value {
+    let containers: Vec<Value> =
+        ready.iter().zip(1..).map(|(ready, replica)| json!({"replica": replica, "state": "running", "ready": ready})).collect();
+    let well = ready.iter().filter(|ready| **ready).count();
+    json!({"name": "app", "replicas": ready.len(), "readyReplicas": well, "containers": containers, "diagnoses": diagnoses})
+}
+
+/// How a replica failed.
+fn diagnosis(replica: u32, cause: &str, attempts: u32, failed: i64, given_up: bool) -> Value {
+    json!({"replica": replica, "cause": cause, "message": "it ended by itself with exit code 1", "evidence": ["exit code 1", "log: boom"],
+        "signature": format!("{cause}: boom"), "attempts": attempts, "givenUp": given_up, "failedAt": at(failed).to_string()})
+}
+
+/// What is in a replica's way.
+fn obstacle(replica: u32, cause: &str) -> Value {
+    json!({"replica": replica, "cause": cause, "message": "free it", "evidence": ["it is held"], "signature": cause, "attempts": 0})
+}
+
+/// A Deployment of several replicas that are ready or not, of which one says why `Ready` is False.
+fn several(reason: &str, ready: &[bool], diagnoses: Vec<Value>) -> Value {
+    let mut object = deployment("Degraded", "False", reason, "replica app-1: ..", None);
+    object["status"]["services"] = json!([service(ready, diagnoses)]);
+    object
 }
 
 fn fine() -> Value {
@@ -88,16 +122,128 @@ fn a_crash_loop_is_one_incident_from_its_first_failure_to_its_repair() {
     story.step(120, &fine());
     assert_eq!(
         story.text,
-        "   10 Crashed Opened: replica app-1 failed: exit code 1\n   \
-            20 Crashed Failed: replica app-1 failed: exit code 1, attempt 2\n   \
-            30 Crashed Failed: replica app-1 failed: exit code 1, attempt 3\n   \
-            30 Crashed Escalated: warning: replica app-1 failed: exit code 1\n   \
-            40 Crashed Failed: replica app-1: given up, attempt 4\n   \
-            40 Crashed Escalated: critical: replica app-1: given up\n   \
-            60 Crashed Mended: it is well again\n  \
-           120 Crashed Resolved: it was down for 41s\n"
+        "   10 ApplicationError Opened: replica app-1: it ended by itself with exit code 1\n   \
+            20 ApplicationError Failed: replica app-1: it ended by itself with exit code 1, attempt 2\n   \
+            30 ApplicationError Failed: replica app-1: it ended by itself with exit code 1, attempt 3\n   \
+            30 ApplicationError Escalated: warning: replica app-1: it ended by itself with exit code 1\n   \
+            40 ApplicationError Failed: replica app-1 is given up after 4 attempts: it ended by itself with exit code 1, attempt 4\n   \
+            40 ApplicationError Escalated: critical: replica app-1 is given up after 4 attempts: it ended by itself with exit code 1\n   \
+            60 ApplicationError Mended: it is well again\n  \
+           120 ApplicationError Resolved: it was down for 41s\n"
     );
     assert_eq!((story.incidents.len(), story.status().attempts, story.status().openings), (1, 4, 1));
+    assert_eq!(
+        (&story.status().evidence, story.status().signature.as_str()),
+        (&vec!["exit code 1".into(), "log: boom".into()], "ApplicationError: boom")
+    );
+}
+
+#[test]
+fn an_incident_ends_when_its_replicas_are_well_whatever_is_wrong_with_others() {
+    let mut story = Story::default();
+    let phase = |story: &Story, index: usize| story.incidents[index].status.as_ref().unwrap().phase;
+    let both = || vec![diagnosis(1, "ApplicationError", 1, 0, false), obstacle(2, "PortHeld")];
+    story.step(0, &several("PortHeld", &[false, false], both()));
+    assert_eq!(story.incidents.len(), 2);
+    story.step(5, &several("PortHeld", &[true, false], both()));
+    assert_eq!((phase(&story, 0), phase(&story, 1)), (IncidentPhase::Mended, IncidentPhase::Open));
+    story.step(100, &several("PortHeld", &[true, false], vec![obstacle(2, "PortHeld")]));
+    assert_eq!((phase(&story, 0), phase(&story, 1)), (IncidentPhase::Resolved, IncidentPhase::Open));
+    assert_eq!(story.incidents[1].spec.cause, "PortHeld");
+    // A replica that people hold, and one that is not declared any more, need nobody either.
+    let mut held = several("NotReady", &[true, false], vec![]);
+    held["status"]["holds"] = json!([{"name": "h", "service": "app", "replica": 2, "state": "Stopped", "reason": "by ada"}]);
+    story.step(110, &held);
+    assert_eq!(phase(&story, 1), IncidentPhase::Mended);
+}
+
+#[test]
+fn one_more_replica_that_is_given_up_is_told_though_the_incident_is_critical() {
+    let mut story = Story::default();
+    let given_up = |second: bool| {
+        let both = vec![diagnosis(1, "CrashLoop", 9, 0, true), diagnosis(2, "CrashLoop", 4, 1, second)];
+        several("BackOffExhausted", &[false, false], both)
+    };
+    story.step(10, &given_up(false));
+    assert_eq!((story.status().severity, story.status().escalations), (AlertSeverity::Critical, 1));
+    story.step(20, &given_up(true));
+    story.step(30, &given_up(true));
+    assert_eq!((story.incidents.len(), story.status().escalations), (1, 2));
+    assert_eq!((&story.status().replicas, story.status().given_up.len()), (&vec!["app-1".to_owned(), "app-2".to_owned()], 2));
+    assert!(story.text.contains("20 CrashLoop Escalated: critical: replica app-2 is given up"), "{}", story.text);
+}
+
+#[test]
+fn the_failures_of_a_replica_are_one_incident_though_their_cause_changes() {
+    let mut story = Story::default();
+    let failed = |cause: &str, attempt, at| several("BackOff", &[false], vec![diagnosis(1, cause, attempt, at, false)]);
+    let again = |attempt, failed| {
+        let mut object = back_off(attempt, failed);
+        object["status"]["services"][0]["diagnoses"] = json!([]);
+        object
+    };
+    story.step(1, &failed("ApplicationError", 0, 0));
+    story.step(2, &several("BackOff", &[true], vec![diagnosis(1, "ApplicationError", 1, 0, false)]));
+    // Its log is being read: until then it is what it was, and gets no worse.
+    story.step(11, &again(3, 10));
+    assert_eq!((story.status().phase, story.status().severity), (IncidentPhase::Open, AlertSeverity::Info));
+    story.step(12, &failed("CrashLoop", 3, 10));
+    story.step(21, &again(4, 20));
+    story.step(22, &failed("OutOfMemory", 4, 20));
+    assert_eq!((story.incidents.len(), story.incidents[0].spec.cause.as_str()), (1, "OutOfMemory"));
+    assert_eq!(story.status().severity, AlertSeverity::Warning);
+    assert!(story.text.contains("12 CrashLoop Diagnosed: CrashLoop: replica app-1: "), "{}", story.text);
+    // What keeps it from running afterwards is no failure of its own.
+    story.step(30, &several("ImageMissing", &[false], vec![obstacle(1, "ImageMissing")]));
+    let causes: Vec<&str> = story.incidents.iter().map(|incident| incident.spec.cause.as_str()).collect();
+    assert_eq!(causes, ["OutOfMemory", "ImageMissing"]);
+    assert_eq!(story.incidents[0].status.as_ref().unwrap().phase, IncidentPhase::Mended);
+}
+
+#[test]
+fn what_is_well_again_before_it_is_known_is_open_for_a_moment_so_that_it_is_told() {
+    let mut story = Story::default();
+    let mended = deployment("Running", "True", "Running", "", Some((1, 9)));
+    let folded = story.step(10, &mended);
+    assert_eq!(story.status().phase, IncidentPhase::Open);
+    assert!(folded.look_again.is_some_and(|again| again > at(10) && again < at(11)));
+    story.step(11, &mended);
+    assert_eq!(story.status().phase, IncidentPhase::Mended);
+}
+
+#[test]
+fn a_failure_waits_for_its_diagnosis_and_not_for_long() {
+    let mut story = Story::default();
+    let mut crashed = back_off(1, 9);
+    crashed["status"]["services"][0]["diagnoses"] = json!([]);
+    assert_eq!(story.step(10, &crashed).look_again, Some(at(14)));
+    assert_eq!(story.incidents.len(), 0);
+    story.step(14, &crashed);
+    assert_eq!(story.incidents[0].spec.cause, "Crashed");
+    let mut sick = crashed.clone();
+    sick["status"]["recovery"]["failure"].as_object_mut().unwrap().remove("exitCode");
+    let facts = Facts::of_deployment(&sick);
+    assert_eq!(facts.findings[0].cause, "Unhealthy");
+}
+
+#[test]
+fn what_follows_from_something_else_is_no_incident_of_its_own() {
+    let mut story = Story::default();
+    for cause in ["HostRestart", "EngineRestart", "DependencyDown"] {
+        let mut object = several("Progressing", &[false, false], vec![obstacle(1, cause), obstacle(2, cause)]);
+        object["status"]["phase"] = json!("Progressing");
+        story.step(0, &object);
+    }
+    assert_eq!(story.incidents.len(), 0);
+    story.step(1, &several("BackOff", &[false], vec![diagnosis(1, "DependencyDown", 1, 0, false)]));
+    assert_eq!(story.incidents.len(), 1, "one that fails for it is");
+}
+
+#[test]
+fn a_job_that_failed_is_critical_by_its_diagnosis() {
+    let mut story = Story::default();
+    story.step(0, &several("JobFailed", &[false], vec![obstacle(1, "ApplicationError")]));
+    assert_eq!((story.incidents.len(), story.status().severity), (1, AlertSeverity::Critical));
 }
 
 #[test]
@@ -210,7 +356,7 @@ fn no_two_incidents_of_a_subject_bear_one_name() {
 fn an_engine_that_is_away_is_one_incident_of_the_host() {
     let blind = deployment("Unknown", "Unknown", "EngineUnavailable", "no daemon", Some((1, 0)));
     let facts = Facts::of_deployment(&blind);
-    assert!(facts.blind && facts.state == State::Between);
+    assert!(facts.blind && facts.state == State::Unseen);
     let mut story = Story::default();
     story.fold(0, &Facts::of_host(7, "no daemon"));
     assert_eq!(story.status().severity, AlertSeverity::Info, "a restart of the daemon is no trouble");
@@ -251,8 +397,18 @@ fn any_object() -> impl Strategy<Value = (i64, Value)> {
         ("Degraded", "False", "NobodyKnowsThis"),
     ];
     let recovery = prop::option::of((1..12_u32, 0..600_i64));
-    (1..600_i64, prop::sample::select(reasons.to_vec()), recovery)
-        .prop_map(|(wait, (phase, status, reason), recovery)| (wait, deployment(phase, status, reason, "m", recovery)))
+    let causes = prop::sample::select(vec!["", "ApplicationError", "CrashLoop", "OutOfMemory"]);
+    (1..600_i64, prop::sample::select(reasons.to_vec()), recovery, causes).prop_map(
+        |(wait, (phase, status, reason), recovery, cause)| {
+            let mut object = deployment(phase, status, reason, "m", recovery);
+            match object.pointer_mut("/status/services/0/diagnoses/0/cause") {
+                Some(_) if cause.is_empty() => object["status"]["services"][0]["diagnoses"] = json!([]),
+                Some(stated) => *stated = json!(cause),
+                None => {}
+            }
+            (wait, object)
+        },
+    )
 }
 
 proptest! {

@@ -1,5 +1,7 @@
 //! Why an action is taken.
 
+use super::{ReplicaId, Rule, Rung};
+
 /// Why an action is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
@@ -34,6 +36,10 @@ pub enum Cause {
         max: u32,
         /// What failed, e.g. `exit code 137`.
         failure: String,
+        /// How it is to be mended.
+        rung: Rung,
+        /// Why so.
+        rule: Rule,
     },
     /// Its probes fail.
     Unhealthy {
@@ -43,6 +49,24 @@ pub enum Cause {
         max: u32,
         /// What failed, e.g. `unhealthy, its health check fails: connection refused`.
         failure: String,
+        /// How it is to be mended.
+        rung: Rung,
+        /// Why so.
+        rule: Rule,
+    },
+    /// Its image is got, or taken back, to mend a replica that failed.
+    Remedy {
+        /// Which.
+        replica: ReplicaId,
+        /// Why it is to be mended, and how.
+        cause: Box<Cause>,
+    },
+    /// Its image was taken back to one that worked.
+    RolledBack {
+        /// Id of the one that failed.
+        from: String,
+        /// Id of the one that worked.
+        to: String,
     },
     /// The daemon or the host went down with it.
     EngineRestarted,
@@ -106,6 +130,20 @@ impl Cause {
         matches!(self, Self::Vanished | Self::Recovery { .. } | Self::Unhealthy { .. })
     }
 
+    /// Whether a container made for it is made from the image that is there, without a pull before.
+    pub fn keeps_image(&self) -> bool {
+        matches!(self, Self::Recovery { .. } | Self::Unhealthy { .. } | Self::ImageChanged { .. } | Self::RolledBack { .. })
+    }
+
+    /// The rung of recovery that it names.
+    pub fn rung(&self) -> Option<Rung> {
+        match self {
+            Self::Recovery { rung, .. } | Self::Unhealthy { rung, .. } => Some(*rung),
+            Self::Remedy { cause, .. } => cause.rung(),
+            _ => None,
+        }
+    }
+
     /// Whether it mends what broke, rather than carrying out what somebody asked for.
     pub fn is_recovery(&self) -> bool {
         match self {
@@ -115,6 +153,9 @@ impl Cause {
             Self::Missing | Self::Created | Self::SpecChanged | Self::NotDeclared | Self::Deleted | Self::Held { .. } => false,
             Self::DeclaredStopped | Self::HoldEnded | Self::RestartRequested | Self::Unfinished | Self::PolicyDrift => false,
             Self::PullAlways { made } => made.is_recovery(),
+            // What follows an approved step of recovery needs no further word.
+            Self::Remedy { cause, .. } => cause.is_recovery(),
+            Self::RolledBack { .. } => false,
             Self::Adopted
             | Self::Released
             | Self::StartRequested

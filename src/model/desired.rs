@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AdoptRequest, BuildSpec, ContainerSpec, DockerRestart, FollowedFile, HookSpec, Key, NetworkSpec, OnChange, Probes,
-    RebuildRequest, ReplicaId, VolumeSpec,
+    AdoptRequest, Answer, BuildSpec, ContainerSpec, DockerRestart, FollowedFile, HookSpec, Key, NetworkSpec, OnChange, Probes,
+    RebuildRequest, ReplicaId, Rung, VolumeSpec,
 };
 
 /// What should be, of one Deployment.
@@ -42,6 +42,10 @@ pub struct Desired {
     pub host_booted_at: Option<Timestamp>,
     /// Holds on this Deployment, oldest first.
     pub holds: Vec<HoldView>,
+    /// What people said to suggestions.
+    pub answers: Vec<Answer>,
+    /// Where the operator's API is, `https://host:port`, if it is anywhere but on its socket.
+    pub api: Option<String>,
 }
 
 /// `spec.state`.
@@ -188,8 +192,12 @@ pub struct RecoveryPolicy {
     pub alert_after: u32,
     /// Uptime after which the counter starts over.
     pub stable_window: Duration,
+    /// How long a replica must be well for what mended it to count.
+    pub verify_window: Duration,
     /// Whether a stop from outside is respected.
     pub external_stop: ExternalStop,
+    /// What it may do.
+    pub actions: Vec<Rung>,
 }
 
 /// `recovery.mode`, from least to most.

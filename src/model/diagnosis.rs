@@ -33,6 +33,8 @@ pub enum FailureCause {
     WrongPlatform,
     BuildFailed,
     EngineFailing,
+    EngineRestart,
+    HostRestart,
     #[default]
     Unknown,
 }
@@ -77,6 +79,16 @@ pub struct FailedRun {
     pub error: String,
     /// It was unhealthy from its start on.
     pub never_well: bool,
+}
+
+impl Diagnosis {
+    /// The signature by which experience with a failure is found again: a crash loop is made of the failures before it.
+    pub fn kin(&self) -> String {
+        match self.signature.strip_prefix("CrashLoop: ") {
+            Some(rest) => format!("ApplicationError: {rest}"),
+            None => self.signature.clone(),
+        }
+    }
 }
 
 impl FailedRun {

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Adopted, AdoptedShared, BuildRecord, Diagnosis, FailedRun, FailureKind, FileMarks, ImageRecord, ReplicaId};
+use super::{
+    Adopted, AdoptedShared, BuildRecord, DECISIONS, Decision, Diagnosis, Experience, FailedRun, FailureKind, FileMarks,
+    GoodImage, ImageRecord, ReplicaId, RolledBack, Rung, Suggestion,
+};
 
 /// How many last actions are kept.
 pub const LAST_ACTIONS: usize = 10;
@@ -23,6 +26,9 @@ pub struct History {
     pub owed_pulls: BTreeSet<String>,
     /// Newest last, at most [`LAST_ACTIONS`].
     pub last_actions: Vec<ActionRecord>,
+    /// What is suggested to people, by `service-number`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub suggestions: BTreeMap<String, Suggestion>,
 }
 
 /// What cannot be found again on the engine: journaled before anything relies on it.
@@ -47,6 +53,15 @@ pub struct Memory {
     /// What evenkeel's own builds made, by reference.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub builds: BTreeMap<String, BuildRecord>,
+    /// What helped against which failure, and what did not; at most [`EXPERIENCE`](super::EXPERIENCE).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub experience: Vec<Experience>,
+    /// The last image with which a service was well, by service.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub good: BTreeMap<String, GoodImage>,
+    /// References that were taken back to an image that worked.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rolled_back: BTreeMap<String, RolledBack>,
 }
 
 /// A finished run.
@@ -77,9 +92,12 @@ pub struct ReplicaHistory {
     pub alerted: bool,
     /// Giving up was told.
     pub exhausted: bool,
-    /// Signature of the diagnosis that was told last.
+    /// Signature of the diagnosis of a failure that was told last.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub told_signature: String,
+    /// Signature of what is in its way, as it was told last; empty once nothing is.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub told_obstacle: String,
     /// The start of the last run in which its probes succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub well_in: Option<Timestamp>,
@@ -87,6 +105,12 @@ pub struct ReplicaHistory {
     pub was_running: bool,
     /// A container of evenkeel's stood for it once: one that `docker compose` puts in its place by hand is taken over.
     pub was_ours: bool,
+    /// What recovery decided, newest last, at most [`DECISIONS`]; those of the present series are the last `attempts` ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<Decision>,
+    /// Rungs that a person rejected for the present failure.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rejected: Vec<Rung>,
 }
 
 /// One failure.
@@ -159,7 +183,25 @@ impl ReplicaHistory {
     /// What stays of it when its attempts start over.
     pub fn started_over(&self) -> Self {
         let Self { was_running, was_ours, well_in, .. } = *self;
-        Self { was_running, was_ours, well_in, ..Self::default() }
+        Self { was_running, was_ours, well_in, decisions: self.decisions.clone(), ..Self::default() }
+    }
+
+    /// The decisions since it was last stable, oldest first.
+    pub fn series(&self) -> &[Decision] {
+        let known = usize::try_from(self.attempts).unwrap_or(usize::MAX).min(self.decisions.len());
+        &self.decisions[self.decisions.len() - known..]
+    }
+
+    /// The decision that was carried out last, of the present series.
+    pub fn last_decision(&self) -> Option<&Decision> {
+        self.series().last()
+    }
+
+    /// Keeps a decision; the oldest makes room.
+    pub fn keep(&mut self, decision: Decision) {
+        self.decisions.push(decision);
+        let surplus = self.decisions.len().saturating_sub(DECISIONS);
+        self.decisions.drain(..surplus);
     }
 }
 

@@ -63,6 +63,9 @@ pub mod annotations {
     /// RFC 3339 time, then any of the words `no-cache` and `pull`. A build of the images was asked for then. A suffix `.SERVICE`
     /// narrows it to one service.
     pub const REBUILT_AT: &str = "evenkeel.dev/rebuiltAt";
+    /// What a person said to a suggestion: its id, `approved` or `rejected`, an RFC 3339 time, who. A suffix `.SERVICE-NUMBER` says of
+    /// which replica.
+    pub const ANSWER: &str = "evenkeel.dev/answer";
     /// `"true"`: when the Deployment is deleted its volumes go with it.
     pub const DELETE_VOLUMES: &str = "evenkeel.dev/delete-volumes";
     /// `"true"`: the Deployment is deleted because its manifest is gone; its Holds outlive it.
@@ -109,6 +112,11 @@ impl Key {
     /// A key from its two parts.
     pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
         Self { namespace: namespace.into(), name: name.into() }
+    }
+
+    /// Where, on the operator's API, suggestions of the Deployment of that name are approved.
+    pub fn approve_path(&self) -> String {
+        format!("/apis/evenkeel.dev/v1alpha1/namespaces/{}/deployments/{}/approve", self.namespace, self.name)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Adopted, AdoptedNetwork, FailedRun, FileMarks, ReplicaId};
+use super::{Adopted, AdoptedNetwork, FailedRun, FileMarks, ReplicaId, RolledBack, Rule, Suggestion};
 
 /// Something the record must keep.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,13 +46,24 @@ pub enum Note {
         /// Attempts so far.
         attempts: u32,
     },
-    /// All attempts are spent: told once.
+    /// No attempt is made any more: told once.
     Exhausted {
         /// Which.
         replica: ReplicaId,
         /// Attempts made.
         attempts: u32,
+        /// Why there are no more.
+        rule: Rule,
     },
+    /// A reference is taken back to an image that worked.
+    RolledBack {
+        /// Which.
+        reference: String,
+        /// From where to where.
+        record: RolledBack,
+    },
+    /// What is suggested to people by now, all of it.
+    Suggestions(BTreeMap<String, Suggestion>),
     /// Started over: a changed spec, `retry`, or a host boot.
     StartedOver(ReplicaId),
     /// Nobody saw why it is not running, though it ran before.

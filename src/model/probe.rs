@@ -1,6 +1,7 @@
 //! Probes of our own: what is asked of a container, in Kubernetes' words, and what came of it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -57,6 +58,15 @@ pub struct Probe {
 pub enum Check {
     /// A GET; 200 to 399 is good. A redirect is good, and not followed.
     HttpGet(HttpGet),
+    /// A call of `grpc.health.v1.Health/Check` over plain HTTP/2; `SERVING` is good.
+    Grpc {
+        /// Where, instead of the container's own address.
+        host: Option<String>,
+        /// Port in the container.
+        port: u16,
+        /// Which service is asked after; empty: the server as a whole.
+        service: String,
+    },
     /// A connection that is taken.
     TcpSocket {
         /// Where, instead of the container's own address.
@@ -114,12 +124,34 @@ pub struct ProbeWish {
 pub struct ProbeTarget {
     /// Which run.
     pub run: RunId,
-    /// Where it can be reached from the host; `None`: it has no address of its own.
-    pub address: Option<String>,
+    /// Where it can be reached from here, or why it cannot.
+    pub address: Result<String, Unreachable>,
     /// How.
     pub probes: Probes,
     /// What must not be told of the output.
     pub secrets: Secrets,
+}
+
+/// Why a container cannot be reached from here at an address of its own. A probe over the network cannot be made then, which says
+/// nothing of the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreachable {
+    /// It has none.
+    NoAddress,
+    /// It is on macvlan or ipvlan networks alone.
+    ClosedToHost,
+    /// Its engine is on another machine.
+    Remote,
+}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoAddress => "the container has no address of its own on a network",
+            Self::ClosedToHost => "the container is on a macvlan or ipvlan network, which its own host cannot reach",
+            Self::Remote => "the Docker Engine is on another machine, where the container's address means nothing here",
+        })
+    }
 }
 
 /// One run of a container.

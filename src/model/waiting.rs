@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{DependencyCondition, Reason, ReplicaId, Subject};
+use super::{DependencyCondition, Reason, ReplicaId, Rule, Subject};
 
 /// Something not done now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,12 +27,14 @@ pub enum WaitReason {
         /// What failed.
         failure: String,
     },
-    /// All attempts are spent.
+    /// No attempt is made any more, or none for a long time.
     BackOffExhausted {
         /// How many were made.
         attempts: u32,
         /// What failed last.
         failure: String,
+        /// Why there are no more.
+        rule: Rule,
     },
     /// A run-once service ended with a failure; it is not run again for this spec.
     JobFailed {
@@ -148,4 +150,9 @@ pub enum WaitReason {
     },
     /// `recovery.mode` or `--mode` keeps evenkeel from doing it.
     Withheld,
+    /// The same, and a person can approve it.
+    Suggested {
+        /// What would be done and why, and how to approve it.
+        message: String,
+    },
 }

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::crd::{self, Alert, AlertSeverity, Incident, IncidentStatus, SubjectKind};
 use crate::incident::fold::rounded;
+use crate::incident::is_of_figures;
 use crate::model::Key;
 
 /// Longest text; what is more is cut off. All receivers take as much.
@@ -37,6 +38,9 @@ pub struct Notice {
     /// What that rests on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<String>,
+    /// The same for every occurrence of the same failure; empty where there is no diagnosis.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub signature: String,
     /// Attempts to mend it.
     pub attempts: u32,
     /// When it began.
@@ -107,6 +111,7 @@ impl Notice {
             incident: Some(incident_name),
             summary: status.summary.clone(),
             evidence: status.evidence.clone(),
+            signature: status.signature.clone(),
             attempts: status.attempts,
             opened_at: status.opened_at.as_ref().map(|at| at.0),
             downtime: status.downtime.filter(|_| news == News::Resolved).map(|span| rounded(span).to_string()),
@@ -192,12 +197,14 @@ impl Notice {
         };
         let (severity, cause) = (self.severity.word(), self.cause.as_str());
         let lasted = self.downtime.as_deref().unwrap_or("a moment");
+        // What uses too much runs all the same.
+        let over = if is_of_figures(cause) { "after" } else { "down for" };
         self.title = match self.kind {
             News::Opened => format!("[{severity}] {subject}: {cause}"),
             News::Escalated => format!("[{severity}] {subject}: {cause}, worse than before"),
             News::Reopened => format!("[{severity}] {subject}: {cause}, again"),
             News::Repeated => format!("[{severity}] {subject}: still {cause}"),
-            _ => format!("[resolved] {subject}: {cause}, down for {lasted}"),
+            _ => format!("[resolved] {subject}: {cause}, {over} {lasted}"),
         };
         let mut lines = Vec::new();
         let last = incident.status.as_ref().and_then(|status| status.timeline.last());
@@ -207,6 +214,8 @@ impl Notice {
             lines.push(format!("Was: {}", self.summary));
         } else {
             lines.push(self.summary.clone());
+            let beyond = |line: &&String| !self.summary.contains(line.as_str());
+            lines.extend(self.evidence.iter().filter(beyond).map(|line| format!("- {line}")));
         }
         if self.attempts > 0 {
             lines.push(format!("Attempts to recover it: {}", self.attempts));

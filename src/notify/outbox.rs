@@ -1,6 +1,6 @@
 //! The outbox: messages that wait for their delivery, in the journal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -80,6 +80,9 @@ pub enum Next {
 pub struct Outbox {
     store: Store,
     queues: Arc<Mutex<BTreeMap<Key, Queue>>>,
+    /// Ids of messages that the journal does not have as they are here: the disk did not take that. Held while one is written, so
+    /// that the journal ends as memory does.
+    owed: Arc<tokio::sync::Mutex<BTreeSet<String>>>,
     changed: watch::Sender<u64>,
 }
 
@@ -96,43 +99,75 @@ impl Outbox {
                 Err(error) => tracing::warn!(%error, "a message cannot be read and is left out"),
             }
         }
-        Self { store, queues: Arc::new(Mutex::new(queues)), changed: watch::Sender::new(0) }
+        Self { store, queues: Arc::new(Mutex::new(queues)), owed: Arc::default(), changed: watch::Sender::new(0) }
     }
 
-    /// Takes a message. In the journal when this returns. One that waits already is left as it is. Returns the messages that had to
-    /// go, since too many wait.
-    pub async fn put(&self, message: Message) -> store::Result<Vec<Message>> {
+    /// Takes a message. In the journal when this returns, or in memory alone where the disk does not take it: a full disk is what
+    /// people must hear of, and [`Self::settle`] writes it later. One that waits already is left as it is. Returns the messages that
+    /// had to go, since too many wait.
+    pub async fn put(&self, message: Message) -> Vec<Message> {
         let id = message.notice.id.clone();
-        if self.lock().get(&message.channel).is_some_and(|queue| queue.contains_key(&id)) {
-            return Ok(vec![]);
-        }
-        self.store.put_message(&id, Some(&message)).await?;
         let surplus = {
             let mut queues = self.lock();
             let queue = queues.entry(message.channel.clone()).or_default();
-            queue.insert(id, message);
+            if queue.contains_key(&id) {
+                return vec![];
+            }
+            queue.insert(id.clone(), message);
             let mut oldest: Vec<(Timestamp, String)> = queue.iter().map(|(id, message)| (message.since, id.clone())).collect();
             oldest.sort();
             let surplus: Vec<String> = oldest.iter().take(queue.len().saturating_sub(MOST)).map(|(_, id)| id.clone()).collect();
             surplus.iter().filter_map(|id| queue.remove(id)).collect::<Vec<_>>()
         };
+        self.write(&id).await;
         for message in &surplus {
-            self.store.put_message::<Message>(&message.notice.id, None).await?;
+            self.write(&message.notice.id).await;
         }
         self.wake();
-        Ok(surplus)
+        surplus
+    }
+
+    /// Writes what the disk did not take until now.
+    ///
+    /// # Errors
+    /// When it still does not: what rests on it, as an incident that says what was told of it, must not be written either.
+    pub async fn settle(&self) -> store::Result<()> {
+        let mut owed = self.owed.lock().await;
+        while let Some(id) = owed.first().cloned() {
+            self.store.put_message(&id, self.message(&id).as_ref()).await?;
+            owed.remove(&id);
+        }
+        Ok(())
+    }
+
+    /// Writes a message as it is in memory: or that it is done, if it is not there.
+    async fn write(&self, id: &str) {
+        let mut owed = self.owed.lock().await;
+        match self.store.put_message(id, self.message(id).as_ref()).await {
+            Ok(()) => drop(owed.remove(id)),
+            Err(error) => {
+                if owed.is_empty() {
+                    tracing::warn!(id, %error, "the outbox cannot be written; it is kept in memory, and written when it can be");
+                }
+                owed.insert(id.to_owned());
+            }
+        }
+    }
+
+    fn message(&self, id: &str) -> Option<Message> {
+        self.lock().values().find_map(|queue| queue.get(id)).cloned()
     }
 
     /// Makes one message of those that wait for their first try, if they are many: people are not to be called for each. In the
     /// journal when this returns.
-    pub async fn gather(&self, channel: &Key, now: Timestamp) -> store::Result<()> {
+    pub async fn gather(&self, channel: &Key, now: Timestamp) {
         let mut parts: Vec<Message> = {
             let queues = self.lock();
             let queue = queues.get(channel).into_iter().flat_map(BTreeMap::values);
             queue.filter(|message| message.is_part(now)).cloned().collect()
         };
         if parts.len() < MANY {
-            return Ok(());
+            return;
         }
         parts.sort_by(|a, b| (a.since, &a.notice.id).cmp(&(b.since, &b.notice.id)));
         parts.truncate(PARTS);
@@ -147,63 +182,61 @@ impl Outbox {
             parts: parts.iter().map(|part| part.notice.id.clone()).collect(),
             notice: Notice::several(&notices, now),
         };
-        // A SIGKILL in between leaves parts beside the whole: `tidy` removes them.
-        self.store.put_message(&whole.notice.id, Some(&whole)).await?;
+        // A SIGKILL in between leaves parts beside the whole: `tidy` removes them. Where the disk takes nothing, each goes by itself.
+        if let Err(error) = self.store.put_message(&whole.notice.id, Some(&whole)).await {
+            tracing::debug!(%channel, %error, "many messages cannot be made one");
+            return;
+        }
         if let Some(queue) = self.lock().get_mut(channel) {
             queue.insert(whole.notice.id.clone(), whole.clone());
         }
-        self.drop_parts(&whole).await
+        self.drop_parts(&whole).await;
     }
 
     /// Removes what became part of a larger message. To be called before anything is delivered.
-    pub async fn tidy(&self) -> store::Result<()> {
+    pub async fn tidy(&self) {
         let wholes: Vec<Message> =
             self.lock().values().flat_map(BTreeMap::values).filter(|message| !message.parts.is_empty()).cloned().collect();
         for whole in wholes {
-            self.drop_parts(&whole).await?;
+            self.drop_parts(&whole).await;
         }
-        Ok(())
     }
 
-    async fn drop_parts(&self, whole: &Message) -> store::Result<()> {
-        for id in &whole.parts {
-            if let Some(queue) = self.lock().get_mut(&whole.channel) {
-                queue.remove(id);
-            }
-            self.store.put_message::<Message>(id, None).await?;
+    /// All from memory first: nothing is to be delivered beside the whole, whatever the disk takes.
+    async fn drop_parts(&self, whole: &Message) {
+        if let Some(queue) = self.lock().get_mut(&whole.channel) {
+            queue.retain(|id, _| !whole.parts.contains(id));
         }
-        Ok(())
+        for id in &whole.parts {
+            self.write(id).await;
+        }
     }
 
     /// Writes down that an attempt failed.
-    pub async fn failed(&self, message: &Message) -> store::Result<()> {
+    pub async fn failed(&self, message: &Message) {
         let mut again = message.clone();
         again.tries += 1;
         if let Some(queue) = self.lock().get_mut(&message.channel) {
-            queue.insert(message.notice.id.clone(), again.clone());
+            queue.insert(message.notice.id.clone(), again);
         }
-        self.store.put_message(&message.notice.id, Some(&again)).await
+        self.write(&message.notice.id).await;
     }
 
     /// Takes a message out: it was delivered, or given up.
-    pub async fn remove(&self, message: &Message) -> store::Result<()> {
+    pub async fn remove(&self, message: &Message) {
         // From memory first: where the journal is full it is not to be sent again and again. A new start may send it once more.
         if let Some(queue) = self.lock().get_mut(&message.channel) {
             queue.remove(&message.notice.id);
         }
-        if let Err(error) = self.store.put_message::<Message>(&message.notice.id, None).await {
-            tracing::warn!(id = message.notice.id, %error, "that a message is done cannot be written down");
-        }
-        Ok(())
+        self.write(&message.notice.id).await;
     }
 
     /// Drops what waits for a Channel that is gone.
-    pub async fn forget(&self, channel: &Key) -> store::Result<()> {
+    pub async fn forget(&self, channel: &Key) {
         let queue = self.lock().remove(channel).unwrap_or_default();
         for id in queue.keys() {
-            self.store.put_message::<Message>(id, None).await?;
+            self.write(id).await;
         }
-        Ok(())
     }
 
     /// What a Channel is to send now: the oldest whose time has come. One that its receiver chokes on has a few tries, then it lets

@@ -100,13 +100,16 @@ impl Postman {
             return Ok(Round::Wait(LOOK));
         };
         let now = self.clock.now();
+        if let Err(error) = self.outbox.settle().await {
+            debug!(channel = %self.key, %error, "the outbox is kept in memory");
+        }
         for message in self.outbox.expired(&self.key, now) {
             let why = format!("nobody took it for {} h", super::outbox::LONGEST.as_hours());
             self.give_up(&channel, &message, why, Reason::Undeliverable, now).await?;
         }
         // Programs want each message, people not each at once.
         if channel.spec.webhook.is_none() {
-            self.outbox.gather(&self.key, now).await?;
+            self.outbox.gather(&self.key, now).await;
         }
         let wait = match self.outbox.next(&self.key, now) {
             Next::Nothing => LOOK,
@@ -155,7 +158,7 @@ impl Postman {
         match sent {
             Ok(()) => {
                 *memory = Memory { sent: std::mem::take(&mut memory.sent), ..Memory::default() };
-                self.outbox.remove(message).await?;
+                self.outbox.remove(message).await;
                 info!(channel = %self.key, id = message.notice.id, title = message.notice.title, "told");
                 self.show(channel, |status| status::attempted(status, message, &Outcome::Delivered, now)).await
             }
@@ -166,7 +169,7 @@ impl Postman {
                 let wait = self.back_off(memory, after, &message.notice.id);
                 let next_at = now.saturating_add(wait).unwrap_or(now);
                 warn!(channel = %self.key, id = message.notice.id, tries = message.tries + 1, %next_at, "not taken: {why}");
-                self.outbox.failed(message).await?;
+                self.outbox.failed(message).await;
                 self.show(channel, |status| status::attempted(status, message, &Outcome::Later { why, reason, next_at }, now))
                     .await
             }
@@ -189,7 +192,7 @@ impl Postman {
         reason: Reason,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.outbox.remove(message).await?;
+        self.outbox.remove(message).await;
         warn!(channel = %self.key, id = message.notice.id, title = message.notice.title, "given up: {why}");
         // Whoever asked for a test is told.
         if message.test.is_none() {

@@ -53,12 +53,8 @@ impl Postmen {
     /// down.
     pub async fn run(mut self, stopping: CancellationToken) {
         while !stopping.is_cancelled() {
-            let tidied = self.outbox.tidy().await;
-            let followed = match tidied {
-                Ok(()) => self.follow(&stopping).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = followed {
+            self.outbox.tidy().await;
+            if let Err(error) = self.follow(&stopping).await {
                 warn!(%error, "the Channels cannot be followed; trying again");
                 sleep(RETRY).await;
             }
@@ -73,7 +69,7 @@ impl Postmen {
         let gone: Vec<Key> =
             self.at_work.keys().filter(|key| !all.iter().any(|channel| key_of(channel) == **key)).cloned().collect();
         for key in gone {
-            self.dismiss(&key).await?;
+            self.dismiss(&key).await;
         }
         for channel in &all {
             self.look(channel, stopping);
@@ -88,16 +84,16 @@ impl Postmen {
                     sleep(RETRY).await;
                     return Ok(());
                 }
-                Some(Change { kind: ChangeKind::Deleted, object, .. }) => self.dismiss(&key_of(&object)).await?,
+                Some(Change { kind: ChangeKind::Deleted, object, .. }) => self.dismiss(&key_of(&object)).await,
                 Some(Change { object, .. }) => self.look(&object, stopping),
             }
         }
     }
 
     /// A Channel that is gone takes with it what waits for it.
-    async fn dismiss(&mut self, key: &Key) -> store::Result<()> {
+    async fn dismiss(&mut self, key: &Key) {
         self.at_work.remove(key);
-        self.outbox.forget(key).await
+        self.outbox.forget(key).await;
     }
 
     fn look(&mut self, channel: &Value, stopping: &CancellationToken) {

@@ -45,11 +45,17 @@ pub fn route(incident: &Incident, labels: &BTreeMap<String, String>, alerts: &[A
         routed.look_again = silence.until.as_ref().map(|until| until.0);
         return routed;
     }
-    for alert in alerts.iter().filter(|alert| matches(&alert.spec, incident, labels)) {
+    for alert in alerts {
         let name = key_of(alert).to_string();
         let told = routed.told.iter().find(|told| told.alert == name);
+        let wants = matches(&alert.spec, incident, labels);
         match due(incident, status, &alert.spec, told, now) {
             Due::Nothing => {}
+            // Who was told that it is so is told of its end, also when it came to have another cause.
+            Due::Now(News::Resolved) if !alert.spec.suspend && !wants => {
+                tell(&mut routed, incident, alert, News::Resolved, now);
+            }
+            _ if !wants => {}
             Due::Later(at) => note(&mut routed.look_again, at),
             Due::Now(news) => {
                 let severity = told.map_or(status.severity, |told| told.severity.max(status.severity));
@@ -80,7 +86,9 @@ fn due(incident: &Incident, status: &IncidentStatus, alert: &AlertSpec, told: Op
         (IncidentPhase::Open, _) if status.severity < alert.severity => Due::Nothing,
         (IncidentPhase::Open, None) if told.is_some() => Due::Now(News::Reopened),
         (IncidentPhase::Open, None) => Due::Now(News::Opened),
-        (IncidentPhase::Open, Some(told)) if told.severity < status.severity => Due::Now(News::Escalated),
+        (IncidentPhase::Open, Some(told)) if told.severity < status.severity || told.escalations < status.escalations => {
+            Due::Now(News::Escalated)
+        }
         (IncidentPhase::Open, Some(told)) => match (alert.repeat_interval, &told.at) {
             (Some(interval), Some(at)) if incident.acknowledged().is_none() => {
                 let due = at.0.saturating_add(interval.0).unwrap_or(now);
@@ -97,7 +105,8 @@ fn due(incident: &Incident, status: &IncidentStatus, alert: &AlertSpec, told: Op
 
 fn tell(routed: &mut Routed, incident: &Incident, alert: &Alert, news: News, now: Timestamp) {
     let (key, openings) = (key_of(alert), incident.status.as_ref().map_or(1, |status| status.openings));
-    let severity = incident.status.as_ref().map_or(AlertSeverity::Info, |status| status.severity);
+    let (severity, escalations) =
+        incident.status.as_ref().map_or((AlertSeverity::Info, 0), |status| (status.severity, status.escalations));
     let name = key.to_string();
     let before = routed.told.iter().position(|told| told.alert == name).map(|at| routed.told.remove(at));
     let before = before.filter(|told| told.opening == openings).unwrap_or_default();
@@ -109,6 +118,7 @@ fn tell(routed: &mut Routed, incident: &Incident, alert: &Alert, news: News, now
         alert: name,
         opening: openings,
         severity,
+        escalations,
         at: Some(MicroTime(now)),
         times: before.times + 1,
         resolved: news == News::Resolved,

@@ -8,6 +8,7 @@
 //! | `write` | objects coming in: create, replace, patch, delete |
 //! | `commands` | what people command: stop, start, suspend, resume, release, restart, retry |
 //! | `incidents` | what people say of incidents, and tests of Channels |
+//! | `suggestions` | what people say to suggestions of recovery |
 //! | `outside` | what was understood from Docker, and the last look before a start |
 //! | `holds` | Holds read, laid and lifted |
 //! | `target` | what a Hold covers, and how a wide one is cut |
@@ -20,6 +21,7 @@ mod gates;
 mod holds;
 mod incidents;
 mod outside;
+mod suggestions;
 mod target;
 mod write;
 

@@ -74,6 +74,8 @@ pub fn resolve(
         volumes: shared::volumes(&scope),
         recovery: policy::recovery(&deployment.spec.recovery, bound),
         host_booted_at: None,
+        answers: policy::answers(metadata),
+        api: None,
         holds,
         key: key.clone(),
         project: project.name.clone(),
@@ -99,6 +101,8 @@ pub fn remains(deployment: &Deployment, instance: &str, bound: RecoveryMode) -> 
         volumes: BTreeMap::new(),
         recovery: policy::recovery(&deployment.spec.recovery, bound),
         host_booted_at: None,
+        answers: vec![],
+        api: None,
         holds: vec![],
     }
 }

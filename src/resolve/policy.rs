@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::crd::compose::Service;
-use crate::crd::{Deployment, Recovery};
+use crate::crd::{Deployment, Recovery, RecoveryAction};
 use crate::model::{
-    AdoptRequest, Deletion, DockerRestart, FINALIZER_ORPHAN, RebuildRequest, RecoveryMode, RecoveryPolicy, RestartRule,
-    annotations,
+    AdoptRequest, Answer, Deletion, DockerRestart, FINALIZER_ORPHAN, RebuildRequest, RecoveryMode, RecoveryPolicy, RestartRule,
+    Rung, annotations,
 };
 
 /// `restart`, or `deploy.restart_policy`, which wins as it does in Compose: as our rule, and in Docker's words.
@@ -54,8 +54,27 @@ pub(super) fn recovery(spec: &Recovery, bound: RecoveryMode) -> RecoveryPolicy {
         max_attempts: spec.max_attempts,
         alert_after: spec.alert_after,
         stable_window: spec.stable_window.0,
+        verify_window: spec.verify_window.0,
         external_stop: spec.external_stop,
+        actions: spec.actions.iter().map(rung).collect(),
     }
+}
+
+fn rung(action: &RecoveryAction) -> Rung {
+    match action {
+        RecoveryAction::Restart => Rung::Restart,
+        RecoveryAction::Recreate => Rung::Recreate,
+        RecoveryAction::Pull => Rung::Pull,
+        RecoveryAction::Rebuild => Rung::Rebuild,
+        RecoveryAction::Rollback => Rung::Rollback,
+    }
+}
+
+/// What people said to suggestions. Text that is no answer says nothing.
+pub(super) fn answers(metadata: &ObjectMeta) -> Vec<Answer> {
+    let all = metadata.annotations.iter().flatten();
+    let answer = |(name, text): (&String, &String)| text.parse().ok().filter(|_| name.starts_with(annotations::ANSWER));
+    all.filter_map(answer).collect()
 }
 
 /// How it is to be deleted, if it is.

@@ -33,11 +33,6 @@ struct Place {
 }
 
 impl Cgroups {
-    /// Those of this machine.
-    pub fn here() -> Self {
-        Self::at("/sys/fs/cgroup", "/proc")
-    }
-
     /// Those that are mounted at `root`, with processes at `proc`.
     pub fn at(root: impl Into<PathBuf>, proc: impl Into<PathBuf>) -> Self {
         let root = root.into();
@@ -88,6 +83,7 @@ impl Cgroups {
             counters.cpu_nanos = field(&text("cpu", "cpu.stat")?, "usage_usec").saturating_mul(1_000);
             let (used, inactive) = (number(&text("memory", "memory.current")?), text("memory", "memory.stat")?);
             counters.memory_bytes = used.saturating_sub(field(&inactive, "inactive_file"));
+            counters.memory_limit_bytes = limit(&text("memory", "memory.max").unwrap_or_default());
             // Absent where the controller is not delegated.
             let io = text("io", "io.stat").unwrap_or_default();
             (counters.block_read_bytes, counters.block_written_bytes) = (pairs(&io, "rbytes="), pairs(&io, "wbytes="));
@@ -95,6 +91,7 @@ impl Cgroups {
             counters.cpu_nanos = number(&text("cpuacct", "cpuacct.usage")?);
             let (used, inactive) = (number(&text("memory", "memory.usage_in_bytes")?), text("memory", "memory.stat")?);
             counters.memory_bytes = used.saturating_sub(field(&inactive, "total_inactive_file"));
+            counters.memory_limit_bytes = limit(&text("memory", "memory.limit_in_bytes").unwrap_or_default());
             let io = text("blkio", "blkio.throttle.io_service_bytes_recursive").unwrap_or_default();
             (counters.block_read_bytes, counters.block_written_bytes) = (operations(&io, "Read"), operations(&io, "Write"));
         }
@@ -116,6 +113,11 @@ impl Cgroups {
 /// A file that holds one number; `max` and what cannot be read are 0.
 fn number(text: &str) -> u64 {
     text.trim().parse().unwrap_or_default()
+}
+
+/// A limit; 0 where there is none, which version 1 writes as the largest number of whole pages.
+fn limit(text: &str) -> u64 {
+    Some(number(text)).filter(|limit| *limit < 1 << 62).unwrap_or_default()
 }
 
 /// The number after a name, in lines `name number`.
@@ -179,6 +181,7 @@ mod tests {
                 (at("cpu.stat"), "usage_usec 2500\nuser_usec 1\n"),
                 (at("memory.current"), "1000\n"),
                 (at("memory.stat"), "anon 1\ninactive_file 400\n"),
+                (at("memory.max"), "4096\n"),
                 (at("io.stat"), "8:0 rbytes=10 wbytes=20 rios=1\n8:16 rbytes=1 wbytes=2\n"),
                 (at("pids.current"), "2\n"),
             ],
@@ -189,6 +192,7 @@ mod tests {
         let wanted = Counters {
             cpu_nanos: 2_500_000,
             memory_bytes: 600,
+            memory_limit_bytes: 4096,
             network_received_bytes: 101,
             network_sent_bytes: 202,
             block_read_bytes: 11,
@@ -208,6 +212,7 @@ mod tests {
                 (at("memory", "cgroup.procs"), "42\n"),
                 (at("cpuacct", "cpuacct.usage"), "77\n"),
                 (at("memory", "memory.usage_in_bytes"), "1000\n"),
+                (at("memory", "memory.limit_in_bytes"), "9223372036854771712\n"),
                 (at("memory", "memory.stat"), "inactive_file 1\ntotal_inactive_file 300\n"),
                 (at("blkio", "blkio.throttle.io_service_bytes_recursive"), "8:0 Read 5\n8:0 Write 6\n8:0 Total 11\nTotal 11\n"),
                 (at("pids", "pids.current"), "1\n"),
@@ -217,7 +222,7 @@ mod tests {
         process(dir.path(), 1, "net:[1]");
         let mut cgroups = Cgroups::at(dir.path().join("cg"), dir.path().join("proc"));
         let read = cgroups.read(ID).unwrap();
-        assert_eq!((read.cpu_nanos, read.memory_bytes, read.pids), (77, 700, 1));
+        assert_eq!((read.cpu_nanos, read.memory_bytes, read.memory_limit_bytes, read.pids), (77, 700, 0, 1));
         assert_eq!((read.network_sent_bytes, read.block_read_bytes, read.block_written_bytes), (0, 5, 6));
 
         fs::remove_dir_all(dir.path().join("cg/memory/docker")).unwrap();

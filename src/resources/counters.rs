@@ -12,6 +12,8 @@ pub struct Counters {
     pub cpu_nanos: u64,
     /// Working set in bytes: memory without the page cache that can be taken back at once.
     pub memory_bytes: u64,
+    /// What it may use at most, in bytes; 0: no limit of its own.
+    pub memory_limit_bytes: u64,
     /// Received over its networks, in bytes.
     pub network_received_bytes: u64,
     /// Sent over its networks, in bytes.
@@ -90,6 +92,18 @@ pub(super) fn rounded(number: f64) -> f64 {
     (number * 100.0).round() / 100.0
 }
 
+/// `312B`, `4.2MiB`, `1.9GiB`.
+pub fn bytes(count: u64) -> String {
+    let mut figure = count as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if figure < 1000.0 {
+            return if unit == "B" || figure >= 100.0 { format!("{figure:.0}{unit}") } else { format!("{figure:.1}{unit}") };
+        }
+        figure /= 1024.0;
+    }
+    format!("{figure:.1}TiB")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,5 +138,19 @@ mod tests {
         let merged = Point::merged(&[point(10, 10.0, 5), point(20, 20.0, 9), point(30, 0.0, 2)]).unwrap();
         assert_eq!((merged.at, merged.cpu_percent, merged.memory_bytes), (at(30), 10.0, 9));
         assert_eq!(Point::merged(&[]), None);
+    }
+
+    #[test]
+    fn bytes_have_three_digits_and_a_unit() {
+        for (count, text) in [
+            (0, "0B"),
+            (999, "999B"),
+            (1000, "1.0KiB"),
+            (4_404_019, "4.2MiB"),
+            (536_870_912, "512MiB"),
+            (2_u64.pow(41), "2.0TiB"),
+        ] {
+            assert_eq!(bytes(count), text);
+        }
     }
 }

@@ -37,7 +37,8 @@ pub(super) struct Line {
 }
 
 impl Line {
-    fn at(&self) -> Option<Timestamp> {
+    /// The newest moment in it.
+    pub(super) fn at(&self) -> Option<Timestamp> {
         self.host.iter().map(|point| point.at).chain(self.replicas.values().map(|point| point.at)).max()
     }
 }
@@ -64,12 +65,12 @@ impl Days {
         File::options().create(true).append(true).open(self.file(day_of(at)))?.write_all(&text)
     }
 
-    /// All lines from `since` on, in order.
-    pub(super) fn read(&self, since: Timestamp) -> Vec<Line> {
+    /// All lines from `since` on, in order, one at a time: fourteen days of many containers do not fit into memory.
+    pub(super) fn read(&self, since: Timestamp) -> impl Iterator<Item = Line> + use<> {
         let first = day_of(since);
-        let files = self.files().into_iter().filter(|(day, _)| *day >= first);
+        let files = self.files().into_iter().filter(move |(day, _)| *day >= first);
         let lines = files.flat_map(|(_, path)| lines(&path));
-        lines.filter(|line| line.at().is_some_and(|at| at >= since)).collect()
+        lines.filter(move |line| line.at().is_some_and(|at| at >= since))
     }
 
     /// Thins out what is of an earlier day than `now`, and removes what is too old or too much.
@@ -114,25 +115,31 @@ fn day_of(at: Timestamp) -> Date {
     at.to_zoned(TimeZone::UTC).date()
 }
 
-fn lines(path: &PathBuf) -> Vec<Line> {
-    let Ok(file) = File::open(path) else { return vec![] };
-    let lines = BufReader::new(file).split(b'\n').map_while(Result::ok);
-    lines.filter_map(|line| serde_json::from_slice(&line).ok()).collect()
+fn lines(path: &PathBuf) -> impl Iterator<Item = Line> + use<> {
+    let lines = File::open(path).into_iter().flat_map(|file| BufReader::new(file).split(b'\n').map_while(Result::ok));
+    lines.filter_map(|line| serde_json::from_slice(&line).ok())
 }
 
 /// Writes a file anew with one line for each ten minutes of it; whatever happens, one of the two is whole.
 fn thin_out(path: &PathBuf) -> io::Result<()> {
     let mut out = BufWriter::new(File::create(path.with_extension("new"))?);
-    let mut tens: BTreeMap<i64, Vec<Line>> = BTreeMap::new();
-    for line in lines(path) {
-        if let Some(at) = line.at() {
-            tens.entry(at.as_second() / THINNED.as_secs()).or_default().push(line);
+    let mut write = |lines: &mut Vec<Line>| -> io::Result<()> {
+        if lines.is_empty() {
+            return Ok(());
         }
+        serde_json::to_writer(&mut out, &merged(std::mem::take(lines)))?;
+        out.write_all(b"\n")
+    };
+    // Ten minutes at a time are held. Lines are in order, but for a clock that was set back: then ten minutes may come twice.
+    let (mut ten, mut lines_of_it) = (None, vec![]);
+    for line in lines(path) {
+        let Some(at) = line.at() else { continue };
+        if ten.replace(at.as_second() / THINNED.as_secs()) != Some(at.as_second() / THINNED.as_secs()) {
+            write(&mut lines_of_it)?;
+        }
+        lines_of_it.push(line);
     }
-    for lines in tens.into_values() {
-        serde_json::to_writer(&mut out, &merged(lines))?;
-        out.write_all(b"\n")?;
-    }
+    write(&mut lines_of_it)?;
     out.into_inner()?.sync_all()?;
     fs::rename(path.with_extension("new"), path.with_extension(THIN))?;
     fs::remove_file(path)
@@ -179,9 +186,9 @@ mod tests {
             days.append(&line(minute, 1.0)).unwrap();
         }
         File::options().append(true).open(days.file(day_of(at(1)))).unwrap().write_all(b"{\"replicas\":{\"x").unwrap();
-        assert_eq!(days.read(at(4)), [line(4, 1.0), line(5, 1.0)]);
-        assert_eq!(days.read(at(0)).len(), 5);
-        assert!(days.read(at(6)).is_empty());
+        assert_eq!(days.read(at(4)).collect::<Vec<_>>(), [line(4, 1.0), line(5, 1.0)]);
+        assert_eq!(days.read(at(0)).count(), 5);
+        assert_eq!(days.read(at(6)).count(), 0);
     }
 
     #[test]
@@ -194,10 +201,10 @@ mod tests {
         days.tidy(next_day).unwrap();
         days.tidy(next_day).unwrap();
         let kept = days.read(at(0));
-        let cpu = kept.iter().map(|line| line.replicas["default/web/app-1"].cpu_percent).collect::<Vec<_>>();
+        let cpu = kept.map(|line| line.replicas["default/web/app-1"].cpu_percent).collect::<Vec<_>>();
         // Minutes 1 to 9, 10 to 19, 20 to 29, and 30.
         assert_eq!(cpu, [5.0, 14.5, 24.5, 30.0]);
         days.tidy(at(24 * 60 * KEPT_DAYS)).unwrap();
-        assert!(days.read(at(0)).is_empty());
+        assert_eq!(days.read(at(0)).count(), 0);
     }
 }

@@ -1,35 +1,42 @@
-//! Samples what runs, every ten seconds.
+//! Samples what runs, every ten seconds, keeps it, and has it held against what is declared.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
+use jiff::Timestamp;
 use serde_json::Value;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::cgroup::Cgroups;
 use super::counters::{Counters, Point};
 use super::history::{History, Sample, name_of};
-use super::host::HostReader;
+use super::host::{Disks, HostPoint, HostReader};
+use super::monitor::{Measured, Monitor, Sampled, containers};
 use crate::clock::SharedClock;
-use crate::docker::{Inside, Listener, Usage};
-use crate::model::{Key, ReplicaId};
+use crate::crd::HostMonitoring;
+use crate::docker::{Inside, Usage};
+use crate::model::Key;
 use crate::store::{Kind, Store};
 
-/// Between two samples.
-pub const PERIOD: Duration = Duration::from_secs(10);
-
 /// How long a sample may take that asks the engine: those that have not answered by then are left out of it.
-const DEADLINE: Duration = Duration::from_secs(8);
+pub(super) const DEADLINE: Duration = Duration::from_secs(8);
+
+/// How long the engine may take to say where it keeps what it has, before a sample is taken without that.
+const FACTS_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Containers that the engine is asked about at a time.
 const AT_A_TIME: usize = 8;
 
-/// How often old days are tidied up, in samples: once an hour.
-const TIDY_EVERY: u64 = 360;
+/// Where the engine keeps what it has, until it has said so itself.
+const ENGINE_ROOT: &str = "/var/lib/docker";
+
+/// How often old days are tidied up.
+const TIDY_EVERY: Duration = Duration::from_secs(3600);
 
 /// The worker that samples.
 pub struct Sampler {
@@ -37,15 +44,50 @@ pub struct Sampler {
     store: Store,
     clock: SharedClock,
     history: Arc<History>,
-    /// The operator's data folder, whose disk matters too.
-    data_dir: std::path::PathBuf,
+    monitor: Monitor,
+    settings: SamplerSettings,
     before: HashMap<String, Reading>,
+}
+
+/// How it is sampled, and what is watched of the host.
+#[derive(Debug, Clone)]
+pub struct SamplerSettings {
+    /// Between two samples.
+    pub period: Duration,
+    /// What is watched of the host.
+    pub host: HostMonitoring,
+    /// The operator's data folder, whose disk matters too.
+    pub data_dir: PathBuf,
+    /// Where it is read.
+    pub kernel: Kernel,
+}
+
+/// Where the kernel tells what is used.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    /// Its control groups.
+    pub cgroups: PathBuf,
+    /// Its processes, and figures of the machine.
+    pub proc: PathBuf,
+}
+
+impl Default for Kernel {
+    fn default() -> Self {
+        Self { cgroups: "/sys/fs/cgroup".into(), proc: "/proc".into() }
+    }
 }
 
 /// What is read where the kernel's files are at hand.
 struct Local {
     cgroups: Cgroups,
     host: Option<HostReader>,
+}
+
+/// The disks that matter.
+struct Known {
+    disks: Disks,
+    /// The engine has said which is its own.
+    is_certain: bool,
 }
 
 /// A container that runs.
@@ -70,54 +112,81 @@ impl Sampler {
         store: Store,
         clock: SharedClock,
         history: Arc<History>,
-        data_dir: impl Into<std::path::PathBuf>,
+        settings: SamplerSettings,
     ) -> Self {
-        Self { engine, store, clock, history, data_dir: data_dir.into(), before: HashMap::new() }
+        history.sampled_every(settings.period);
+        let monitor = Monitor::new(store.clone(), Arc::clone(&history), settings.host.clone(), settings.period);
+        Self { engine, store, clock, history, monitor, settings, before: HashMap::new() }
     }
 
     /// Samples until `stopping`.
     pub async fn run(mut self, stopping: CancellationToken) {
-        let mut ticks = interval(PERIOD);
+        let mut ticks = interval(self.settings.period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut local = None;
-        for count in 0_u64.. {
+        self.beside(|history, now| history.warm_up(now)).await;
+        let is_here = self.engine.is_local();
+        if !is_here {
+            self.monitor.look_away_from_host(self.clock.now()).await;
+        }
+        let (mut local, mut tidied) = (None, None::<Instant>);
+        let mut known = Known { disks: self.disks(ENGINE_ROOT), is_certain: false };
+        loop {
             tokio::select! {
                 () = stopping.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            if local.is_none() {
-                local = self.local().await;
+            // An engine that is away, or hangs, keeps nobody from looking at its disk.
+            if is_here
+                && !known.is_certain
+                && let Ok(Ok(facts)) = timeout(FACTS_DEADLINE, self.engine.facts()).await
+            {
+                known = Known { disks: self.disks(&facts.root_dir), is_certain: true };
             }
-            let Some(here) = local.take() else { continue };
-            local = self.sample(here).await;
-            if count.is_multiple_of(TIDY_EVERY) {
-                let (history, now) = (Arc::clone(&self.history), self.clock.now());
-                let _ = tokio::task::spawn_blocking(move || history.tidy(now)).await;
+            let here = local.take().unwrap_or_else(|| self.local(is_here));
+            local = self.sample(here, &mut known.disks).await;
+            if tidied.is_none_or(|last| last.elapsed() >= TIDY_EVERY) {
+                self.beside(|history, now| history.tidy(now)).await;
+                tidied = Some(Instant::now());
             }
         }
     }
 
-    /// What can be read here; `None`: the engine has not said yet where it is.
-    async fn local(&self) -> Option<Local> {
-        let facts = self.engine.facts().await.ok()?;
-        let here = facts.listener != Listener::Remote;
-        let folders = vec![facts.root_dir.into(), self.data_dir.clone()];
-        Some(Local { cgroups: Cgroups::here(), host: here.then(|| HostReader::here(folders)) })
+    /// Does what reads or writes files where it holds nobody up.
+    async fn beside(&self, work: impl FnOnce(&History, Timestamp) + Send + 'static) {
+        let (history, now) = (Arc::clone(&self.history), self.clock.now());
+        if let Err(error) = tokio::task::spawn_blocking(move || work(&history, now)).await {
+            warn!(%error, "reading or writing figures panicked; it is left out");
+        }
     }
 
-    async fn sample(&mut self, mut local: Local) -> Option<Local> {
-        let running = match self.running() {
-            Ok(running) => running,
+    /// What can be read here, where the engine is on this machine.
+    fn local(&self, is_here: bool) -> Local {
+        let Kernel { cgroups, proc } = &self.settings.kernel;
+        Local { cgroups: Cgroups::at(cgroups, proc), host: is_here.then(|| HostReader::at(proc)) }
+    }
+
+    /// The file systems of the engine, of the operator, and of the folders that are declared.
+    fn disks(&self, engine: &str) -> Disks {
+        let own = [PathBuf::from(engine), self.settings.data_dir.clone()].into_iter();
+        Disks::of(own.chain(self.settings.host.paths.iter().map(PathBuf::from)))
+    }
+
+    async fn sample(&mut self, mut local: Local, disks: &mut Disks) -> Option<Local> {
+        let objects = match self.store.list(Kind::Deployment, None) {
+            Ok(listing) => listing.items,
             Err(error) => {
                 debug!(%error, "what runs cannot be read");
                 return Some(local);
             }
         };
+        let running: Vec<Running> = objects.iter().flat_map(|object| running_of(object)).collect();
+        self.before.retain(|id, _| running.iter().any(|running| running.id == *id));
+        let disks = if local.host.is_some() { disks.read().await } else { vec![] };
         let now = self.clock.now();
         let (wanted, at) = (running.clone(), Instant::now());
         let read = tokio::task::spawn_blocking(move || {
             local.cgroups.keep(|id| wanted.iter().any(|running| running.id == id));
-            let host = local.host.as_mut().and_then(|host| host.read(now));
+            let host = local.host.as_mut().and_then(|host| host.read(now, disks));
             let counters: Vec<_> = wanted.iter().map(|running| local.cgroups.read(&running.id)).collect();
             (local, host, counters)
         });
@@ -128,6 +197,10 @@ impl Sampler {
                 return None;
             }
         };
+        // Before the engine is asked, which may take a while.
+        if let Some(host) = &host {
+            self.monitor.look_at_host(host, now).await;
+        }
         let mut readings: Vec<(Running, Reading)> = vec![];
         let mut unread = vec![];
         for (running, counters) in running.into_iter().zip(counters) {
@@ -136,10 +209,20 @@ impl Sampler {
                 None => unread.push(running),
             }
         }
+        // Where there is no time for all, those that were measured longest ago have their turn.
+        unread.sort_by_key(|running| self.before.get(&running.id).map(|reading| reading.at));
         readings.extend(self.ask(unread).await);
-        let replicas = self.points(readings, now);
-        self.history.take(now, Sample { host, replicas });
+        let sampled = self.measured(readings, host.as_ref(), now);
+        self.keep(&sampled, host, now).await;
+        self.monitor.look_at(&objects, &sampled, now).await;
         Some(local)
+    }
+
+    async fn keep(&self, sampled: &Sampled, host: Option<HostPoint>, now: Timestamp) {
+        let replicas = sampled.iter().map(|(name, measured)| (name.clone(), measured.point)).collect();
+        if let Some(minute) = self.history.take(now, Sample { host, replicas }) {
+            self.beside(move |history, _| history.write_down(&minute)).await;
+        }
     }
 
     /// Asks the engine.
@@ -152,46 +235,32 @@ impl Sampler {
         answers.filter_map(|answer| async move { answer }).collect().await
     }
 
-    /// What has been used since the readings before, which these take the place of.
-    fn points(&mut self, readings: Vec<(Running, Reading)>, now: jiff::Timestamp) -> Vec<(String, Point)> {
-        let mut points = vec![];
-        let mut latest = HashMap::new();
+    /// What has been used since the readings before, which these take the place of. One that could not be read keeps the one before.
+    fn measured(&mut self, readings: Vec<(Running, Reading)>, host: Option<&HostPoint>, now: Timestamp) -> Sampled {
+        let machine = host.map(|host| host.memory_total_bytes);
+        let mut sampled = Sampled::new();
         for (running, reading) in readings {
             if let Some(before) = self.before.get(&running.id) {
                 let passed = reading.at.duration_since(before.at);
                 let point = Point::between(&before.counters, &reading.counters, passed, now);
-                points.extend(point.map(|point| {
-                    (running.name, Point { cpu_percent: reading.cpu_percent.unwrap_or(point.cpu_percent), ..point })
+                sampled.extend(point.map(|point| {
+                    let point = Point { cpu_percent: reading.cpu_percent.unwrap_or(point.cpu_percent), ..point };
+                    let own = Some(reading.counters.memory_limit_bytes).filter(|limit| *limit > 0);
+                    (running.name, Measured { point, memory_limit: own.into_iter().chain(machine).min() })
                 }));
             }
-            latest.insert(running.id, reading);
+            self.before.insert(running.id, reading);
         }
-        self.before = latest;
-        points
-    }
-
-    /// All containers of Deployments that run, as the statuses say.
-    fn running(&self) -> Result<Vec<Running>, crate::store::StoreError> {
-        let listing = self.store.list(Kind::Deployment, None)?;
-        Ok(listing.items.iter().flat_map(|object| running_of(object)).collect())
+        sampled
     }
 }
 
-/// The containers that run of one Deployment.
+/// The containers that run of one Deployment, as its status says.
 fn running_of(object: &Value) -> Vec<Running> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let key = Key::new(text(&object["metadata"]["namespace"]), text(&object["metadata"]["name"]));
-    let services = object["status"]["services"].as_array().into_iter().flatten();
-    let containers = services.flat_map(|service| {
-        let containers = service["containers"].as_array().into_iter().flatten();
-        containers.map(|container| (text(&service["name"]), container))
-    });
-    let up = containers.filter(|(_, container)| container["state"] == "running");
-    up.map(|(service, container)| {
-        let number = container["replica"].as_u64().and_then(|number| number.try_into().ok()).unwrap_or_default();
-        Running { name: name_of(&key, &ReplicaId { service, number }), id: text(&container["id"]) }
-    })
-    .collect()
+    let up = containers(object).into_iter().filter(|(_, container)| container["state"] == "running");
+    up.map(|(replica, container)| Running { name: name_of(&key, &replica), id: text(&container["id"]) }).collect()
 }
 
 /// Of CPU time the engine tells a difference only.
@@ -199,6 +268,7 @@ fn counters(usage: &Usage) -> Counters {
     Counters {
         cpu_nanos: 0,
         memory_bytes: usage.memory_bytes,
+        memory_limit_bytes: usage.memory_limit_bytes,
         network_received_bytes: usage.network_received_bytes,
         network_sent_bytes: usage.network_sent_bytes,
         block_read_bytes: usage.block_read_bytes,

@@ -25,6 +25,7 @@ mod mirror;
 mod objects;
 mod open;
 mod record;
+mod rest;
 mod row;
 mod state;
 mod writer;
@@ -37,6 +38,7 @@ use serde_json::Value;
 
 pub use self::lock::{Lock, lock_engine};
 pub use self::objects::{expect_uid, merged};
+pub use self::rest::Rest;
 pub use self::state::revision_of;
 use self::writer::{Batch, Inner};
 use crate::clock::SharedClock;
@@ -339,4 +341,4 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

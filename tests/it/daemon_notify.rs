@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::notify::with_hook;
+use crate::notify::{incidents, with_hook};
 use crate::support::{Operator, OwnDaemon, Receiver, Sandbox, check, eventually, holds_for, secs, service};
 
 #[test]
@@ -26,6 +26,14 @@ fn a_restart_of_the_daemon_is_one_message_about_all_that_came_back() {
     let text = taken[0]["text"].as_str().unwrap();
     assert_eq!((&taken[0]["kind"], &taken[0]["cause"]), (&json!("Recovered"), &json!("Recovered")), "{taken:#?}");
     assert!(text.starts_with("recovered 2 deployments after daemon restart") && !text.contains("d3"), "{text}");
+
+    // What went down with the daemon did not crash.
+    let about_deployments: Vec<Value> = incidents(&operator)
+        .into_iter()
+        .filter(|incident| incident["spec"]["subject"]["kind"] == "Deployment")
+        .map(|incident| json!([incident["spec"], incident["status"]]))
+        .collect();
+    assert!(about_deployments.is_empty(), "{about_deployments:#?}");
 
     // The next start of the operator finds the Event again, and does not tell it again.
     operator.kill();

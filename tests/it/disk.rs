@@ -17,13 +17,13 @@ const DEPLOYMENTS: &str = "/apis/evenkeel.dev/v1alpha1/namespaces/default/deploy
 
 /// A small file system under an operator's data folder. Make it after the sandbox and before the operator: it is unmounted in
 /// between.
-struct SmallDisk {
+pub struct SmallDisk {
     folder: PathBuf,
 }
 
 impl SmallDisk {
     #[track_caller]
-    fn under_the_operator_of(sandbox: &Sandbox) -> Self {
+    pub fn under_the_operator_of(sandbox: &Sandbox) -> Self {
         let folder = sandbox.dir().join("operator/data");
         fs::create_dir_all(&folder).unwrap();
         let disk = Self { folder };
@@ -43,6 +43,10 @@ impl SmallDisk {
         self.mount(&["-o", if yes { "remount,ro" } else { "remount,rw" }]);
     }
 
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn ballast(&self) -> PathBuf {
         self.folder.join("ballast")
     }
@@ -58,7 +62,12 @@ impl SmallDisk {
         assert_eq!(full.kind(), ErrorKind::StorageFull);
     }
 
-    fn make_space(&self) {
+    /// Takes so many bytes.
+    pub fn weigh_down(&self, bytes: usize) {
+        fs::write(self.ballast(), vec![1; bytes]).unwrap();
+    }
+
+    pub fn make_space(&self) {
         fs::remove_file(self.ballast()).unwrap();
     }
 }
@@ -167,6 +176,29 @@ fn an_operator_that_finds_its_disk_full_serves_what_it_has_and_heals() {
     operator.api().apply(&bulky(&sandbox, "late"));
     eventually(secs(10), "there is space: it runs", || operator.api().ready("late"));
     eventually(secs(10), "the first one is well", || operator.api().ready("web"));
+    assert!(operator.api().holds("web").is_empty());
+}
+
+#[test]
+fn what_turns_unhealthy_while_the_disk_is_full_is_restarted() {
+    let sandbox = Sandbox::new();
+    let disk = SmallDisk::under_the_operator_of(&sandbox);
+    let operator = Operator::start_on(&sandbox);
+    let keys = json!({
+        "command": ["sh", "-c", "touch /tmp/well; trap 'exit 143' TERM; sleep infinity & wait"],
+        "healthcheck": {"test": ["CMD-SHELL", "test -e /tmp/well"], "interval": "1s", "retries": 1},
+    });
+    let app = service::with(service::sleeper(&sandbox.image()), keys);
+    operator.api().apply(&sandbox.deployment("web", json!({"app": app})));
+    operator.wait_ready("web");
+    let (docker, web) = (sandbox.docker(), sandbox.container("web", "app", 1));
+    let before = docker.runs(sandbox.prefix());
+    disk.fill();
+    docker.run(&["exec", &web, "rm", "/tmp/well"]);
+    eventually(secs(20), "it is restarted", || check(docker.runs(sandbox.prefix()) != before, || "it is not".into()));
+    eventually(secs(10), "it runs", || docker.running(&web));
+    disk.make_space();
+    eventually(secs(20), "it is well", || operator.api().ready("web"));
     assert!(operator.api().holds("web").is_empty());
 }
 

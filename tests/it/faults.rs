@@ -47,6 +47,9 @@ fn a_held_port_and_a_held_name_are_named_with_their_holder_and_the_holder_is_not
     sandbox
         .write_manifest("web.yaml", &sandbox.deployment("web", json!({"app": service::with(service::sleeper(&image), ports)})));
     says(&operator, "web", &["PortHeld", &port.to_string(), &std::process::id().to_string()]);
+    let diagnosed = operator.api().events("web").into_iter().filter(|event| event["reason"] == "Diagnosed").collect::<Vec<_>>();
+    let told_once = |event: &serde_json::Value| event["count"] == 1 && event["message"].as_str().unwrap().contains("PortHeld");
+    assert!(matches!(diagnosed.as_slice(), [one] if told_once(one)), "{diagnosed:#?}");
     drop(listener);
     eventually(secs(11), "it runs", || operator.api().ready("web"));
 

@@ -154,7 +154,11 @@ fn ailments(image: &str) -> Vec<Case> {
         case(
             "own-probe-broken",
             "ProbeBroken",
-            own(service::sleeper(image), json!({"liveness": {"exec": {"command": ["/none"]}, "periodSeconds": 1}})),
+            own(
+                service::sleeper(image),
+                // A machine under load takes a second to find that there is no such program.
+                json!({"liveness": {"exec": {"command": ["/none"]}, "periodSeconds": 1, "timeoutSeconds": 10}}),
+            ),
         ),
         case("slow", "SlowStart", probe(json!(["CMD", "wget", "-q", "-O", "-", "http://127.0.0.1:8080/"]))),
         case(

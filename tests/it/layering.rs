@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 14] = [
     &["compose"],
     &["resolve"],
     &["diagnose::rules", "diagnose::signature", "diagnose::words"],
-    &["controller::plan", "controller::status", "health::fold", "incident"],
+    &["controller::plan", "controller::status", "health::fold", "incident", "resources::alerts", "resources::past"],
     &["notify::notice", "notify::route", "notify::report", "notify::template"],
     &["docker", "store", "systemd", "telemetry"],
     &["registry"],

@@ -37,7 +37,7 @@ fn kinds(taken: &[Value]) -> Vec<String> {
     taken.iter().map(|body| format!("{} {}", body["kind"].as_str().unwrap(), body["severity"].as_str().unwrap())).collect()
 }
 
-fn incidents(operator: &Operator) -> Vec<Value> {
+pub fn incidents(operator: &Operator) -> Vec<Value> {
     let list = operator.api().get("/apis/evenkeel.dev/v1alpha1/incidents").unwrap();
     list.body["items"].as_array().cloned().unwrap_or_default()
 }
@@ -66,7 +66,10 @@ fn a_crash_loop_is_one_alert_one_give_up_and_one_resolved_after_the_repair() {
 
     let taken = receiver.wait_taken(2, 30);
     assert_eq!(kinds(&taken), ["Opened warning", "Escalated critical"], "{taken:#?}");
-    assert_eq!(taken[0]["cause"], "Crashed");
+    // Three failures in a row make a loop of what was an error before: it is the same incident.
+    assert_eq!(taken[1]["cause"], "CrashLoop");
+    assert!(taken[1]["text"].as_str().unwrap().contains("- exit code 1"), "{taken:#?}");
+    assert!(taken[1]["signature"].as_str().unwrap().starts_with("CrashLoop: "), "{taken:#?}");
     assert!(taken[1]["text"].as_str().unwrap().contains("given up"), "{taken:#?}");
     let [incident] = incidents(&operator).try_into().expect("one incident");
     assert_eq!(incident["status"]["phase"], "Open");
@@ -158,7 +161,7 @@ fn over_a_sigkill_a_greylisted_mail_is_delivered_with_the_same_id_and_no_other()
     assert_eq!(mails.len(), 3, "{mails:#?}");
     assert!(mails.iter().all(|mail| mail["id"] == mails[0]["id"] && mail["tls"] == true), "{mails:#?}");
     assert_eq!(mails[2]["to"], json!(["ada@example.org", "bob@example.org"]));
-    assert_eq!(mails[2]["subject"], "[critical] default/web: Crashed");
+    assert_eq!(mails[2]["subject"], "[critical] default/web: CrashLoop");
     assert!(!channel.contains("s3cret") && !operator.log().contains("s3cret"), "{channel}");
     assert_eq!(incidents(&operator).len(), 1);
 }

@@ -58,6 +58,7 @@ fn incident(look: &Look, object: Value) -> Result<String, serde_json::Error> {
         ("Severity", look.word(status.severity.word())),
         ("About", subject(&incident)),
         ("Cause", incident.spec.cause.clone()),
+        ("Replicas", status.replicas.join(", ")),
         ("What", plain(status.summary.lines().next().unwrap_or_default())),
         ("Opened", format!("{opened}{again}")),
         ("Down", down(&status, look.now)),
@@ -71,6 +72,11 @@ fn incident(look: &Look, object: Value) -> Result<String, serde_json::Error> {
         Some(summary(look, &format!("Incident {name}, namespace {namespace}"), &lines)),
         section(look, "Time line", timeline(look, &status)),
         section(look, "Evidence", evidence),
+        section(
+            look,
+            "Signature",
+            if status.signature.is_empty() { String::new() } else { format!("  {}\n", plain(&status.signature)) },
+        ),
         section(look, "Told", told(look, &status)),
     ];
     Ok(sections.into_iter().flatten().collect::<Vec<_>>().join("\n"))

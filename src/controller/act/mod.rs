@@ -39,6 +39,8 @@ pub(super) struct Course<'p> {
     begun: Vec<bool>,
     outcomes: Vec<Option<Outcome>>,
     running: FuturesUnordered<BoxFuture<'p, (usize, Outcome)>>,
+    /// What was done and not returned yet.
+    done: BTreeSet<usize>,
     over: bool,
 }
 
@@ -49,22 +51,34 @@ impl Course<'_> {
             return None;
         }
         let until = Instant::now() + TELL_EVERY;
-        let mut done = BTreeSet::new();
         loop {
             let skipped = self.begin();
             let nothing_skipped = skipped.is_empty();
-            done.extend(skipped);
+            self.done.extend(skipped);
             match timeout_at(until, self.running.next()).await {
-                Ok(Some((index, outcome))) => {
-                    self.outcomes[index] = Some(outcome);
-                    done.insert(index);
-                }
+                Ok(Some(ended)) => self.ended(ended),
                 Ok(None) if nothing_skipped => break self.over = true,
                 Ok(None) => {}
                 Err(_) => break,
             }
         }
-        Some(done.into_iter().filter_map(|index| self.outcomes[index].clone()).collect())
+        Some(std::mem::take(&mut self.done).into_iter().filter_map(|index| self.outcomes[index].clone()).collect())
+    }
+
+    /// Awaits `work` while the calls under way go on: a slow disk must not keep them, and the places they take, from others.
+    pub(super) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                Some(ended) = self.running.next(), if !self.running.is_empty() => self.ended(ended),
+            }
+        }
+    }
+
+    fn ended(&mut self, (index, outcome): (usize, Outcome)) {
+        self.outcomes[index] = Some(outcome);
+        self.done.insert(index);
     }
 
     /// Begins what may begin, and returns what never will.
@@ -106,6 +120,7 @@ impl Controller {
             begun: vec![false; plan.actions.len()],
             outcomes: vec![None; plan.actions.len()],
             running: FuturesUnordered::new(),
+            done: BTreeSet::new(),
             over: false,
         }
     }

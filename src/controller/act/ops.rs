@@ -13,7 +13,7 @@ use crate::model::{
 };
 
 use crate::controller::Controller;
-use crate::controller::world::View;
+use crate::controller::world::{Mark, View};
 
 /// How long a command may take that is run right after a start.
 const HOOK: Duration = Duration::from_secs(600);
@@ -244,7 +244,7 @@ impl Controller {
                     message: format!("cannot write down whose stop this is: {error}"),
                 };
                 // Before the hooks: one of them may end the main process.
-                world.mark_stop(&container, reason).await.map_err(unwritten)?;
+                let mark = world.mark_stop(&container, reason).await.map_err(unwritten)?;
                 for hook in hooks {
                     // The stop is wanted all the same.
                     if let Err(failure) = engine.run_hook(&container, &hook, Duration::from_secs(grace.max(1))).await {
@@ -252,7 +252,12 @@ impl Controller {
                         warn!(container, error = failure.message, "a pre_stop hook failed");
                     }
                 }
-                if let Err(failure) = engine.stop_container(&container, grace).await {
+                let ended = match (mark, reason) {
+                    // Whoever comes after this process must not take it for a person's stop, and hold it.
+                    (Mark::Kept, StopReason::Unhealthy) => engine.kill_container(&container).await,
+                    _ => engine.stop_container(&container, grace).await,
+                };
+                if let Err(failure) = ended {
                     // Refused: a stop that comes later is somebody else's. Unanswered: it may still be carried out.
                     if !matches!(failure.kind, FailureKind::Timeout | FailureKind::Unavailable) {
                         world.unmark_stop(&container).await.map_err(unwritten)?;

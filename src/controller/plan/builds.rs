@@ -125,7 +125,7 @@ fn settle(planner: &mut Planner<'_>, builder: &DesiredService, build: &BuildSpec
             let message = format!("image {image} cannot be built: {why}");
             wait_once(planner, image, WaitReason::Obstacle { reason: Reason::BuildFailed, message }, None);
         }
-        Due::Yes(cause, input) => match get(planner, builder, build, cause, input) {
+        Due::Yes(cause, input) => match get(planner, builder, build, cause, input, false) {
             Ok(()) => {
                 let failed = failure(planner, image, input).map(|failed| failed.message.clone());
                 wait_once(planner, image, WaitReason::Building { input: input.to_owned(), failed }, None);
@@ -135,13 +135,26 @@ fn settle(planner: &mut Planner<'_>, builder: &DesiredService, build: &BuildSpec
     }
 }
 
-/// The one way to build an image: it is under way or planned, or what that waits for.
+/// Builds an image again, from the same and without cached layers: it is under way or planned, or what that waits for. `None`: it
+/// is not built, or what it is built from is not known.
+pub(super) fn again(
+    planner: &mut Planner<'_>,
+    service: &DesiredService,
+    cause: Cause,
+) -> Option<Result<(), (WaitReason, Timestamp)>> {
+    let (builder, build) = builder(planner, &service.template.image)?;
+    let Some(BuildInput::Digest(input)) = planner.inputs.get(&builder.name) else { return None };
+    Some(get(planner, builder, build, cause, input, true))
+}
+
+/// The one way to build an image: it is under way or planned, or what that waits for; `anew`: without cached layers.
 fn get(
     planner: &mut Planner<'_>,
     builder: &DesiredService,
     build: &BuildSpec,
     cause: Cause,
     input: &str,
+    anew: bool,
 ) -> Result<(), (WaitReason, Timestamp)> {
     let subject = Subject::Image(build.image.clone());
     let kind = JobKind::Build { image: build.image.clone(), input: input.to_owned() };
@@ -153,6 +166,7 @@ fn get(
         return Err(obstacle);
     }
     let mut spec = build.clone();
+    spec.no_cache |= anew;
     let record = planner.memory.builds.get(&build.image);
     if let Some(asked) = builder.rebuild.filter(|asked| record.is_none_or(|record| record.began < asked.at)) {
         spec.no_cache |= asked.no_cache;

@@ -10,8 +10,8 @@ use crate::model::{
 
 use super::holds::{Standing, existing, keep_stopped, leave_alone, standing};
 use super::identity::{Slot, container_name, owns};
-use super::recovery::Next;
-use super::{Planner, Slots, adopt, ended, files, images, order, recovery, replace, running, spec, volumes};
+use super::recovery::{Next, Trouble};
+use super::{Planner, Slots, adopt, ended, files, images, order, recovery, remedy, replace, running, spec, volumes};
 
 /// Plans for all declared replicas of a service.
 pub(super) fn service(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredService) {
@@ -140,7 +140,8 @@ fn make(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredService, 
     files::expect(planner, service, replica);
     let record = recovery::record(planner, service, replica);
     let fresh = if record.was_running { Cause::Vanished } else { Cause::Missing };
-    let Some(cause) = after_failure(planner, service, replica, &record, !record.was_running, fresh) else { return };
+    let counts = !record.was_running;
+    let Some(cause) = after_failure(planner, slots, service, replica, None, &record, counts, fresh) else { return };
     if let Some(made) = create(planner, slots, service, replica, None, cause) {
         let start = planner.act(Op::Start(made.target()), Subject::Replica(replica.clone()), Cause::Created, made.before_start());
         planner.starts.insert(replica.clone(), start);
@@ -148,17 +149,22 @@ fn make(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &DesiredService, 
 }
 
 /// The cause of a try now: `fresh`, or, where a failure stands (`counts`), the next attempt when it is due.
+#[expect(clippy::too_many_arguments, reason = "each is one fact about the replica")]
 fn after_failure(
     planner: &mut Planner<'_>,
+    slots: &Slots<'_>,
     service: &DesiredService,
     replica: &ReplicaId,
+    container: Option<&Container>,
     record: &ReplicaHistory,
     counts: bool,
     fresh: Cause,
 ) -> Option<Cause> {
     let Some(failure) = record.failure.as_ref().filter(|_| counts) else { return Some(fresh) };
-    match recovery::next(planner, service, replica, record, failure.at, Duration::ZERO, &failure.message) {
-        Next::Now(cause) => Some(cause),
+    let trouble = Trouble { container, record, at: failure.at, ran_for: Duration::ZERO, message: &failure.message };
+    match recovery::next(planner, service, replica, &trouble) {
+        Next::Now(cause) => (!remedy::carry_out(planner, slots, service, replica, container, &cause)).then_some(cause),
+        Next::UnderWay => None,
         Next::Wait(reason, until) => {
             planner.wait_replica(replica, reason, until);
             None
@@ -208,7 +214,7 @@ pub(super) fn create(
         return None;
     }
     let needed = needs(planner, slots, service, replica, old);
-    let Needed { mut spec, networks, after, dependencies } = match needed {
+    let Needed { mut spec, networks, mut after, dependencies } = match needed {
         Ok(needed) => needed,
         Err(wait) => {
             planner.wait(subject, wait, None);
@@ -225,6 +231,7 @@ pub(super) fn create(
     if !images::newest(planner, service, replica, &cause, old.is_some_and(Container::is_up)) {
         return None;
     }
+    after.extend(images::take_back(planner, service));
     let name = spec.name.clone();
     let action = planner.act(Op::CreateContainer { spec: Box::new(spec), networks }, subject, cause, after);
     Some(Made { action, name, dependencies })
@@ -279,7 +286,10 @@ fn never_started(
     container: &Container,
 ) {
     let record = recovery::record(planner, service, replica);
-    let Some(cause) = after_failure(planner, service, replica, &record, true, Cause::Unfinished) else { return };
+    let container_of = Some(container);
+    let Some(cause) = after_failure(planner, slots, service, replica, container_of, &record, true, Cause::Unfinished) else {
+        return;
+    };
     start(planner, slots, service, replica, container, cause);
 }
 

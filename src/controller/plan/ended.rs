@@ -6,12 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::model::{
-    Cause, Container, DesiredService, End, ExternalStop, FailedRun, Note, ReplicaHistory, ReplicaId, RestartRule, Secrets,
-    StopReason, Verdict, WaitReason,
+    Cause, Container, Decision, DesiredService, End, ExternalStop, FailedRun, Note, ReplicaHistory, ReplicaId, RestartRule,
+    Secrets, StopReason, Verdict, WaitReason,
 };
 
-use super::recovery::Next;
-use super::{Planner, Slots, containers, later, recovery, replace};
+use super::recovery::{Next, Trouble};
+use super::{Planner, Slots, containers, later, recovery, remedy, replace};
 
 /// How long a container may be seen ended before its verdict is known; then it counts as unknown.
 const VERDICT_GRACE: Duration = Duration::from_secs(15);
@@ -46,7 +46,14 @@ pub(super) fn decide(
         return complete(planner, slots, service, replica, container, at, code);
     }
     if let Some(failure) = failed_start {
-        let next = recovery::next(planner, service, replica, &record, failure.at, Duration::ZERO, &failure.message);
+        let trouble = Trouble {
+            container: Some(container),
+            record: &record,
+            at: failure.at,
+            ran_for: Duration::ZERO,
+            message: &failure.message,
+        };
+        let next = recovery::next(planner, service, replica, &trouble);
         return carry_on(planner, slots, service, replica, container, next);
     }
     let asked = service.start_asked_at.filter(|asked| *asked > at).map(|_| Cause::StartRequested);
@@ -139,8 +146,10 @@ fn carry_on(
     next: Next,
 ) {
     match next {
+        Next::Now(cause) if remedy::carry_out(planner, slots, service, replica, Some(container), &cause) => {}
         Next::Now(cause) => containers::start(planner, slots, service, replica, container, cause),
         Next::Wait(reason, until) => planner.wait_replica(replica, reason, until),
+        Next::UnderWay => {}
     }
 }
 
@@ -148,7 +157,8 @@ fn carry_on(
 fn unhealthy(planner: &Planner<'_>, service: &DesiredService, record: &ReplicaHistory) -> Cause {
     let failure = record.failure.as_ref().map_or_else(|| "unhealthy".to_owned(), |failure| failure.message.clone());
     let max = recovery::max_attempts(&planner.desired.recovery, service);
-    Cause::Unhealthy { attempt: record.attempts.max(1), max, failure }
+    let Decision { rung, rule, .. } = record.last_decision().cloned().unwrap_or_default();
+    Cause::Unhealthy { attempt: record.attempts.max(1), max, failure, rung, rule }
 }
 
 /// It failed: notes the failure once, and tries again when that is due, or for the cause that somebody asked for.
@@ -164,7 +174,7 @@ fn failed(
     asked: Option<Cause>,
 ) {
     let known = record.failure.as_ref().filter(|failure| failure.at == at);
-    let message = known.map_or_else(|| describe(container), |failure| failure.message.clone());
+    let message = known.map_or_else(|| describe(service, container), |failure| failure.message.clone());
     let forgiven = recovery::forgiven_at(planner, service).is_some_and(|forgiven| forgiven >= at);
     if known.is_none() && !forgiven {
         planner.note(Note::Failed {
@@ -179,7 +189,7 @@ fn failed(
                 started_at: container.started_at,
                 failed_before: record.failure.as_ref().map(|failure| failure.at),
                 killed: planner.snapshot.ends.get(&container.id).is_some_and(|end| end.verdict == Verdict::Killed),
-                error: Secrets::of_env(&service.template.env).excerpt(&container.error, ERROR),
+                error: engine_error(service, container),
                 never_well: false,
             },
         });
@@ -188,7 +198,8 @@ fn failed(
         (Some(from), Some(to)) => Duration::try_from(to.duration_since(from)).unwrap_or_default(),
         _ => Duration::ZERO,
     };
-    let next = match (recovery::next(planner, service, replica, record, at, ran_for, &message), asked) {
+    let trouble = Trouble { container: Some(container), record, at, ran_for, message: &message };
+    let next = match (recovery::next(planner, service, replica, &trouble), asked) {
         (Next::Now(_), Some(asked)) => Next::Now(asked),
         (next, _) => next,
     };
@@ -196,8 +207,14 @@ fn failed(
 }
 
 /// An end, in words: `exit code 137, probably out of memory`.
-fn describe(container: &Container) -> String {
+fn describe(service: &DesiredService, container: &Container) -> String {
     let oom = if container.oom_killed { ", probably out of memory" } else { "" };
-    let error = if container.error.is_empty() { String::new() } else { format!(": {}", container.error) };
+    let error = engine_error(service, container);
+    let error = if error.is_empty() { error } else { format!(": {error}") };
     format!("exit code {}{oom}{error}", container.exit_code)
+}
+
+/// The engine's own words about a run, without what they repeat of its environment.
+fn engine_error(service: &DesiredService, container: &Container) -> String {
+    Secrets::of_env(&service.template.env).excerpt(&container.error, ERROR)
 }

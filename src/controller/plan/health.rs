@@ -11,8 +11,8 @@ use crate::model::{
 };
 
 use super::holds::stop;
-use super::recovery::Next;
-use super::{Planner, recovery};
+use super::recovery::{Next, Trouble};
+use super::{Planner, Slots, recovery, remedy};
 
 /// Longest output of a probe that is shown.
 const OUTPUT: usize = 300;
@@ -128,7 +128,13 @@ fn said(probe: &str, output: &str) -> String {
 }
 
 /// Plans by what the probes of a running container say. Returns whether it is being stopped for that.
-pub(super) fn tend(planner: &mut Planner<'_>, service: &DesiredService, replica: &ReplicaId, container: &Container) -> bool {
+pub(super) fn tend(
+    planner: &mut Planner<'_>,
+    slots: &Slots<'_>,
+    service: &DesiredService,
+    replica: &ReplicaId,
+    container: &Container,
+) -> bool {
     let waits_for = match wellness(service, container, planner.probed) {
         Wellness::Unprobed | Wellness::Well | Wellness::Unknown { was_well: true } => return false,
         Wellness::Starting => WaitReason::HealthStarting,
@@ -136,7 +142,7 @@ pub(super) fn tend(planner: &mut Planner<'_>, service: &DesiredService, replica:
         Wellness::Unready { failure } => WaitReason::NotReady { failure },
         Wellness::Broken { failure } => WaitReason::ProbeBroken { failure },
         Wellness::Unhealthy { at, failure } if is_restarted(service) => {
-            return restart(planner, service, replica, container, at, format!("unhealthy, {failure}"));
+            return restart(planner, slots, service, replica, container, at, format!("unhealthy, {failure}"));
         }
         Wellness::Unhealthy { failure, .. } => WaitReason::Unhealthy { failure: format!("unhealthy, {failure}") },
     };
@@ -152,6 +158,7 @@ fn is_restarted(service: &DesiredService) -> bool {
 /// An unhealthy container is stopped, to be started again, when that is due.
 fn restart(
     planner: &mut Planner<'_>,
+    slots: &Slots<'_>,
     service: &DesiredService,
     replica: &ReplicaId,
     container: &Container,
@@ -190,12 +197,13 @@ fn restart(
     let failure = known.map_or(failure, |known| known.message);
     let ran_for =
         container.started_at.map_or(Duration::ZERO, |from| Duration::try_from(at.duration_since(from)).unwrap_or_default());
-    match recovery::next(planner, service, replica, &record, at, ran_for, &failure) {
+    let trouble = Trouble { container: Some(container), record: &record, at, ran_for, message: &failure };
+    match recovery::next(planner, service, replica, &trouble) {
         Next::Now(cause) => {
-            let cause = match cause {
-                Cause::Recovery { attempt, max, failure } => Cause::Unhealthy { attempt, max, failure },
-                other => other,
-            };
+            let cause = while_it_runs(cause);
+            if remedy::carry_out(planner, slots, service, replica, Some(container), &cause) {
+                return true;
+            }
             stop(planner, service, replica, container, StopReason::Unhealthy, cause, vec![]);
             true
         }
@@ -203,5 +211,14 @@ fn restart(
             planner.wait_replica(replica, reason, until);
             false
         }
+        Next::UnderWay => true,
+    }
+}
+
+/// The cause of a recovery, for one that has not ended.
+pub(super) fn while_it_runs(cause: Cause) -> Cause {
+    match cause {
+        Cause::Recovery { attempt, max, failure, rung, rule } => Cause::Unhealthy { attempt, max, failure, rung, rule },
+        other => other,
     }
 }

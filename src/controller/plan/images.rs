@@ -9,12 +9,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::model::{
-    Cause, Container, DesiredService, ImageRecord, JobKind, Note, Op, PullRule, Reason, ReplicaId, Subject, WaitReason,
-    familiar_reference, is_pinned, registry_of,
+    Cause, Container, DesiredService, ImageRecord, JobKind, Note, Op, PullRule, Reason, ReplicaId, RolledBack, Subject,
+    WaitReason, familiar_reference, fraction, is_pinned, registry_of,
 };
 
 use super::holds::any_free;
-use super::{Planner, Slots, builds, later, recovery};
+use super::{Planner, Slots, builds, later};
 
 /// A pull serves all containers that are made so soon after it.
 const WAVE: Duration = Duration::from_secs(60);
@@ -120,6 +120,11 @@ pub(super) fn refresh(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &De
 /// names that one, and the container runs another.
 pub(super) fn outdated(planner: &Planner<'_>, service: &DesiredService, container: &Container) -> Option<Cause> {
     let image = &service.template.image;
+    if let Some(back) = taken_back(planner, service) {
+        let tagged = planner.snapshot.image(image).is_some_and(|tagged| tagged.id == back.to);
+        let cause = || Cause::RolledBack { from: back.from.clone(), to: back.to.clone() };
+        return (tagged && container.image_id == back.from).then(cause);
+    }
     if builds::is_built(planner, image) {
         return builds::outdated(planner, service, container);
     }
@@ -135,6 +140,34 @@ pub(super) fn outdated(planner: &Planner<'_>, service: &DesiredService, containe
         from: runs.unwrap_or_else(|| container.image_id.clone()),
         to: record.digest.clone().unwrap_or_else(|| record.image_id.clone()),
     })
+}
+
+/// The way back from an image that failed to one that worked, as long as it is in force: under the same specification, until a
+/// newer image is there or somebody asks for one.
+fn taken_back<'a>(planner: &Planner<'a>, service: &DesiredService) -> Option<&'a RolledBack> {
+    let image = &service.template.image;
+    let back = planner.memory.rolled_back.get(image).filter(|back| back.spec_hash == service.spec_hash)?;
+    let asked = service.pulled_at.max(service.rebuild.map(|asked| asked.at)).is_some_and(|asked| asked > back.at);
+    let pulled = planner.memory.images.get(image).map(|record| &record.image_id);
+    let newest = planner.memory.builds.get(image).map(|record| &record.image_id).or(pulled);
+    let newer = newest.is_some_and(|id| *id != back.from && *id != back.to);
+    (!asked && !newer).then_some(back)
+}
+
+/// Gives a reference back to the image that worked, before a container is made from it; the action, if there is one to come after.
+pub(super) fn take_back(planner: &mut Planner<'_>, service: &DesiredService) -> Option<usize> {
+    let reference = &service.template.image;
+    let back = taken_back(planner, service)?;
+    let moved = planner.snapshot.image(reference).is_some_and(|tagged| tagged.id == back.from);
+    if !moved || !planner.snapshot.images.contains_key(&back.to) {
+        return None;
+    }
+    let subject = Subject::Image(reference.clone());
+    if let Some(planned) = planner.plan.actions.iter().position(|action| action.subject == subject) {
+        return Some(planned);
+    }
+    let cause = Cause::RolledBack { from: back.from.clone(), to: back.to.clone() };
+    Some(planner.act(Op::Tag { image_id: back.to.clone(), reference: reference.clone() }, subject, cause, vec![]))
 }
 
 /// Gives the image of a running container its tag back, if nothing has that tag any more (`docker rmi` only took the name).
@@ -155,7 +188,11 @@ pub(super) fn retag(planner: &mut Planner<'_>, service: &DesiredService, contain
 }
 
 /// The one way to get an image: its pull is under way or planned, or what that waits for.
-fn get(planner: &mut Planner<'_>, service: &DesiredService, cause: Cause) -> Result<(), (WaitReason, Option<Timestamp>)> {
+pub(super) fn get(
+    planner: &mut Planner<'_>,
+    service: &DesiredService,
+    cause: Cause,
+) -> Result<(), (WaitReason, Option<Timestamp>)> {
     let image = &service.template.image;
     let subject = Subject::Image(image.clone());
     if planner.want(JobKind::Pull(image.clone())) || is_planned(planner, &subject) {
@@ -186,7 +223,7 @@ fn get(planner: &mut Planner<'_>, service: &DesiredService, cause: Cause) -> Res
 
 /// Why a pull has to come before a container is made from an image that is there, if it has to.
 fn due_before(planner: &Planner<'_>, service: &DesiredService, replica: &ReplicaId, made: &Cause) -> Option<Cause> {
-    if is_pinned(&service.template.image) || matches!(made, Cause::Recovery { .. } | Cause::ImageChanged { .. }) {
+    if is_pinned(&service.template.image) || made.keeps_image() {
         return None;
     }
     match service.pull {
@@ -243,7 +280,7 @@ fn poll_due(planner: &Planner<'_>, service: &DesiredService, interval: Duration)
 /// When the poll after that record is due, with its spread: the same question always has the same answer.
 pub(crate) fn next_poll(record: &ImageRecord, interval: Duration, seed: &str) -> Timestamp {
     let spread = interval.mul_f64(POLL_SPREAD).min(POLL_SPREAD_MAX);
-    later(record.at, interval.saturating_add(spread.mul_f64(recovery::unit_hash(seed))))
+    later(record.at, interval.saturating_add(spread.mul_f64(fraction(seed))))
 }
 
 /// Whether any container of the service is up and may be.

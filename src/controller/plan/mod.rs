@@ -14,12 +14,15 @@ mod health;
 mod holds;
 mod identity;
 mod images;
+mod ladder;
 mod networks;
 mod order;
 mod recovery;
+mod remedy;
 mod replace;
 mod running;
 mod spec;
+mod suggest;
 mod text;
 mod volumes;
 
@@ -34,8 +37,8 @@ use jiff::Timestamp;
 
 use crate::model::{
     Action, BuildInput, Cause, Desired, DesiredService, FailureKind, FileStates, History, Job, JobKind, Likeness, Memory,
-    NetworkRef, Note, Observed, Obstacle, Op, Plan, Probed, Reason, RecoveryMode, RegistryView, ReplicaId, Snapshot, Subject,
-    WaitReason, Waiting,
+    NetworkRef, Note, Observed, Obstacle, Op, Plan, Probed, Reason, RegistryView, ReplicaId, Snapshot, Subject, WaitReason,
+    Waiting,
 };
 
 pub(crate) use health::{Wellness, wellness};
@@ -231,7 +234,7 @@ impl<'a> Planner<'a> {
         if self.plan.waiting.iter().any(blocked) {
             self.plan.wake(later(self.now, self.desired.recovery.max));
         }
-        withhold(&mut self.plan, self.desired.recovery.mode, self.desired.recovery.bound);
+        suggest::withhold(&mut self);
         self.plan
     }
 }
@@ -258,47 +261,6 @@ fn obstacle_reason(subject: &Subject, obstacle: &Obstacle) -> WaitReason {
         _ => obstacle.message.clone(),
     };
     WaitReason::Obstacle { reason, message }
-}
-
-/// Takes out what the mode does not allow, and whatever comes after it.
-fn withhold(plan: &mut Plan, mode: RecoveryMode, bound: RecoveryMode) {
-    if mode == RecoveryMode::Auto && bound == RecoveryMode::Auto {
-        return;
-    }
-    let mut new_index = vec![None; plan.actions.len()];
-    let mut kept: Vec<Action> = Vec::new();
-    for (index, mut action) in std::mem::take(&mut plan.actions).into_iter().enumerate() {
-        // What a person wants given back to Docker is nothing that evenkeel decides.
-        let allowed = action.cause == Cause::Released || bound == RecoveryMode::Auto && !action.cause.is_recovery();
-        if allowed && action.after.iter().all(|before| new_index[*before].is_some()) {
-            action.renumber(&new_index);
-            new_index[index] = Some(kept.len());
-            kept.push(action);
-        } else {
-            unsay(plan, &action);
-            let waiting = Waiting { subject: action.subject.clone(), reason: WaitReason::Withheld, until: None };
-            if !plan.waiting.contains(&waiting) {
-                plan.waiting.push(waiting);
-            }
-            plan.withheld.push(action);
-        }
-    }
-    plan.actions = kept;
-}
-
-/// Takes back what is said of an action as if it were done.
-fn unsay(plan: &mut Plan, action: &Action) {
-    let is_job =
-        |reason: &WaitReason| matches!(reason, WaitReason::Pulling | WaitReason::Refreshing | WaitReason::Building { .. });
-    match (&action.op, &action.subject) {
-        (Op::Pull { .. } | Op::Build { .. }, subject) => {
-            plan.waiting.retain(|waiting| waiting.subject != *subject || !is_job(&waiting.reason));
-        }
-        (Op::CreateContainer { .. }, Subject::Replica(made)) => {
-            plan.notes.retain(|note| !matches!(note, Note::OldImage { replica, .. } if replica == made));
-        }
-        _ => {}
-    }
 }
 
 /// `at` plus `delay`; the end of time if that is too far.

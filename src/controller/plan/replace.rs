@@ -8,7 +8,7 @@ use crate::model::{Cause, Container, DesiredService, JobKind, Op, ReplicaId, Sto
 use super::health::wellness;
 use super::holds::{Standing, existing, standing, stop};
 use super::identity::{Slot, container_name, owns};
-use super::{Planner, Slots, adopt, containers, files, images, spec};
+use super::{Planner, Slots, adopt, containers, files, images, remedy, spec};
 
 /// Why a container must be replaced, if it must.
 pub(super) fn due(planner: &Planner<'_>, slots: &Slots<'_>, service: &DesiredService, container: &Container) -> Option<Cause> {
@@ -27,6 +27,9 @@ pub(super) fn due(planner: &Planner<'_>, slots: &Slots<'_>, service: &DesiredSer
     if service.recreated_at.is_some_and(|asked| container.created_at.is_some_and(|made| made < asked)) {
         return Some(Cause::RecreateRequested);
     }
+    if let Some(cause) = remedy::recreation(planner, service, container) {
+        return Some(cause);
+    }
     let stale = spec::stale_parent(slots, service, container).map(|service| Cause::DependencyRestarted { service });
     stale.or_else(|| images::outdated(planner, service, container)).or_else(|| files::outdated(planner, service, container))
 }
@@ -41,7 +44,10 @@ pub(super) fn step(
     cause: Cause,
 ) -> bool {
     let Some(old) = slot.current else { return false };
-    if let Some(before) = turn_of(planner, slots, service, replica) {
+    // One that failed does not serve, and waits for no other.
+    if !cause.is_urgent()
+        && let Some(before) = turn_of(planner, slots, service, replica)
+    {
         planner.wait_replica(replica, WaitReason::RollingUpdate { replica: before }, None);
         return false;
     }

@@ -1,7 +1,8 @@
 //! A container that runs and is the wanted one: what can be mended without touching its processes, and whether to restart it.
 
 use crate::model::{
-    Attachment, Cause, Container, DesiredService, NetworkAttachment, NetworkRef, Note, Op, ReplicaId, StopReason, Subject,
+    Attachment, Cause, Container, DecisionResult, DesiredService, NetworkAttachment, NetworkRef, Note, Op, ReplicaId, StopReason,
+    Subject,
 };
 
 use super::holds::{existing, stop};
@@ -26,7 +27,7 @@ pub(super) fn keep(
     if files::restarts(planner, service, replica, container) {
         return;
     }
-    if health::tend(planner, service, replica, container) {
+    if health::tend(planner, slots, service, replica, container) {
         return;
     }
     containers::take_policy_off(planner, replica, container);
@@ -45,7 +46,12 @@ fn forgive(planner: &mut Planner<'_>, service: &DesiredService, replica: &Replic
         return;
     }
     // It may have been unhealthy in this very run.
-    let Some(since) = container.started_at.max(record.failure.map(|failure| failure.at)) else { return };
+    let Some(since) = container.started_at.max(record.failure.as_ref().map(|failure| failure.at)) else { return };
+    // Then it is known whether what was done has helped.
+    let verified = later(since, planner.desired.recovery.verify_window);
+    if record.last_decision().is_some_and(|last| last.result == DecisionResult::Pending) && planner.now < verified {
+        planner.plan.wake(verified);
+    }
     let stable = later(since, planner.desired.recovery.stable_window);
     if stable <= planner.now {
         planner.note(Note::Stable(replica.clone()));

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::model::{Action, Cause, DependencyCondition, DockerRestart, Note, Op, Plan, StopReason, Target, WaitReason, Waiting};
+use crate::model::{
+    Action, Cause, DependencyCondition, DockerRestart, Note, Op, Plan, Rule, Rung, StopReason, Target, WaitReason, Waiting,
+};
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,8 +119,16 @@ impl fmt::Display for Cause {
             Self::DeclaredStopped => f.write_str("the manifest says spec.state: Stopped"),
             Self::HoldEnded => f.write_str("nothing holds it any more"),
             Self::StopReverted => f.write_str("it was stopped from outside and externalStop is Revert"),
-            Self::Recovery { attempt, max, failure } => write!(f, "it ended: {failure}; attempt {attempt} of {max}"),
-            Self::Unhealthy { attempt, max, failure } => write!(f, "it is {failure}; attempt {attempt} of {max}"),
+            Self::Recovery { attempt, max, failure, rung, rule } => {
+                write!(f, "it ended: {failure}; attempt {attempt} of {max}{}", chosen(*rung, *rule))
+            }
+            Self::Unhealthy { attempt, max, failure, rung, rule } => {
+                write!(f, "it is {failure}; attempt {attempt} of {max}{}", chosen(*rung, *rule))
+            }
+            Self::Remedy { replica, cause } => write!(f, "replica {replica}: {cause}"),
+            Self::RolledBack { from, to } => {
+                write!(f, "its image {} failed and {} worked", digest(from), digest(to))
+            }
             Self::EngineRestarted => f.write_str("it went down with the daemon or the host"),
             Self::IntentUnknown => f.write_str("it should run, and nobody saw why it does not"),
             Self::RestartRequested => f.write_str("a restart was asked for"),
@@ -146,6 +156,14 @@ impl fmt::Display for Cause {
     }
 }
 
+/// The rung and the rule, where there is more to say than that it is tried again.
+fn chosen(rung: Rung, rule: Rule) -> String {
+    match (rung, rule) {
+        (Rung::Restart, Rule::FirstAttempt | Rule::MayPass | Rule::Undiagnosed | Rule::AllTried) => String::new(),
+        (rung, rule) => format!(": {rung}, since {}", rule.words()),
+    }
+}
+
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The output of a build comes in lines: what is said of all of it belongs to the first.
@@ -168,8 +186,11 @@ impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BackOff { attempt, max, failure } => write!(f, "{failure}; attempt {attempt} of {max} comes next"),
-            Self::BackOffExhausted { attempts, failure } => {
+            Self::BackOffExhausted { attempts, failure, rule: Rule::AttemptsSpent } => {
                 write!(f, "given up after {attempts} attempts: {failure}; mend it, then `evenkeel retry`")
+            }
+            Self::BackOffExhausted { attempts, failure, rule } => {
+                write!(f, "given up after {attempts} attempts, since {}: {failure}; mend it, then `evenkeel retry`", rule.words())
             }
             Self::Unanswered { op } => write!(f, "the engine has not answered yet: {op}"),
             Self::JobFailed { failure } => {
@@ -206,6 +227,7 @@ impl fmt::Display for WaitReason {
             }
             Self::Obstacle { message, .. } => f.write_str(message),
             Self::Withheld => f.write_str("the recovery mode keeps evenkeel from acting"),
+            Self::Suggested { message } => write!(f, "suggested: {message}"),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Why replicas failed, written down: at once from what is known, again when their logs have been read.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::crd::{ContainerStatus, DeploymentStatus};
 use crate::diagnose::rules::{Ended, Facts, diagnose};
-use crate::model::{Desired, Diagnosis, Failure, History, Reason, ReplicaHistory, Severity, Snapshot};
+use crate::model::{Desired, Diagnosis, Failure, FailureCause, History, Reason, ReplicaHistory, ReplicaId, Severity, Snapshot};
 
 use crate::controller::Controller;
 
@@ -26,16 +28,67 @@ pub(in crate::controller) async fn explain(
         let Some(failure) = record.failure.as_mut() else { continue };
         changed = true;
         failure.diagnosis = Some(diagnosis.clone());
+        if let Some(last) = record.decisions.last_mut().filter(|last| last.is_about(news.failed_at)) {
+            last.explain(&diagnosis);
+        }
         if record.told_signature != diagnosis.signature {
             record.told_signature.clone_from(&diagnosis.signature);
-            let evidence = diagnosis.evidence.join("; ");
-            let message = format!("replica {}: {}: {} ({evidence})", news.replica, diagnosis.cause, diagnosis.message);
+            let message = in_words(&news.replica, &diagnosis.cause.to_string(), &diagnosis.message, &diagnosis.evidence);
             controller.tell(desired, Reason::Diagnosed, Severity::Warning, message).await;
         }
     }
     if changed {
         super::put_history(controller, desired, history).await;
     }
+}
+
+/// Tells what keeps replicas from running, once until it is something else, or was over. What several replicas of a service have in
+/// common is told once; what merely follows from another service's trouble, or from a restart of the engine, is not.
+pub(in crate::controller) async fn tell_what_is_in_the_way(
+    controller: &Controller,
+    desired: &Desired,
+    status: &DeploymentStatus,
+    history: &mut History,
+) {
+    let mut changed = false;
+    for service in &status.services {
+        let mut told = BTreeSet::new();
+        for found in service.diagnoses.iter().filter(|found| found.failed_at.is_none() && is_news(&found.cause)) {
+            let replica = ReplicaId::new(&service.name, found.replica);
+            let record = super::replica_mut(history, &replica);
+            if record.told_obstacle == found.signature {
+                continue;
+            }
+            (record.told_obstacle, changed) = (found.signature.clone(), true);
+            if told.insert(&found.signature) {
+                let message = in_words(&replica, &found.cause, &found.message, &found.evidence);
+                controller.tell(desired, Reason::Diagnosed, Severity::Warning, message).await;
+            }
+        }
+        let well = |container: &&ContainerStatus| {
+            container.ready && service.diagnoses.iter().all(|found| found.replica != container.replica)
+        };
+        for container in service.containers.iter().filter(well) {
+            let replica = ReplicaId::new(&service.name, container.replica).to_string();
+            let told = |record: &&mut ReplicaHistory| !record.told_obstacle.is_empty();
+            if let Some(record) = history.replicas.get_mut(&replica).filter(told) {
+                record.told_obstacle.clear();
+                changed = true;
+            }
+        }
+    }
+    if changed {
+        super::put_history(controller, desired, history).await;
+    }
+}
+
+fn is_news(cause: &str) -> bool {
+    let follows = [FailureCause::DependencyDown, FailureCause::EngineRestart, FailureCause::HostRestart];
+    follows.iter().all(|follows| follows.to_string() != cause)
+}
+
+fn in_words(replica: &ReplicaId, cause: &str, message: &str, evidence: &[String]) -> String {
+    format!("replica {replica}: {cause}: {message} ({})", evidence.join("; "))
 }
 
 /// Whether the kernel killed in the failed run for lack of memory, as the engine told beside its end or after it.

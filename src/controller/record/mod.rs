@@ -3,6 +3,7 @@
 
 mod builds;
 pub(super) mod diagnosis;
+pub(super) mod experience;
 pub(super) mod notes;
 mod pulls;
 
@@ -10,8 +11,9 @@ use jiff::Timestamp;
 use tracing::warn;
 
 use crate::model::{
-    Action, ActionRecord, ActionResult, Cause, Desired, EngineFailure, Failure as Failed, FailureKind, History, LAST_ACTIONS,
-    Memory, Note, Observed, Obstacle, Op, Outcome, Plan, Reason, ReplicaHistory, ReplicaId, Secrets, Severity, Subject, Target,
+    Action, ActionRecord, ActionResult, Cause, Desired, EngineFailure, FailedRun, Failure as Failed, FailureKind, History,
+    LAST_ACTIONS, Memory, Note, Observed, Obstacle, Op, Outcome, Plan, Reason, ReplicaHistory, ReplicaId, Secrets, Severity,
+    Subject, Target,
 };
 
 use crate::diagnose::rules::{Facts, diagnose};
@@ -48,9 +50,13 @@ pub(super) async fn before_acting(
     memory: &mut Memory,
 ) -> Result<(), Failure> {
     let (old_history, old_memory) = (history.clone(), memory.clone());
+    let now = controller.clock.now();
     see_running(desired, observed, history, memory);
+    for (replica, decision) in experience::verify(desired, observed, history, memory, now) {
+        notes::tell_held(controller, desired, &replica, &decision).await;
+    }
     notes::apply(controller, desired, plan, history, memory).await?;
-    count_attempts(desired, plan, history, controller.clock.now());
+    count_attempts(desired, plan, history, now);
     // A full disk must not keep a crashed container down: what could not be written is tried again with the next turn.
     if *memory != old_memory || controller.owes(&desired.key) {
         let written = put_memory(controller, desired, memory).await;
@@ -108,17 +114,17 @@ pub(super) async fn outcomes(
                 controller.tell_of(desired, Reason::Pulled, Severity::Normal, message, outcome.trace_id.clone()).await;
             }
             ActionResult::Failed(failure) => {
-                let failure = name_port_holder(controller, failure);
+                let failure = redacted(desired, outcome, name_port_holder(controller, failure));
                 let short = failure.message.lines().next().unwrap_or_default().to_owned();
                 keep_action(controller, history, outcome, short);
-                let first = keep_failure(controller, desired, history, outcome, &failure);
+                let first = keep_failure(controller, desired, history, memory, outcome, &failure);
                 if first {
                     let message = format!("{} failed: {}", outcome.action.op, failure.message);
                     let reason = failure_reason(outcome, &failure);
                     controller.tell_of(desired, reason, Severity::Warning, message, outcome.trace_id.clone()).await;
                 }
             }
-            ActionResult::Skipped { .. } => give_back_attempt(history, outcome),
+            ActionResult::Skipped { .. } => experience::give_back(history, &outcome.action),
             ActionResult::Started => {}
         }
     }
@@ -180,35 +186,7 @@ pub(super) fn see_running(desired: &Desired, observed: &Observed, history: &mut 
 
 /// Attempts are counted before they are made.
 pub(super) fn count_attempts(desired: &Desired, plan: &Plan, history: &mut History, now: Timestamp) {
-    for action in &plan.actions {
-        let (Some(attempt), Subject::Replica(replica)) = (spent_by(action), &action.subject) else { continue };
-        let Some(service) = desired.services.get(&replica.service) else { continue };
-        let record = replica_mut(history, replica);
-        if attempt == 1 {
-            (record.alerted, record.exhausted) = (false, false);
-        }
-        record.attempts = attempt;
-        record.spec_hash = service.spec_hash.clone();
-        record.last_attempt_at = Some(now);
-    }
-}
-
-/// The attempt that an action spends: what ended is started, what is unhealthy is stopped first, which counts for both.
-fn spent_by(action: &Action) -> Option<u32> {
-    match (&action.cause, &action.op) {
-        (Cause::Recovery { attempt, .. }, _) | (Cause::Unhealthy { attempt, .. }, Op::Stop { .. }) => Some(*attempt),
-        _ => None,
-    }
-}
-
-/// An attempt that was not made after all does not count.
-fn give_back_attempt(history: &mut History, outcome: &Outcome) {
-    if let (Some(attempt), Subject::Replica(replica)) = (spent_by(&outcome.action), &outcome.action.subject) {
-        let record = replica_mut(history, replica);
-        if record.attempts == attempt {
-            record.attempts = attempt.saturating_sub(1);
-        }
-    }
+    plan.actions.iter().for_each(|action| experience::count(desired, action, history, now));
 }
 
 fn replica_mut<'h>(history: &'h mut History, replica: &ReplicaId) -> &'h mut ReplicaHistory {
@@ -250,6 +228,7 @@ fn keep_failure(
     controller: &Controller,
     desired: &Desired,
     history: &mut History,
+    memory: &mut Memory,
     outcome: &Outcome,
     failure: &EngineFailure,
 ) -> bool {
@@ -260,12 +239,13 @@ fn keep_failure(
         && makes_it_run
     {
         let spec_hash = desired.services.get(&replica.service).map(|service| service.spec_hash.clone()).unwrap_or_default();
-        let env = desired.services.get(&replica.service).map(|service| service.template.env.as_slice()).unwrap_or_default();
-        let refused = Secrets::of_env(env).excerpt(&failure.message, REFUSAL);
+        let refused = Secrets::default().excerpt(&failure.message, REFUSAL);
         let diagnosis = diagnose(&Facts::Refused { message: &refused });
+        experience::failed(replica, history, memory, now);
         let record = replica_mut(history, replica);
         let new = record.failure.as_ref().is_none_or(|before| before.message != failure.message);
-        record.failure = Some(Failed { at: now, message: failure.message.clone(), diagnosis, ..Failed::default() });
+        let run = FailedRun { container: container_of(&outcome.action), ..FailedRun::default() };
+        record.failure = Some(Failed { at: now, message: failure.message.clone(), diagnosis, run, ..Failed::default() });
         record.spec_hash = spec_hash;
         record.was_running = false;
         return new;
@@ -295,9 +275,27 @@ fn keep_failure(
     !known
 }
 
+/// The container that an action is about; empty where it was only to be made.
+fn container_of(action: &Action) -> String {
+    match &action.op {
+        Op::Start(Target::Existing { id, .. }) => id.clone(),
+        _ => String::new(),
+    }
+}
+
 /// The same trouble as before, though a registry may ask for another pause.
 fn is_same(one: &FailureKind, other: &FailureKind) -> bool {
     one == other || matches!((one, other), (FailureKind::RateLimited { .. }, FailureKind::RateLimited { .. }))
+}
+
+/// The engine's words may repeat what a container was to get, such as its environment: they go to statuses, Events and messages.
+fn redacted(desired: &Desired, outcome: &Outcome, failure: EngineFailure) -> EngineFailure {
+    let service = match &outcome.action.subject {
+        Subject::Replica(replica) => desired.services.get(&replica.service),
+        _ => None,
+    };
+    let secrets = Secrets::of_env(service.iter().flat_map(|service| &service.template.env));
+    EngineFailure { message: secrets.hide(&failure.message), ..failure }
 }
 
 /// Says who holds a port that could not be bound: a container, else a process where that can be read.

@@ -1,10 +1,15 @@
 //! What the plan noticed, written down.
 
+use std::collections::BTreeMap;
+
 use tracing::debug;
 
-use crate::model::{Completion, Desired, Failure as Failed, History, Memory, Note, Plan, Reason, Severity};
+use crate::model::{
+    Completion, Decision, Desired, Failure as Failed, History, Memory, Note, Plan, Reason, ReplicaId, RolledBack, Rule, Rung,
+    Severity, Suggestion,
+};
 
-use super::{diagnosis, replica_mut};
+use super::{diagnosis, experience, replica_mut};
 use crate::controller::Controller;
 use crate::controller::plan::adoption;
 use crate::controller::reconcile::Failure;
@@ -17,8 +22,12 @@ pub(super) async fn apply(
     history: &mut History,
     memory: &mut Memory,
 ) -> Result<(), Failure> {
+    memory.rolled_back.retain(|image, _| desired.services.values().any(|service| service.template.image == *image));
     history.owed_pulls.retain(|image| desired.services.values().any(|service| service.template.image == *image));
     for note in &plan.notes {
+        if let Note::Suggestions(suggestions) = note {
+            suggest(controller, desired, suggestions, history, memory).await;
+        }
         if let Note::Adopted { replica, at_rest: Some(at), .. } = note {
             controller.registry.hold_external_stop(&desired.key, replica, *at).await?;
         }
@@ -29,6 +38,43 @@ pub(super) async fn apply(
         }
     }
     Ok(())
+}
+
+/// Keeps what is suggested by now; tells what is new, and what a person said.
+async fn suggest(
+    controller: &Controller,
+    desired: &Desired,
+    suggestions: &BTreeMap<String, Suggestion>,
+    history: &mut History,
+    memory: &mut Memory,
+) {
+    let before = std::mem::replace(&mut history.suggestions, suggestions.clone());
+    for (name, suggestion) in suggestions {
+        let known = before.get(name).filter(|known| known.id == suggestion.id);
+        let Suggestion { id, answer, .. } = suggestion;
+        if known.is_none() && answer.is_none() {
+            let deployment = &desired.key.name;
+            let message = format!("{id}: {}; `evenkeel approve {deployment} {id}` has it done", suggestion.in_words());
+            controller.tell(desired, Reason::RecoverySuggested, Severity::Warning, message).await;
+        }
+        let (Some(answer), None) = (answer, known.and_then(|known| known.answer.as_ref())) else { continue };
+        if let Ok(replica) = name.parse() {
+            experience::answered(&replica, suggestion, history, memory);
+        }
+        let word = if answer.approved { "approved" } else { "rejected" };
+        let message = format!("{id} was {word} by {}: {}", answer.by, suggestion.in_words());
+        controller.tell(desired, Reason::RecoveryAnswered, Severity::Normal, message).await;
+    }
+}
+
+/// Tells that what recovery did has helped, where it was more than a restart.
+pub(super) async fn tell_held(controller: &Controller, desired: &Desired, replica: &ReplicaId, decision: &Decision) {
+    if decision.rung == Rung::Restart {
+        return;
+    }
+    let Decision { rung, failure, .. } = decision;
+    let message = format!("replica {replica} has been well for the verify window after {rung} against: {failure}");
+    controller.tell(desired, Reason::Recovered, Severity::Normal, message).await;
 }
 
 /// What people are told, if anything.
@@ -48,6 +94,9 @@ pub(in crate::controller) fn keep(note: &Note, history: &mut History, memory: &m
         }
         Note::Completed { replica, spec_hash, at, exit_code } => {
             replica_mut(history, replica).was_running = false;
+            if *exit_code == 0 {
+                experience::completed(replica, history, memory, *at);
+            }
             memory
                 .completions
                 .insert(replica.to_string(), Completion { spec_hash: spec_hash.clone(), at: *at, exit_code: *exit_code });
@@ -59,6 +108,7 @@ pub(in crate::controller) fn keep(note: &Note, history: &mut History, memory: &m
             })
         }
         Note::Failed { replica, spec_hash, at, failure, exit_code, oom_killed, run } => {
+            experience::failed(replica, history, memory, *at);
             let record = replica_mut(history, replica);
             let (message, unhealthy) = (failure.clone(), exit_code.is_none());
             let (exit_code, oom_killed, run) = (*exit_code, *oom_killed, run.clone());
@@ -76,9 +126,10 @@ pub(in crate::controller) fn keep(note: &Note, history: &mut History, memory: &m
             let message = format!("replica {replica} failed again after {attempts} attempts to recover it");
             Some((Reason::RecoveryAlert, Severity::Warning, message))
         }
-        Note::Exhausted { replica, attempts } => {
+        Note::Exhausted { replica, attempts, rule } => {
             replica_mut(history, replica).exhausted = true;
-            let message = format!("replica {replica} is given up after {attempts} attempts; mend it, then `evenkeel retry`");
+            let why = if *rule == Rule::AttemptsSpent { String::new() } else { format!(", since {}", rule.words()) };
+            let message = format!("replica {replica} is given up after {attempts} attempts{why}; mend it, then `evenkeel retry`");
             Some((Reason::BackOffExhausted, Severity::Warning, message))
         }
         Note::StartedOver(replica) => {
@@ -121,7 +172,14 @@ pub(in crate::controller) fn keep(note: &Note, history: &mut History, memory: &m
             };
             None
         }
-        Note::Cleaned => None,
+        Note::RolledBack { reference, record } => {
+            memory.rolled_back.insert(reference.clone(), record.clone());
+            let RolledBack { from, to, .. } = record;
+            let message = format!("image {reference} is taken back from {from}, which failed, to {to}, which worked");
+            Some((Reason::RolledBack, Severity::Warning, message))
+        }
+        // Kept and told together, since a person may have answered.
+        Note::Suggestions(_) | Note::Cleaned => None,
     }
 }
 

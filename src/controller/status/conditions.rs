@@ -49,7 +49,7 @@ fn weigh(waiting: &Waiting) -> Option<(u8, Phase, Reason)> {
         WaitReason::NotAdopted { .. } => (7, Phase::Degraded, Reason::NotAdopted),
         WaitReason::Comparing { .. } => (1, Phase::Progressing, Reason::Progressing),
         WaitReason::Obstacle { reason, .. } => (6, Phase::Degraded, *reason),
-        WaitReason::Withheld => (5, Phase::Degraded, Reason::Withheld),
+        WaitReason::Withheld | WaitReason::Suggested { .. } => (5, Phase::Degraded, Reason::Withheld),
         WaitReason::BackOff { .. } => (5, Phase::Degraded, Reason::BackOff),
         WaitReason::Unhealthy { .. } => (4, Phase::Degraded, Reason::Unhealthy),
         WaitReason::NotReady { .. } => (3, Phase::Degraded, Reason::NotReady),

@@ -1,27 +1,53 @@
 //! Why replicas are not as they should be: from what is in their way now, else from how they failed last.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
 use crate::crd::DiagnosisStatus;
 use crate::diagnose::rules::{Facts, diagnose};
-use crate::model::{DesiredService, Diagnosis, ReplicaId, Subject, WaitReason};
+use crate::model::{Cause, DesiredService, Diagnosis, Op, ReplicaId, Subject, WaitReason};
 
 use super::Sight;
 
 /// The diagnoses of a service's replicas, those of which there is one.
 pub(super) fn diagnoses(sight: &Sight<'_>, service: &DesiredService) -> Vec<DiagnosisStatus> {
-    let one = |number| {
-        let Diagnosis { cause, message, evidence, signature } =
-            of_replica(sight, service, &ReplicaId::new(&service.name, number))?;
-        Some(DiagnosisStatus { replica: number, cause: cause.to_string(), message, evidence, signature })
-    };
-    (1..=service.replicas).filter_map(one).collect()
+    (1..=service.replicas).filter_map(|number| of_replica(sight, service, &ReplicaId::new(&service.name, number))).collect()
 }
 
-fn of_replica(sight: &Sight<'_>, service: &DesiredService, replica: &ReplicaId) -> Option<Diagnosis> {
+fn of_replica(sight: &Sight<'_>, service: &DesiredService, replica: &ReplicaId) -> Option<DiagnosisStatus> {
     if sight.desired.hold(replica, sight.now).is_some() {
         return None;
     }
     let subjects = [Subject::Replica(replica.clone()), Subject::Image(service.template.image.clone())];
-    subjects.iter().find_map(|subject| in_the_way(sight, subject)).or_else(|| of_failure(sight, replica))
+    let now = || subjects.iter().find_map(|subject| in_the_way(sight, subject));
+    let record = sight.history.replica(replica);
+    let (diagnosis, failed_at) = match now().or_else(|| went_down(sight, replica)) {
+        Some(diagnosis) => (diagnosis, None),
+        // How it failed last, as long as that counts.
+        None => (record.failure.as_ref()?.diagnosis.clone()?, record.failure.as_ref().map(|failure| MicroTime(failure.at))),
+    };
+    let Diagnosis { cause, message, evidence, signature } = diagnosis;
+    Some(DiagnosisStatus {
+        replica: replica.number,
+        cause: cause.to_string(),
+        message,
+        evidence,
+        signature,
+        failed_at,
+        attempts: record.attempts,
+        given_up: record.exhausted,
+    })
+}
+
+/// It went down with the daemon or the host, and is being started for that.
+fn went_down(sight: &Sight<'_>, replica: &ReplicaId) -> Option<Diagnosis> {
+    let subject = Subject::Replica(replica.clone());
+    let start = sight.plan.actions.iter().find(|action| action.subject == subject && matches!(action.op, Op::Start(_)))?;
+    let host_booted_at = sight.desired.host_booted_at;
+    match start.cause {
+        Cause::EngineRestarted => diagnose(&Facts::WentDown { host_booted_at }),
+        Cause::IntentUnknown if host_booted_at.is_some() => diagnose(&Facts::WentDown { host_booted_at }),
+        _ => None,
+    }
 }
 
 /// What keeps it from running now.
@@ -60,9 +86,4 @@ fn is_ailing(sight: &Sight<'_>, name: &str) -> bool {
         };
         waits.map(|waiting| &waiting.reason).any(ails)
     })
-}
-
-/// How it failed last, as long as that counts.
-fn of_failure(sight: &Sight<'_>, replica: &ReplicaId) -> Option<Diagnosis> {
-    sight.history.replicas.get(&replica.to_string())?.failure.as_ref()?.diagnosis.clone()
 }

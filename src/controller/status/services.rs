@@ -127,6 +127,7 @@ fn container_status(sight: &Sight<'_>, service: &DesiredService, replica: &Repli
         name: container.name.clone(),
         replica: replica.number,
         state: state_word(container.state).into(),
+        ready: is_ready(sight, service, replica, Some(container)),
         health: health_word(&wellness).map(str::to_owned),
         health_output: failing_output(&wellness),
         exit_code: ended.then_some(container.exit_code),

@@ -9,9 +9,9 @@ use crate::controller::plan::plan;
 use crate::controller::record;
 use crate::crd::Deployment;
 use crate::model::{
-    Action, Attachment, Container, ContainerSpec, ContainerState, Desired, DockerRestart, End, History, HoldView, Image, Memory,
-    Mount, MountSource, Network, NetworkAttachment, NetworkMode, NetworkRef, Observed, Op, Plan, RecoveryMode, Snapshot, Target,
-    Verdict, Volume, familiar_reference,
+    Action, Attachment, Container, ContainerSpec, ContainerState, Desired, Diagnosis, DockerRestart, End, FailureCause, History,
+    HoldView, Image, Memory, Mount, MountSource, Network, NetworkAttachment, NetworkMode, NetworkRef, Observed, Op, Plan,
+    RecoveryMode, Snapshot, Target, Verdict, Volume, familiar_reference,
 };
 use crate::resolve::resolve;
 
@@ -75,6 +75,9 @@ impl Model {
         for note in &plan.notes {
             record::notes::keep(note, &mut self.history, &mut self.memory);
         }
+        // What it comes from is known by the next turn.
+        let failures = self.history.replicas.values_mut().filter_map(|record| record.failure.as_mut());
+        failures.filter(|failure| failure.diagnosis.is_none()).for_each(|failure| failure.diagnosis = Some(own_error()));
         record::count_attempts(&desired, &plan, &mut self.history, self.now);
         let mut made = BTreeMap::new();
         for (index, action) in plan.actions.iter().enumerate().take(upto) {
@@ -244,6 +247,12 @@ impl Model {
         self.made += 1;
         format!("{:064x}", self.made)
     }
+}
+
+/// A failure that any rung may help against.
+fn own_error() -> Diagnosis {
+    let cause = FailureCause::ApplicationError;
+    Diagnosis { cause, signature: format!("{cause}: exit code"), ..Diagnosis::default() }
 }
 
 fn desired(app: &App, holds: &[HoldView], deletion: Option<bool>) -> Desired {

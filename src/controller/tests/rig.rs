@@ -17,7 +17,7 @@ use crate::clock::{SharedClock, TokioClock};
 use crate::controller::world::{World, WorldOptions};
 use crate::controller::{Controller, InputChannels, LogChannels, Options, ProbeChannels};
 use crate::docker::fake::{Behaviour, FakeEngine, FakeImage, Life as Run};
-use crate::model::{FailureKind, HealthStatus, RecoveryMode};
+use crate::model::{FailureKind, HealthStatus, LogNews, LogWish, RecoveryMode};
 use crate::registry::Registry;
 use crate::store::{Kind, Store};
 
@@ -126,13 +126,21 @@ impl Rig {
             resync: RESYNC,
             manifests: None,
             sources: PathBuf::new(),
+            api: None,
         };
         // Nothing is built in these stories: nobody asks, and nobody answers.
         let ((wishes, _), (_, news)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let inputs = InputChannels { wishes, news };
         let ((wishes, _), (_, news)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let probes = ProbeChannels { wishes, news };
-        let ((wishes, _), (_, news)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        // Logs say nothing: what failed is told by how it ended.
+        let ((wishes, mut wished), (told, news)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        tokio::spawn(async move {
+            while let Some(LogWish { key, replica, failed_at, .. }) = wished.recv().await {
+                // Without a controller nobody listens.
+                let _ = told.send(LogNews { key, replica, failed_at, lines: vec![] });
+            }
+        });
         let logs = LogChannels { wishes, news };
         let clock = self.clock.clone();
         let controller = Controller::new(engine, world.clone(), registry.clone(), clock, options, inputs, probes, logs);

@@ -219,6 +219,11 @@ impl Engine for Wire {
         self.through(self.engine.stop_container(id, grace_seconds)).await
     }
 
+    async fn kill_container(&self, id: &str) -> Result<()> {
+        self.owned_container("kill", id);
+        self.through(self.engine.kill_container(id)).await
+    }
+
     async fn run_hook(&self, id: &str, hook: &HookSpec, limit: Duration) -> Result<()> {
         self.owned_container("run a hook in", id);
         self.through(self.engine.run_hook(id, hook, limit)).await

@@ -123,6 +123,15 @@ struct Seen {
     written: Option<Option<EventCursor>>,
 }
 
+/// Where it stands that a stop is ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// On disk: every later operator knows.
+    Written,
+    /// In this process alone: the next operator reads a stop as a person's, and an end by signal 9 as a crash.
+    Kept,
+}
+
 impl World {
     /// A world that sees nothing until [`World::run`] runs.
     pub fn new(engine: Arc<dyn Engine>, registry: Registry, clock: SharedClock, options: WorldOptions) -> Arc<Self> {
@@ -268,23 +277,22 @@ impl World {
     /// Writes down that the stop (or removal by force) of a container that is about to be made is ours, so that it is never
     /// read as somebody else's. On disk when this returns. It holds until the container is started again.
     ///
-    /// A stop of what is to stay stopped is made though the disk is full: read as somebody else's after a SIGKILL, it is held once
-    /// more, and `evenkeel start` lifts that too.
+    /// What is to stay stopped, and what is unhealthy, is ended though the disk is full: the mark is kept in this process alone.
     ///
     /// # Errors
     /// When it could not be written: the stop must not be made then.
-    pub async fn mark_stop(&self, container_id: &str, reason: StopReason) -> store::Result<()> {
+    pub async fn mark_stop(&self, container_id: &str, reason: StopReason) -> store::Result<Mark> {
         let end = self.state().intent.marked(container_id, reason, self.clock.now());
         match self.write_mark(container_id, Some(end)).await {
-            Err(error) if reason == StopReason::Held => {
+            Err(error) if matches!(reason, StopReason::Held | StopReason::Unhealthy) => {
                 warn!(container = %container_id, error = %chain(&error), "a stop is made though its mark could not be written");
-                Ok(())
+                Ok(Mark::Kept)
             }
             Err(error) => {
                 self.state().intent.unmarked(container_id);
                 Err(error)
             }
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(Mark::Written),
         }
     }
 

@@ -79,6 +79,9 @@ fn type_of(schema: &Value) -> String {
     if let Some(words) = schema["enum"].as_array() {
         return words.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
     }
+    if schema["x-kubernetes-int-or-string"] == true {
+        return "number or text".to_owned();
+    }
     match (schema["type"].as_str().unwrap_or("any"), schema["format"].as_str()) {
         ("string", Some("date-time")) => "time (RFC 3339)".to_owned(),
         ("string", _) => "text".to_owned(),

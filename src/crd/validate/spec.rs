@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::monitoring::monitoring;
 use crate::crd::compose::read::{each, integer, one_of, text, word};
 use crate::crd::decode::Node;
 use crate::crd::{Backoff, DeclaredState, DeploymentSpec, Duration, Recovery, RecoveryAction};
@@ -20,7 +21,7 @@ const ACTIONS: [(&str, RecoveryAction); 5] = [
 /// The spec; Compose's parts as they stand.
 pub(super) fn read(node: &Node) -> Option<DeploymentSpec> {
     let mut fields = node.fields()?;
-    let spec = DeploymentSpec {
+    let mut spec = DeploymentSpec {
         project: fields.read("project", word),
         state: fields.or_default("state", |node| {
             choose(node, &[("Running", DeclaredState::Running), ("Stopped", DeclaredState::Stopped)])
@@ -32,8 +33,10 @@ pub(super) fn read(node: &Node) -> Option<DeploymentSpec> {
         configs: fields.or_default("configs", values),
         profiles: fields.or_default("profiles", |node| each(node, text)),
         recovery: fields.or_default("recovery", recovery),
+        monitoring: None,
         extensions: BTreeMap::new(),
     };
+    spec.monitoring = fields.read("monitoring", |node| monitoring(node, &spec.services));
     fields.refuse("include", "write the services out");
     fields.refuse("models", "");
     fields.refuse("name", "the Compose project's name is spec.project");
@@ -52,7 +55,7 @@ fn values(node: &Node) -> Option<BTreeMap<String, Value>> {
 }
 
 /// What a word stands for.
-fn choose<T: Copy>(node: &Node, words: &[(&str, T)]) -> Option<T> {
+pub(super) fn choose<T: Copy>(node: &Node, words: &[(&str, T)]) -> Option<T> {
     let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
     let word = one_of(node, &names)?;
     words.iter().find(|(name, _)| *name == word).map(|(_, value)| *value)
@@ -100,7 +103,7 @@ fn factor(node: &Node) -> Option<f64> {
     }
 }
 
-fn duration(node: &Node) -> Option<Duration> {
+pub(super) fn duration(node: &Node) -> Option<Duration> {
     match text(node)?.parse() {
         Ok(duration) => Some(duration),
         Err(error) => node.fail::<Duration>(error),

@@ -146,6 +146,16 @@ impl Engine for FakeEngine {
         gone_is_done(self.call(Verb::StopContainer, id, limits::stop(grace_seconds), work).await)
     }
 
+    async fn kill_container(&self, id: &str) -> Result<()> {
+        let wanted = id.to_owned();
+        let work = move |machine: &mut Machine| {
+            let id = machine.find(&wanted)?;
+            machine.signal(&id, 9);
+            Ok(())
+        };
+        gone_is_done(self.change(Verb::SignalContainer, id, work).await)
+    }
+
     async fn run_hook(&self, id: &str, _hook: &HookSpec, _limit: Duration) -> Result<()> {
         self.change(Verb::RunHook, id, |_| Ok(())).await
     }

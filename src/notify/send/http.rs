@@ -19,6 +19,7 @@ use serde_json::Value;
 use super::post::Post;
 use super::{Failure, host_of};
 use crate::notify::notice::cut;
+use crate::notify::secrets::Secrets;
 
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -29,16 +30,16 @@ const SHOWN: usize = 300;
 /// The longest wait a receiver can ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3600);
 
-/// Posts.
-pub async fn send(post: &Post) -> Result<(), Failure> {
+/// Posts. `secrets` are masked in what the receiver says, before that is cut.
+pub async fn send(post: &Post, secrets: &Secrets) -> Result<(), Failure> {
     let host = host_of(&post.url);
-    match tokio::time::timeout(TIMEOUT, exchange(post, &host)).await {
+    match tokio::time::timeout(TIMEOUT, exchange(post, &host, secrets)).await {
         Ok(done) => done,
         Err(_) => Err(Failure::later(format!("{host} did not answer within {} s", TIMEOUT.as_secs()))),
     }
 }
 
-async fn exchange(post: &Post, host: &str) -> Result<(), Failure> {
+async fn exchange(post: &Post, host: &str, secrets: &Secrets) -> Result<(), Failure> {
     let mut request = Request::post(&post.url)
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::USER_AGENT, concat!("evenkeel/", env!("CARGO_PKG_VERSION")));
@@ -53,11 +54,11 @@ async fn exchange(post: &Post, host: &str) -> Result<(), Failure> {
     let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
     let client = Client::builder(TokioExecutor::new()).build::<_, Full<Bytes>>(connector);
     let response = client.request(request).await.map_err(|error| Failure::later(format!("{host}: {}", chain(&error))))?;
-    judge(response, host).await
+    judge(response, host, secrets).await
 }
 
 /// What the answer means.
-async fn judge(response: Response<Incoming>, host: &str) -> Result<(), Failure> {
+async fn judge(response: Response<Incoming>, host: &str, secrets: &Secrets) -> Result<(), Failure> {
     let status = response.status();
     let after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let body = Limited::new(response.into_body(), ANSWER).collect().await;
@@ -65,7 +66,7 @@ async fn judge(response: Response<Incoming>, host: &str) -> Result<(), Failure> 
         return Ok(());
     }
     let body = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()).unwrap_or_default();
-    let said = cut(body.lines().next().unwrap_or_default().trim(), SHOWN);
+    let said = shown(&body, secrets);
     let said = if said.is_empty() { String::new() } else { format!(": {said}") };
     let why = format!("{host} answered {status}{said}");
     let again = status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
@@ -75,6 +76,11 @@ async fn judge(response: Response<Incoming>, host: &str) -> Result<(), Failure> 
     }
     let after = after.as_deref().and_then(retry_after).or_else(|| asked_in_body(&body)).map(|after| after.min(LONGEST_WAIT));
     Err(Failure { after, ..Failure::later(why) })
+}
+
+/// What of an answer is shown. What is secret in it is masked first: half of a secret would not be found any more.
+fn shown(body: &str, secrets: &Secrets) -> String {
+    cut(secrets.mask(body).lines().next().unwrap_or_default().trim(), SHOWN)
 }
 
 /// `Retry-After` in seconds. The form with a date is rare, and is left to the back-off.
@@ -129,4 +135,19 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_masked_before_it_is_cut() {
+        let mut secrets = Secrets::default();
+        secrets.hide("correct-horse-battery-staple");
+        for place in 0..2 * SHOWN {
+            let said = shown(&format!("{} no such token correct-horse-battery-staple here", "x".repeat(place)), &secrets);
+            assert!(!said.contains("corre"), "{said}");
+        }
+    }
 }

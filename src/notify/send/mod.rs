@@ -67,7 +67,7 @@ impl Transport for Wire {
         let sent = match &channel.email {
             Some(email) => mail::send(email, notice, &mut secrets).await,
             None => match post::post(channel, notice, &mut secrets) {
-                Ok(post) => http::send(&post).await,
+                Ok(post) => http::send(&post, &secrets).await,
                 Err(failure) => Err(failure),
             },
         };

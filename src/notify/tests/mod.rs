@@ -1,3 +1,4 @@
+mod full;
 mod month;
 mod outbox;
 mod routes;

@@ -83,7 +83,7 @@ impl Rig {
     }
 
     async fn put(&self, id: &str) {
-        self.outbox.put(message(id, self.clock.now())).await.unwrap();
+        self.outbox.put(message(id, self.clock.now())).await;
     }
 
     fn status(&self) -> Value {
@@ -95,7 +95,7 @@ fn ops() -> Key {
     Key::new("default", "ops")
 }
 
-fn message(id: &str, now: Timestamp) -> Message {
+pub(super) fn message(id: &str, now: Timestamp) -> Message {
     let notice = Notice { id: id.into(), title: format!("title of {id}"), ..Notice::default() };
     Message::new(Draft { alert: Key::new("default", "all"), channel: ops(), not_before: None, notice }, now)
 }
@@ -215,7 +215,7 @@ async fn the_outbox_is_bounded_in_number_and_in_time() {
     for number in 0..MOST {
         rig.put(&format!("{number:04}")).await;
     }
-    let lost = rig.outbox.put(message("one too many", rig.clock.now())).await.unwrap();
+    let lost = rig.outbox.put(message("one too many", rig.clock.now())).await;
     assert_eq!(lost.iter().map(|message| message.notice.id.as_str()).collect::<Vec<_>>(), ["0000"]);
     assert_eq!(rig.outbox.len(&ops()), MOST);
     let receiver = Scripted::with(vec![]);

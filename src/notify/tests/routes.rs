@@ -71,6 +71,27 @@ fn each_step_of_an_incident_is_told_once() {
 }
 
 #[test]
+fn one_more_replica_that_is_given_up_is_told_also_to_who_looks_after_it() {
+    let (mut web, all) = (incident("critical"), [alert("all", json!({"channels": ["a"]}))]);
+    assert_eq!(told(&mut web, &all, "2026-03-01T12:00:00Z").0, ["Opened default/a"]);
+    web.spec.acknowledged = Some(crate::crd::Remark { by: "ada".into(), ..crate::crd::Remark::default() });
+    web.status.as_mut().unwrap().escalations += 1;
+    assert_eq!(told(&mut web, &all, "2026-03-01T12:10:00Z").0, ["Escalated default/a"]);
+    assert_eq!(told(&mut web, &all, "2026-03-01T12:20:00Z").0, Vec::<String>::new());
+}
+
+#[test]
+fn who_was_told_of_an_incident_is_told_of_its_end_though_it_has_another_cause_by_then() {
+    let (mut web, all) = (incident("warning"), [alert("all", json!({"channels": ["a"], "causes": ["Crashed"]}))]);
+    assert_eq!(told(&mut web, &all, "2026-03-01T12:00:00Z").0, ["Opened default/a"]);
+    web.spec.cause = "OutOfMemory".into();
+    web.status.as_mut().unwrap().severity = AlertSeverity::Critical;
+    assert_eq!(told(&mut web, &all, "2026-03-01T12:10:00Z").0, Vec::<String>::new());
+    web.status.as_mut().unwrap().phase = IncidentPhase::Resolved;
+    assert_eq!(told(&mut web, &all, "2026-03-01T12:20:00Z").0, ["Resolved default/a"]);
+}
+
+#[test]
 fn quiet_hours_hold_back_what_can_wait_until_they_end() {
     let night = json!({"channels": ["a"], "timeZone": "Europe/Berlin", "quietHours": [{"from": "22:00", "to": "07:00"}]});
     let night = [alert("night", night)];

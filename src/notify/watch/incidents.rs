@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use tracing::warn;
 
 use super::{Look, Notifier, Subject, key_of, typed};
 use crate::crd::{AlertSeverity, Incident, IncidentStatus, SubjectKind, TimelineEntry};
@@ -53,9 +54,15 @@ impl Notifier {
     async fn apply(&mut self, mut incident: Incident) -> store::Result<()> {
         let key = key_of_incident(&incident);
         let before = self.incidents.get(&key).and_then(|known| known.status.clone()).unwrap_or_default();
-        if incident.metadata.uid.is_none() {
-            let Some(made) = self.create(&incident).await? else { return Ok(()) };
-            incident.metadata = made.metadata;
+        // Its uid is in the ids of its messages.
+        if self.rests() {
+            self.unwritten.insert(key.clone());
+        } else {
+            match self.write_main(&mut incident).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) => self.not_written(&key, &error),
+            }
         }
         let after = incident.status.clone().unwrap_or_default();
         self.tell_people(incident).await?;
@@ -63,7 +70,8 @@ impl Notifier {
         Ok(())
     }
 
-    /// Puts into the outbox what is to be told of an incident, then writes its status.
+    /// Puts into the outbox what is to be told of an incident, then writes its status. A disk that is full keeps nobody from being
+    /// told: what cannot be written is kept in this process until it can.
     pub(super) async fn tell_people(&mut self, mut incident: Incident) -> store::Result<()> {
         let key = key_of_incident(&incident);
         let labels = self.labels(&incident)?;
@@ -73,34 +81,116 @@ impl Notifier {
             Some(at) => drop(self.looks.insert(Look::Incident(key.clone()), at)),
             None => drop(self.looks.remove(&Look::Incident(key.clone()))),
         }
-        self.send(drafts).await?;
+        self.send(drafts).await;
         incident.status.get_or_insert_default().told = told;
         let known = self.incidents.get(&key).is_some_and(|known| known.status == incident.status);
-        if known {
+        if known && !self.unwritten.contains(&key) {
             return Ok(());
+        }
+        if self.rests() {
+            self.unwritten.insert(key.clone());
+            self.incidents.insert(key, incident);
+            return Ok(());
+        }
+        // What says that it was told is not on disk before what is to be told is.
+        let written = match self.outbox.settle().await {
+            Ok(()) => self.write(&key, &mut incident).await,
+            Err(error) => Err(error),
+        };
+        match written {
+            // Somebody deleted it meanwhile.
+            Ok(false) => {
+                self.unwritten.remove(&key);
+                self.incidents.remove(&key);
+            }
+            Ok(true) => {
+                self.unwritten.remove(&key);
+                self.incidents.insert(key, incident);
+                self.rest.worked();
+            }
+            Err(error) => {
+                self.not_written(&key, &error);
+                self.incidents.insert(key, incident);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is written for a while, since the disk took nothing the last time.
+    fn rests(&self) -> bool {
+        self.rest.until(self.clock.now()).is_some()
+    }
+
+    /// An incident could not be written: all that were not are tried again together, less and less often.
+    fn not_written(&mut self, key: &Key, error: &StoreError) {
+        let now = self.clock.now();
+        if self.rest.failed(now) {
+            warn!(incident = %key, %error, "incidents cannot be written; they are told, and written when that can be");
+        }
+        self.looks.extend(self.rest.until(now).map(|again| (Look::Unwritten, again)));
+        self.unwritten.insert(key.clone());
+    }
+
+    /// Writes what could not be written before, until one cannot again.
+    pub(super) async fn write_again(&mut self) -> store::Result<()> {
+        for key in self.unwritten.clone() {
+            if self.rests() {
+                return Ok(());
+            }
+            if let Some(incident) = self.incidents.get(&key).cloned() {
+                self.tell_people(incident).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes an incident. `false`: it is not there any more.
+    async fn write(&self, key: &Key, incident: &mut Incident) -> store::Result<bool> {
+        if self.unwritten.contains(key) && !self.write_main(incident).await? {
+            return Ok(false);
         }
         let status = serde_json::to_value(&incident.status).unwrap_or_default();
         let write = move |object: &mut Value| {
             object["status"] = status;
             Ok::<_, StoreError>(())
         };
-        match self.store.modify(Kind::Incident, &key, Part::Status, None, write).await {
+        match self.store.modify(Kind::Incident, key, Part::Status, None, write).await {
             Ok(object) => {
                 if let Some(written) = typed::<Incident>(&object) {
-                    self.incidents.insert(key, written);
+                    *incident = written;
                 }
-                Ok(())
+                Ok(true)
             }
-            // Somebody deleted it meanwhile.
-            Err(StoreError::NotFound { .. }) => {
-                self.incidents.remove(&key);
-                Ok(())
-            }
+            Err(StoreError::NotFound { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    async fn create(&mut self, incident: &Incident) -> store::Result<Option<Incident>> {
+    /// Writes what of an incident is not its status: that it is there, and its cause. `false`: it is not there any more.
+    async fn write_main(&self, incident: &mut Incident) -> store::Result<bool> {
+        if incident.metadata.uid.is_none() {
+            let Some(made) = self.create(incident).await? else { return Ok(false) };
+            incident.metadata = made.metadata;
+            return Ok(true);
+        }
+        let key = key_of_incident(incident);
+        let Some(stored) = self.store.get(Kind::Incident, &key)? else { return Ok(false) };
+        let cause = incident.spec.cause.clone();
+        if stored["spec"]["cause"] == *cause {
+            return Ok(true);
+        }
+        let write = move |object: &mut Value| {
+            object["spec"]["cause"] = cause.into();
+            Ok::<_, StoreError>(())
+        };
+        match self.store.modify(Kind::Incident, &key, Part::Main, None, write).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn create(&self, incident: &Incident) -> store::Result<Option<Incident>> {
         let object = serde_json::to_value(incident).unwrap_or_default();
         match self.store.create(Kind::Incident, object).await {
             Ok(object) => Ok(typed(&object)),
@@ -148,7 +238,11 @@ impl Notifier {
 
     /// An incident that is another one: a person may have spoken.
     pub(super) async fn people_spoke(&mut self, key: &Key, object: &Object) -> store::Result<()> {
-        let Some(incident) = typed::<Incident>(object) else { return Ok(()) };
+        let Some(mut incident) = typed::<Incident>(object) else { return Ok(()) };
+        if let Some(known) = self.incidents.get(key).filter(|_| self.unwritten.contains(key)) {
+            incident.status.clone_from(&known.status);
+            incident.spec.cause.clone_from(&known.spec.cause);
+        }
         let known = self.incidents.insert(key.clone(), incident.clone());
         if known.is_some_and(|known| known.spec == incident.spec) {
             return Ok(());
@@ -161,7 +255,7 @@ impl Notifier {
     }
 
     /// Removes incidents that are past their time.
-    pub(super) async fn sweep(&mut self) -> store::Result<()> {
+    pub(super) async fn sweep(&mut self) {
         let now = self.clock.now();
         let ended = |incident: &Incident| {
             let status = incident.status.as_ref().filter(|status| status.phase.is_over())?;
@@ -175,11 +269,13 @@ impl Notifier {
         for (_, (_, key)) in old {
             match self.store.delete(Kind::Incident, key, None).await {
                 Ok(_) | Err(StoreError::NotFound { .. }) => drop(self.incidents.remove(key)),
-                Err(error) => return Err(error),
+                Err(error) => {
+                    warn!(incident = %key, %error, "an old incident cannot be removed; it is tried again");
+                    break;
+                }
             }
         }
         self.looks.insert(Look::Sweep, now.saturating_add(SWEEP).unwrap_or(now));
-        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use crate::model::Key;
 use crate::notify::report::Period;
@@ -28,9 +29,11 @@ impl Ledger {
         Ok(store.note(NOTE)?.and_then(|note| serde_json::from_value(note).ok()))
     }
 
-    /// Writes it down.
-    pub async fn save(&self, store: &Store) -> store::Result<()> {
-        store.put_note(NOTE, serde_json::to_value(self).ok()).await
+    /// Writes it down; what the disk does not take holds in this process.
+    pub async fn save(&self, store: &Store) {
+        if let Err(error) = store.put_note(NOTE, serde_json::to_value(self).ok()).await {
+            warn!(%error, "what was told cannot be written down");
+        }
     }
 
     /// Whether an Event was told, as it was then.

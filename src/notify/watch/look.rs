@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use tracing::warn;
 
 use super::incidents::{all, subject_of};
 use super::ledger::Ledger;
@@ -22,14 +23,20 @@ impl Notifier {
     /// Looks at everything there is.
     pub(super) async fn begin(&mut self) -> store::Result<()> {
         self.looks.clear();
+        if !self.unwritten.is_empty() {
+            self.looks.insert(Look::Unwritten, self.clock.now());
+        }
         self.blind.clear();
-        self.incidents = all(&self.store.list(Kind::Incident, None)?.items);
+        let mut incidents = all(&self.store.list(Kind::Incident, None)?.items);
+        let unwritten = self.unwritten.iter().filter_map(|key| Some((key.clone(), self.incidents.get(key)?.clone())));
+        incidents.extend(unwritten);
+        self.incidents = incidents;
         self.channels = self.store.list(Kind::Channel, None)?.items.iter().map(|object| key_of(object)).collect();
         let alerts = self.store.list(Kind::Alert, None)?.items;
         self.alerts = alerts.iter().filter_map(|object| Some((key_of(object), typed::<Alert>(object)?))).collect();
         let events = self.store.list(Kind::Event, None)?.items;
         self.open_ledger(&events).await?;
-        self.sweep().await?;
+        self.sweep().await;
         let deployments = self.store.list(Kind::Deployment, None)?.items;
         let sources = self.store.list(Kind::Source, None)?.items;
         self.miss(&deployments, &sources).await?;
@@ -39,8 +46,9 @@ impl Notifier {
         for source in &sources {
             self.source(source).await?;
         }
+        self.host().await?;
         for key in self.alerts.keys().cloned().collect::<Vec<_>>() {
-            self.show_alert(&key).await?;
+            self.show_alert(&key).await;
             self.report(&key).await?;
         }
         self.route_all().await?;
@@ -55,15 +63,20 @@ impl Notifier {
 
     /// Reads the ledger. At the very first start there is none: what happened before it is not told.
     async fn open_ledger(&mut self, events: &[Object]) -> store::Result<()> {
+        if self.ledger.is_some() {
+            return Ok(());
+        }
         if let Some(ledger) = Ledger::load(&self.store)? {
-            self.ledger = ledger;
+            self.ledger = Some(ledger);
             return Ok(());
         }
         let there = summaries(events);
+        let ledger = self.ledger.insert(Ledger::default());
         for event in events.iter().filter(|event| is_summary(event)) {
-            self.ledger.note_event(event_name(event), last_seen(event), &there);
+            ledger.note_event(event_name(event), last_seen(event), &there);
         }
-        self.ledger.save(&self.store).await
+        ledger.save(&self.store).await;
+        Ok(())
     }
 
     /// Looks at what time may have changed.
@@ -80,7 +93,8 @@ impl Notifier {
                     }
                 }
                 Look::Report(alert) => self.report(&alert).await?,
-                Look::Sweep => self.sweep().await?,
+                Look::Sweep => self.sweep().await,
+                Look::Unwritten => self.write_again().await?,
             }
         }
         Ok(())
@@ -118,9 +132,10 @@ impl Notifier {
         self.fold(&Facts::of_source(object)).await
     }
 
-    async fn host(&mut self) -> store::Result<()> {
+    pub(super) async fn host(&mut self) -> store::Result<()> {
         let why = self.blind.values().next().cloned().unwrap_or_default();
-        self.fold(&Facts::of_host(self.blind.len(), &why)).await
+        let alerts = self.host_alerts.borrow_and_update().clone();
+        self.fold(&Facts::of_host(self.blind.len(), &why).alerting(&alerts)).await
     }
 
     /// Something is not there any more: its incidents are over.
@@ -160,7 +175,7 @@ impl Notifier {
         if known.is_some_and(|known| known.spec == alert.spec && known.metadata.uid == alert.metadata.uid) {
             return Ok(());
         }
-        self.show_alert(key).await?;
+        self.show_alert(key).await;
         self.report(key).await?;
         self.route_all().await
     }
@@ -179,8 +194,8 @@ impl Notifier {
     }
 
     /// Says in an Alert's status whether it can do its work.
-    async fn show_alert(&mut self, key: &Key) -> store::Result<()> {
-        let Some(alert) = self.alerts.get(key) else { return Ok(()) };
+    async fn show_alert(&mut self, key: &Key) {
+        let Some(alert) = self.alerts.get(key) else { return };
         let all = channels(alert);
         let missing: Vec<String> =
             all.iter().filter(|channel| !self.channels.contains(channel)).map(ToString::to_string).collect();
@@ -197,7 +212,7 @@ impl Notifier {
         after.observed_generation = alert.metadata.generation.unwrap_or_default();
         status::set(&mut after.conditions, after.observed_generation, value, reason, &message, self.clock.now());
         if before.as_ref() == Some(&after) {
-            return Ok(());
+            return;
         }
         let status = serde_json::to_value(after).unwrap_or_default();
         let write = move |object: &mut Value| {
@@ -205,8 +220,8 @@ impl Notifier {
             Ok::<_, StoreError>(())
         };
         match self.store.modify(Kind::Alert, key, Part::Status, None, write).await {
-            Ok(_) | Err(StoreError::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error),
+            Ok(_) | Err(StoreError::NotFound { .. }) => {}
+            Err(error) => warn!(alert = %key, %error, "the status of an Alert cannot be written"),
         }
     }
 
@@ -214,7 +229,7 @@ impl Notifier {
         let other = if gone { self.channels.remove(key) } else { self.channels.insert(key.clone()) };
         if other {
             for alert in self.alerts.keys().cloned().collect::<Vec<_>>() {
-                self.show_alert(&alert).await?;
+                self.show_alert(&alert).await;
             }
         }
         if gone { Ok(()) } else { self.test(key, object).await }
@@ -239,13 +254,14 @@ impl Notifier {
             parts: vec![],
             notice,
         };
-        self.outbox.put(message).await.map(drop)
+        self.outbox.put(message).await;
+        Ok(())
     }
 
     /// Tells the summary after a restart of the host or the daemon, once.
     pub(super) async fn event(&mut self, event: &Value) -> store::Result<()> {
         let (name, last) = (event_name(event), last_seen(event));
-        if !is_summary(event) || self.ledger.has_event(name, last) {
+        if !is_summary(event) || self.ledger.as_ref().is_some_and(|ledger| ledger.has_event(name, last)) {
             return Ok(());
         }
         let now = self.clock.now();
@@ -255,24 +271,28 @@ impl Notifier {
             let uid = alert.metadata.uid.as_deref().unwrap_or_default();
             Notice::recovered(id_of(&[name, last, uid, &channel.to_string()]), message, now)
         });
-        self.send(drafts).await?;
+        self.send(drafts).await;
         let there = self.store.list(Kind::Event, None)?.items;
-        self.ledger.note_event(name, last, &summaries(&there));
-        self.ledger.save(&self.store).await
+        let ledger = self.ledger.get_or_insert_default();
+        ledger.note_event(name, last, &summaries(&there));
+        ledger.save(&self.store).await;
+        Ok(())
     }
 
     /// Makes the reports of an Alert that are due, and notes when the next one is.
     async fn report(&mut self, key: &Key) -> store::Result<()> {
         let Some(alert) = self.alerts.get(key).cloned() else { return Ok(()) };
         let now = self.clock.now();
-        for (period, slot) in report::due(&alert, |period| self.ledger.report(key, period), now) {
+        let sent = |period| self.ledger.as_ref().and_then(|ledger| ledger.report(key, period));
+        for (period, slot) in report::due(&alert, sent, now) {
             let labelled = |incident: &Incident| Ok((incident.clone(), self.labels(incident)?));
             let incidents = self.incidents.values().map(labelled).collect::<store::Result<Vec<_>>>()?;
             let drafts = report::drafts(&alert, (period, slot), &incidents, now);
-            self.send(drafts).await?;
+            self.send(drafts).await;
             let alerts: Vec<Key> = self.alerts.values().map(alert_key).collect();
-            self.ledger.note_report(key, period, slot, alerts.into_iter());
-            self.ledger.save(&self.store).await?;
+            let ledger = self.ledger.get_or_insert_default();
+            ledger.note_report(key, period, slot, alerts.into_iter());
+            ledger.save(&self.store).await;
         }
         match report::next(&alert, now) {
             Some(at) => drop(self.looks.insert(Look::Report(key.clone()), at)),

@@ -2,6 +2,9 @@
 //!
 //! *Order.* An incident is written after the messages it owes are in the outbox. What a SIGKILL cuts off in between is done again at
 //! the next start, from the same statuses and with the same ids.
+//!
+//! *A full disk* is what people must hear of: nothing here waits for a write. What the disk does not take is told from memory, and
+//! written when it can be; a restart of the operator until then may tell it once more.
 
 mod incidents;
 mod ledger;
@@ -15,6 +18,7 @@ use futures::stream::{BoxStream, select_all};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -24,9 +28,9 @@ use super::outbox::{Message, Outbox};
 use super::route::Draft;
 use super::template;
 use crate::clock::SharedClock;
-use crate::crd::{Alert, Incident, SubjectKind};
+use crate::crd::{Alert, Incident, ResourceAlert, SubjectKind};
 use crate::model::{About, Happening, Key, Reason, Severity};
-use crate::store::{self, Change, Kind, Object, Store};
+use crate::store::{self, Change, Kind, Object, Rest, Store};
 
 /// Pause when the store cannot be read or written.
 const RETRY: Duration = Duration::from_secs(1);
@@ -46,14 +50,21 @@ pub struct Notifier {
     /// Name of this host, for messages.
     host: String,
     incidents: BTreeMap<Key, Incident>,
+    /// Those that the disk did not take as they are here.
+    unwritten: BTreeSet<Key>,
+    /// When the disk is tried again.
+    rest: Rest,
     alerts: BTreeMap<Key, Alert>,
     /// Deployments that cannot be seen, and why.
     blind: BTreeMap<Key, String>,
+    /// What of the host is beyond a threshold.
+    host_alerts: watch::Receiver<Vec<ResourceAlert>>,
     /// Channels that are there.
     channels: BTreeSet<Key>,
     /// When to look at what again.
     looks: BTreeMap<Look, Timestamp>,
-    ledger: Ledger,
+    /// Read once: what the disk did not take of it is here.
+    ledger: Option<Ledger>,
 }
 
 /// Something that time alone may change.
@@ -63,6 +74,8 @@ enum Look {
     Incident(Key),
     Report(Key),
     Sweep,
+    /// At what the disk did not take.
+    Unwritten,
 }
 
 impl Notifier {
@@ -74,12 +87,20 @@ impl Notifier {
             clock,
             host,
             incidents: BTreeMap::new(),
+            unwritten: BTreeSet::new(),
+            rest: Rest::default(),
             alerts: BTreeMap::new(),
             blind: BTreeMap::new(),
+            host_alerts: watch::Sender::new(vec![]).subscribe(),
             channels: BTreeSet::new(),
             looks: BTreeMap::new(),
-            ledger: Ledger::default(),
+            ledger: None,
         }
+    }
+
+    /// One that hears what of the host is beyond a threshold, too.
+    pub fn hearing(self, host_alerts: watch::Receiver<Vec<ResourceAlert>>) -> Self {
+        Self { host_alerts, ..self }
     }
 
     /// Works until `stopping`.
@@ -100,6 +121,7 @@ impl Notifier {
         self.begin().await?;
         loop {
             self.look_again().await?;
+            let pause = self.pause();
             tokio::select! {
                 () = stopping.cancelled() => return Ok(()),
                 change = changes.next() => match change {
@@ -109,7 +131,9 @@ impl Notifier {
                     }
                     Some((kind, change)) => self.see(kind, change?).await?,
                 },
-                () = sleep(self.pause()) => {}
+                // Who measures may have ended: then it does not change any more.
+                Ok(()) = self.host_alerts.changed() => self.host().await?,
+                () = sleep(pause) => {}
             }
         }
     }
@@ -146,6 +170,7 @@ impl Notifier {
             Kind::Channel => self.channel(&key, &object, gone).await,
             Kind::Incident if gone => {
                 self.incidents.remove(&key);
+                self.unwritten.remove(&key);
                 self.looks.remove(&Look::Incident(key));
                 Ok(())
             }
@@ -155,7 +180,7 @@ impl Notifier {
     }
 
     /// Puts messages into the outbox, in the words of their Alerts.
-    async fn send(&mut self, drafts: Vec<Draft>) -> store::Result<()> {
+    async fn send(&mut self, drafts: Vec<Draft>) {
         let now = self.clock.now();
         for mut draft in drafts {
             draft.notice = draft.notice.from_host(&self.host);
@@ -165,13 +190,12 @@ impl Notifier {
                 warn!(alert = %draft.alert, "told in evenkeel's own words: {why}");
             }
             let channel = draft.channel.clone();
-            let lost = self.outbox.put(Message::new(draft, now)).await?;
+            let lost = self.outbox.put(Message::new(draft, now)).await;
             if !lost.is_empty() {
                 let message = format!("{} messages wait, the oldest are given up", super::outbox::MOST);
                 self.tell(About::Channel(channel), Reason::QueueFull, Severity::Warning, message).await;
             }
         }
-        Ok(())
     }
 
     /// Writes an Event. That it cannot be written stops nothing.

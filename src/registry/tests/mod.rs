@@ -3,6 +3,7 @@
 mod claims;
 mod commands;
 mod outside;
+mod suggestions;
 mod write;
 
 use std::sync::Arc;

@@ -8,11 +8,11 @@ use super::*;
 use crate::model::{History, ReplicaHistory};
 
 /// A small file system of its own, unmounted when it is dropped.
-struct SmallDisk(tempfile::TempDir);
+pub(crate) struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
     /// `None` where mounting is not allowed.
-    fn mount(size: &str) -> Option<Self> {
+    pub(crate) fn mount(size: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mounted =
             Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(folder.path()).output();
@@ -28,7 +28,7 @@ impl SmallDisk {
         assert!(status.unwrap().success(), "remount {option}");
     }
 
-    fn data(&self) -> std::path::PathBuf {
+    pub(crate) fn data(&self) -> std::path::PathBuf {
         self.0.path().join("data")
     }
 }

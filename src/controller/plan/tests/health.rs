@@ -152,3 +152,16 @@ fn secrets_in_the_output_of_a_probe_are_not_told() {
     assert!(text.contains("cannot log in with *** at postgres://***@db/shop"), "{text}");
     assert!(!text.contains("hunter2") && !text.contains("correct-horse"), "{text}");
 }
+
+#[test]
+fn a_run_is_unhealthy_once_though_the_clock_was_set_back_since_it_began() {
+    // By the clock of now it starts in an hour.
+    let ill = started(-3600, unhealthy());
+    let mut known = ailed(1, 2);
+    if let Some(failure) = &mut known.failure {
+        failure.run = FailedRun { container: ill.id.clone(), started_at: ill.started_at, ..FailedRun::default() };
+    }
+    let failed = |scene: &Scene| scene.plan().notes.iter().any(|note| matches!(note, Note::Failed { .. }));
+    assert!(!failed(&app().with(ill.clone()).remembers("app-1", known)));
+    assert!(failed(&app().with(ill).remembers("app-1", ailed(1, 2))), "one of another run does not stand for it");
+}

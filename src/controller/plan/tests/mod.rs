@@ -4,6 +4,7 @@
 mod adopting;
 mod bring_up;
 mod building;
+mod climbing;
 mod health;
 mod mounted;
 mod pulling;

@@ -282,6 +282,9 @@ impl Engine for Daemon {
     async fn stop_container(&self, _: &str, _: u64) -> Result<()> {
         unimplemented!()
     }
+    async fn kill_container(&self, _: &str) -> Result<()> {
+        unimplemented!()
+    }
     async fn run_hook(&self, _: &str, _: &HookSpec, _: Duration) -> Result<()> {
         unimplemented!()
     }

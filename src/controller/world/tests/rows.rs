@@ -1,6 +1,7 @@
 //! Rows of the decision table, through the whole of the world.
 
 use super::*;
+use crate::controller::world::Mark;
 use crate::docker::Alive;
 use crate::model::{ContainerState, EngineRun, StopReason};
 
@@ -163,14 +164,32 @@ async fn a_mark_survives_the_operator_and_a_mark_that_cannot_be_written_forbids_
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_to_stay_stopped_is_stopped_though_the_disk_is_full() {
-    let scene = Scene::with(&["web"]).await;
+async fn what_is_to_stay_stopped_or_is_unhealthy_is_stopped_though_the_disk_is_full() {
+    let scene = Scene::with(&["web", "db"]).await;
     scene.paper.lock().full = true;
-    scene.world.mark_stop("web", StopReason::Held).await.unwrap();
-    scene.daemon.stop("web").await;
-    assert_eq!(scene.verdict("web").await, Verdict::Ours(StopReason::Held));
+    for (container, reason) in [("web", StopReason::Held), ("db", StopReason::Unhealthy)] {
+        scene.world.mark_stop(container, reason).await.unwrap();
+        scene.daemon.stop(container).await;
+        assert_eq!(scene.verdict(container).await, Verdict::Ours(reason));
+    }
     scene.paper.lock().full = false;
     seconds(20).await;
+    assert!(scene.holds().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_killed_since_its_mark_could_not_be_written_is_a_crash_to_the_next_operator() {
+    let scene = Scene::with(&["web"]).await;
+    scene.paper.lock().full = true;
+    assert_eq!(scene.world.mark_stop("web", StopReason::Unhealthy).await.unwrap(), Mark::Kept);
+    scene.daemon.emit("web", "kill", &[("signal", "9")]);
+    scene.daemon.die("web", 137);
+    assert_eq!(scene.verdict("web").await, Verdict::Ours(StopReason::Unhealthy));
+    let (daemon, paper, clock) = scene.killed();
+    paper.lock().full = false;
+    let scene = Scene::open(daemon, paper, clock);
+    assert!(matches!(scene.verdict("web").await, Verdict::Killed | Verdict::Unknown));
+    seconds(60).await;
     assert!(scene.holds().is_empty());
 }
 

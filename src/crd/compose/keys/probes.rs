@@ -14,7 +14,7 @@ pub const PROBES: &[Key] = &[
     ),
 ];
 
-/// Within a probe: one of `httpGet`, `tcpSocket`, `exec`, and how often.
+/// Within a probe: one of `httpGet`, `tcpSocket`, `grpc`, `exec`, and how often.
 pub const PROBE: &[Key] = &[
     key("exec", Form::Map(EXEC), "A command in the container; exit 0 is good."),
     key("failureThreshold", Form::Whole, "Failures in a row that make it bad. Default 3."),
@@ -23,13 +23,13 @@ pub const PROBE: &[Key] = &[
         Form::Whole,
         "One that turned bad three times within so many seconds stays bad until it has been good for as long. Default 60; 0 switches it off.",
     ),
+    key("grpc", Form::Map(GRPC), "A call of `grpc.health.v1.Health/Check` over plain HTTP/2; SERVING is good."),
     key("httpGet", Form::Map(HTTP_GET), "A GET; 200 to 399 is good."),
     key("initialDelaySeconds", Form::Whole, "After the start, before the first one. Default 0."),
     key("periodSeconds", Form::Whole, "From one to the next. Default 10."),
     key("successThreshold", Form::Whole, "Successes in a row that make it good again. Default 1; only readiness takes more."),
     key("tcpSocket", Form::Map(TCP_SOCKET), "A connection that is taken."),
     key("timeoutSeconds", Form::Whole, "What takes longer has failed. Default 1."),
-    refused("grpc", "use httpGet, tcpSocket or exec"),
     refused("terminationGracePeriodSeconds", "use stop_grace_period of the service"),
 ];
 
@@ -71,6 +71,13 @@ pub const HTTP_HEADER: &[Key] = &[key("name", Form::Text, "Name. Required."), ke
 pub const TCP_SOCKET: &[Key] = &[
     key("host", Form::Text, "Where, instead of the container's own address."),
     key("port", Form::Whole, "Port in the container. Required."),
+];
+
+/// Within `grpc`.
+pub const GRPC: &[Key] = &[
+    key("host", Form::Text, "Where, instead of the container's own address."),
+    key("port", Form::Whole, "Port in the container. Required."),
+    key("service", Form::Text, "Which service is asked after. Default: the server as a whole."),
 ];
 
 /// Within `exec`.

@@ -21,7 +21,7 @@ use crate::crd::DeploymentSpec;
 use crate::crd::decode::{Fields, Node, Sink, field_path};
 
 pub(in crate::crd) use ports::{range as port_range, short as short_ports};
-pub(in crate::crd) use scalars::{each, integer, one_of, text, word};
+pub(in crate::crd) use scalars::{each, integer, one_of, parse_bytes, text, word};
 
 /// The words of a command line; what follows an operator of the shell is dropped.
 pub(super) fn split(line: &str) -> Result<Vec<String>, String> {

@@ -24,9 +24,13 @@ pub(super) fn probes(node: &Node) -> Option<Probes> {
 fn probe(node: &Node, kind: ProbeKind) -> Option<Probe> {
     let mut fields = node.fields()?;
     refuse(&mut fields, keys::PROBE);
-    let checks =
-        [fields.read("httpGet", http_get).map(Check::HttpGet), fields.read("tcpSocket", tcp_socket), fields.read("exec", exec)];
-    let declared = ["httpGet", "tcpSocket", "exec"].iter().filter(|key| fields.has(key)).count();
+    let checks = [
+        fields.read("httpGet", http_get).map(Check::HttpGet),
+        fields.read("tcpSocket", tcp_socket),
+        fields.read("grpc", grpc),
+        fields.read("exec", exec),
+    ];
+    let declared = ["httpGet", "tcpSocket", "grpc", "exec"].iter().filter(|key| fields.has(key)).count();
     let success_threshold = fields.read("successThreshold", at_least_one).unwrap_or(1);
     let mut probe = Probe {
         check: Check::Exec { command: vec![] },
@@ -42,7 +46,7 @@ fn probe(node: &Node, kind: ProbeKind) -> Option<Probe> {
         return node.fail("successThreshold can be more than 1 for readiness only");
     }
     if declared != 1 {
-        return node.fail("must have one of httpGet, tcpSocket and exec");
+        return node.fail("must have one of httpGet, tcpSocket, grpc and exec");
     }
     probe.check = checks.into_iter().flatten().next()?;
     Some(probe)
@@ -108,6 +112,14 @@ fn tcp_socket(node: &Node) -> Option<Check> {
     let (host, port) = (fields.read("host", host), fields.required("port", port));
     fields.finish();
     Some(Check::TcpSocket { host, port: port? })
+}
+
+fn grpc(node: &Node) -> Option<Check> {
+    let mut fields = node.fields()?;
+    let (host, port) = (fields.read("host", host), fields.required("port", port));
+    let service = fields.or_default("service", word);
+    fields.finish();
+    Some(Check::Grpc { host, port: port?, service })
 }
 
 fn exec(node: &Node) -> Option<Check> {
@@ -192,6 +204,8 @@ mod tests {
         assert_eq!(probes.each().count(), 4);
         let Check::HttpGet(get) = probes.readiness.unwrap().check else { panic!("no GET") };
         assert!(get.tls && get.headers == [("Host".to_owned(), "shop".to_owned())]);
+        let grpc = read(json!({"liveness": {"grpc": {"port": 50051, "service": "shop"}}})).unwrap().liveness.unwrap();
+        assert_eq!(grpc.check, Check::Grpc { host: None, port: 50051, service: "shop".into() });
         let beat = probes.heartbeat.unwrap();
         assert_eq!(beat.check, Check::FreshFile { path: "/run/beat".into(), freshness: Duration::from_secs(90) });
     }
@@ -205,7 +219,8 @@ mod tests {
             (json!({"liveness": {"tcpSocket": {"port": 0}}}), "tcpSocket.port: must be from 1"),
             (json!({"liveness": {"tcpSocket": {"port": 1}, "periodSeconds": 0}}), "periodSeconds: must be at least 1"),
             (json!({"startup": {"tcpSocket": {"port": 1}, "successThreshold": 2}}), "readiness only"),
-            (json!({"startup": {"grpc": {"port": 1}}}), "not supported yet"),
+            (json!({"startup": {"grpc": {}}}), "startup.grpc.port: is required"),
+            (json!({"startup": {"grpc": {"port": 1}, "terminationGracePeriodSeconds": 5}}), "not supported yet"),
             (json!({"startup": {"httpget": {"port": 1}}}), "unknown field \"httpget\": did you mean \"httpGet\"?"),
             (json!({"heartbeat": {"file": "beat", "freshness": "1m"}}), "must be a path"),
             (json!({"heartbeat": {"file": "/beat"}}), "freshness: is required"),

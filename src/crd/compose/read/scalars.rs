@@ -108,7 +108,7 @@ pub(super) fn bytes(node: &Node) -> Option<Bytes> {
 
 /// Docker's words for sizes. Negative ones only as a plain number.
 #[expect(clippy::cast_possible_truncation, reason = "checked against i64's range")]
-fn parse_bytes(text: &str) -> Option<i64> {
+pub(in crate::crd) fn parse_bytes(text: &str) -> Option<i64> {
     if let Ok(number) = text.parse() {
         return Some(number);
     }
