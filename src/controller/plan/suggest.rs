@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Action, Cause, Note, Op, Plan, RecoveryMode, ReplicaId, Subject, Suggestion, WaitReason, Waiting};
+use crate::model::{Action, Cause, Note, Op, Plan, RecoveryMode, ReplicaId, Subject, Suggestion, WaitReason, Waiting, fraction};
 
-use super::{Planner, recovery};
+use super::Planner;
 
 /// Takes out what the mode does not allow and no person approved, and whatever comes after it.
 pub(super) fn withhold(planner: &mut Planner<'_>) {
@@ -123,7 +123,7 @@ fn suggestion(planner: &Planner<'_>, replica: &ReplicaId, action: &Action) -> Su
     let failure = planner.history.replicas.get(&replica.to_string()).and_then(|record| record.failure.as_ref());
     let failure = failure.filter(|_| action.cause.rung().is_some());
     let known = known.filter(|known| known.failed_at == failure.map(|failure| failure.at));
-    let digits = recovery::unit_hash(&format!("{}/{replica} {} {why}", planner.desired.key, planner.now)).to_bits();
+    let digits = fraction(&format!("{}/{replica} {} {why}", planner.desired.key, planner.now)).to_bits();
     let fresh = || format!("{replica}-{:04x}", digits & 0xffff);
     let id = known.map_or_else(fresh, |known| known.id.clone());
     let at = known.map_or(planner.now, |known| known.at);
