@@ -22,7 +22,7 @@ mod keeper;
 mod keepers;
 pub mod made;
 pub mod merge;
-mod mounted;
+pub(crate) mod mounted;
 pub mod propose;
 mod substitute;
 mod turn;

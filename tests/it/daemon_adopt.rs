@@ -72,34 +72,3 @@ fn all_projects_are_taken_over_without_a_restart_and_given_back() {
     operator.evenkeel(&["release", "--all"]);
     assert_eq!((policies(&daemon), daemon.docker().runs("")), (declared, before), "Docker has its policies back");
 }
-
-#[test]
-fn an_operator_that_is_killed_while_it_takes_over_goes_on_and_knows_what_to_give_back() {
-    let sandbox = Sandbox::new();
-    let daemon = OwnDaemon::start_in(&sandbox);
-    let Some(()) = projects(&sandbox, &daemon) else { return };
-    let (before, declared) = (daemon.docker().runs(""), policies(&daemon));
-    let mut operator = Operator::of(&sandbox).docker_host(daemon.docker().host()).resync("1s").start();
-    eventually(secs(10), "the engine is seen", || {
-        let listed = operator.evenkeel(&["adopt"]);
-        check(PROJECTS.iter().all(|name| listed.contains(name)), || listed.clone())
-    });
-    let pid = operator.pid().to_string();
-    std::thread::scope(|scope| {
-        // It fails when the operator is gone.
-        let asked = scope.spawn(|| operator.cli(&["adopt", "--all"]));
-        eventually(secs(30), "it is in the middle", || {
-            let taken = policies(&daemon).values().filter(|policy| *policy == "no").count();
-            check(taken > 0, || format!("{taken} are taken over"))
-        });
-        Command::new("kill").args(["-KILL", &pid]).status().unwrap();
-        drop(asked.join());
-    });
-    operator.kill();
-    operator.start();
-    adopt_all(&operator);
-    all_are_taken_over(&operator, &daemon);
-    assert_eq!(daemon.docker().runs(""), before, "nothing is restarted");
-    operator.evenkeel(&["release", "--all"]);
-    assert_eq!(policies(&daemon), declared, "every policy is known");
-}

@@ -163,7 +163,10 @@ fn addresses(text: &str) {
     }
 }
 
-const TARGETS: [(&str, fn(&str)); 3] = [("manifests", manifests), ("compose", compose), ("addresses", addresses)];
+/// A name, and what is done to a text.
+type Target = (&'static str, fn(&str));
+
+const TARGETS: [Target; 3] = [("manifests", manifests), ("compose", compose), ("addresses", addresses)];
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()

@@ -245,18 +245,17 @@ impl Applier {
     /// Whether a Deployment is as the files want it all the same: its status was written, or it is none of this Source's.
     fn changes_nothing(&mut self, change: &Change) -> bool {
         let object = change.object.as_ref();
-        let key = key_of(object);
-        let Some((declared, version)) = self.known.get_mut(&key) else {
-            return owner(object) != Some(self.origin.source.as_str());
-        };
-        let stays = change.kind != ChangeKind::Deleted && !is_deleting(object);
-        let is_right = stays && in_force(declared, Some(object), &self.origin) == *object;
-        if is_right {
-            *version = change.revision;
-        } else {
-            self.known.remove(&key);
+        match self.known.get_mut(&key_of(object)) {
+            Some((declared, version)) => {
+                let stays = change.kind != ChangeKind::Deleted && !is_deleting(object);
+                let same = stays && in_force(declared, Some(object), &self.origin) == *object;
+                if same {
+                    *version = change.revision;
+                }
+                same
+            }
+            None => owner(object) != Some(self.origin.source.as_str()),
         }
-        is_right
     }
 
     fn circumstances(&self, content: &Content, policy: &Policy, now: Instant) -> anyhow::Result<Circumstances> {
