@@ -239,6 +239,7 @@ fn weigh(status: &mut IncidentStatus, finding: &Finding, now: Timestamp, look_ag
 fn settle(incident: &mut Incident, facts: &Facts, now: Timestamp, look_again: &mut Earliest) {
     let is_well = lay::is_well(incident, facts);
     let is_remembered = lay::is_remembered(incident, facts);
+    let is_forgotten = is_well && !is_remembered || matches!(facts.state, State::Wanted(_));
     let status = status(incident).status;
     match (&facts.state, status.phase) {
         (State::Wanted(why), IncidentPhase::Open | IncidentPhase::Mended) => resolve(status, now, why.clone()),
@@ -264,11 +265,7 @@ fn settle(incident: &mut Incident, facts: &Facts, now: Timestamp, look_again: &m
             resolve(status, now, format!("it was down for {}", rounded(lasted)));
         }
         // In a crash loop it is well for a moment each time: closed, it stays so until its failures are forgotten.
-        (state, IncidentPhase::Closed) if status.mended_at.is_none() => {
-            if is_well && !is_remembered || matches!(state, State::Wanted(_)) {
-                status.mended_at = Some(MicroTime(now));
-            }
-        }
+        (_, IncidentPhase::Closed) if is_forgotten && status.mended_at.is_none() => status.mended_at = Some(MicroTime(now)),
         _ => {}
     }
 }
