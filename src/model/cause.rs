@@ -108,6 +108,8 @@ pub enum Cause {
     RebuildRequested,
     /// `pull_policy: always`, and a container is about to be made.
     PullAlways {
+        /// Whose.
+        replica: ReplicaId,
         /// Why it is made.
         made: Box<Cause>,
     },
@@ -152,7 +154,7 @@ impl Cause {
             Self::Unhealthy { .. } => true,
             Self::Missing | Self::Created | Self::SpecChanged | Self::NotDeclared | Self::Deleted | Self::Held { .. } => false,
             Self::DeclaredStopped | Self::HoldEnded | Self::RestartRequested | Self::Unfinished | Self::PolicyDrift => false,
-            Self::PullAlways { made } => made.is_recovery(),
+            Self::PullAlways { made, .. } => made.is_recovery(),
             // What follows an approved step of recovery needs no further word.
             Self::Remedy { cause, .. } => cause.is_recovery(),
             Self::RolledBack { .. } => false,

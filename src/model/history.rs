@@ -59,7 +59,7 @@ pub struct Memory {
     /// The last image with which a service was well, by service.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub good: BTreeMap<String, GoodImage>,
-    /// References that were taken back to an image that worked.
+    /// Services whose image was taken back to one that worked, by service: two may share one, and fail at different times.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub rolled_back: BTreeMap<String, RolledBack>,
 }
@@ -92,6 +92,9 @@ pub struct ReplicaHistory {
     pub alerted: bool,
     /// Giving up was told.
     pub exhausted: bool,
+    /// It was told that a person has to mend something, and that it is tried again meanwhile.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub person_called: bool,
     /// Signature of the diagnosis of a failure that was told last.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub told_signature: String,
@@ -105,6 +108,9 @@ pub struct ReplicaHistory {
     pub was_running: bool,
     /// A container of evenkeel's stood for it once: one that `docker compose` puts in its place by hand is taken over.
     pub was_ours: bool,
+    /// Attempts of the present series by what was done: more than [`DECISIONS`] may be of it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub taken: BTreeMap<Rung, u32>,
     /// What recovery decided, newest last, at most [`DECISIONS`]; those of the present series are the last `attempts` ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<Decision>,

@@ -146,7 +146,7 @@ pub struct GoodImage {
     pub at: Timestamp,
 }
 
-/// A reference that was taken back to an image that worked.
+/// A service's image that was taken back to one that worked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RolledBack {

@@ -46,7 +46,7 @@ pub enum Note {
         /// Attempts so far.
         attempts: u32,
     },
-    /// No attempt is made any more: told once.
+    /// No attempt is made any more, or none for a long time: each told once.
     Exhausted {
         /// Which.
         replica: ReplicaId,
@@ -54,10 +54,14 @@ pub enum Note {
         attempts: u32,
         /// Why there are no more.
         rule: Rule,
+        /// When it is tried again all the same.
+        until: Option<Timestamp>,
     },
-    /// A reference is taken back to an image that worked.
+    /// A service's image is taken back to one that worked.
     RolledBack {
-        /// Which.
+        /// Whose.
+        service: String,
+        /// The reference that names it.
         reference: String,
         /// From where to where.
         record: RolledBack,

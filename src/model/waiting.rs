@@ -35,6 +35,8 @@ pub enum WaitReason {
         failure: String,
         /// Why there are no more.
         rule: Rule,
+        /// It is tried again all the same, when that is over.
+        again: bool,
     },
     /// A run-once service ended with a failure; it is not run again for this spec.
     JobFailed {

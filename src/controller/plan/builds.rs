@@ -34,6 +34,11 @@ pub(super) fn builder<'a>(planner: &Planner<'a>, image: &str) -> Option<(&'a Des
     planner.desired.services.values().filter_map(build).find(|(_, build)| familiar_reference(&build.image) == wanted)
 }
 
+/// What was built last under the name that the builder gives it, which may spell it otherwise than who uses it.
+pub(super) fn record<'a>(planner: &Planner<'a>, image: &str) -> Option<&'a BuildRecord> {
+    builder(planner, image).and_then(|(_, build)| planner.memory.builds.get(&build.image))
+}
+
 /// Whether an image is built, so that it is never pulled.
 pub(super) fn is_built(planner: &Planner<'_>, image: &str) -> bool {
     builder(planner, image).is_some()
@@ -71,6 +76,14 @@ pub(super) fn outdated(planner: &Planner<'_>, service: &DesiredService, containe
     let same_reference = familiar_reference(&container.image) == familiar_reference(image);
     let outdated = tagged.id == record.image_id && container.image_id != record.image_id && same_reference;
     outdated.then(|| Cause::ImageChanged { from: container.image_id.clone(), to: record.image_id.clone() })
+}
+
+/// Whether an image can be built now: it is known from what, and nothing is in the way.
+pub(super) fn can_be_built(planner: &Planner<'_>, image: &str) -> bool {
+    builder(planner, image).is_some_and(|(builder, build)| {
+        let readable = matches!(planner.inputs.get(&builder.name), Some(BuildInput::Digest(_)));
+        readable && planner.obstacle(&Subject::Image(build.image.clone())).is_none()
+    })
 }
 
 /// Whether any container of the image may run and has not run to its end.

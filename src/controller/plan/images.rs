@@ -146,11 +146,12 @@ pub(super) fn outdated(planner: &Planner<'_>, service: &DesiredService, containe
 /// newer image is there or somebody asks for one.
 fn taken_back<'a>(planner: &Planner<'a>, service: &DesiredService) -> Option<&'a RolledBack> {
     let image = &service.template.image;
-    let back = planner.memory.rolled_back.get(image).filter(|back| back.spec_hash == service.spec_hash)?;
+    let back = planner.memory.rolled_back.get(&service.name).filter(|back| back.spec_hash == service.spec_hash)?;
     let asked = service.pulled_at.max(service.rebuild.map(|asked| asked.at)).is_some_and(|asked| asked > back.at);
-    let pulled = planner.memory.images.get(image).map(|record| &record.image_id);
-    let newest = planner.memory.builds.get(image).map(|record| &record.image_id).or(pulled);
-    let newer = newest.is_some_and(|id| *id != back.from && *id != back.to);
+    let pulled = || planner.memory.images.get(image).map(|record| (&record.image_id, record.at));
+    let built = builds::record(planner, image).map(|record| (&record.image_id, record.at));
+    // What was there before has failed, or is not what the reference named.
+    let newer = built.or_else(pulled).is_some_and(|(id, at)| at > back.at && *id != back.from && *id != back.to);
     (!asked && !newer).then_some(back)
 }
 
@@ -228,7 +229,7 @@ fn due_before(planner: &Planner<'_>, service: &DesiredService, replica: &Replica
     }
     match service.pull {
         PullRule::Always if !is_covered(planner, service, replica, made) => {
-            Some(Cause::PullAlways { made: Box::new(made.clone()) })
+            Some(Cause::PullAlways { replica: replica.clone(), made: Box::new(made.clone()) })
         }
         PullRule::Every(interval) if poll_due(planner, service, interval) <= planner.now => Some(Cause::PullDue),
         _ => None,

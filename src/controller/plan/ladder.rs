@@ -1,6 +1,8 @@
 //! Which rung of recovery is next: from the diagnosis, what was tried, what has helped before, and what may be done. Pure, and
 //! without the planner: [docs/adr/0019](../../../docs/adr/0019-one-ladder-of-recovery.md) has the reasons.
 
+use std::collections::BTreeMap;
+
 use crate::model::{Decision, Diagnosis, Experience, FailureCause, Rule, Rung};
 
 /// Restarts that come before anything else.
@@ -15,8 +17,10 @@ pub(crate) struct Situation<'a> {
     pub proven: bool,
     /// It failed soon after its start.
     pub soon: bool,
-    /// What was decided since it was last stable, oldest first.
+    /// What was decided since it was last stable, oldest first, as far back as it is kept.
     pub tried: &'a [Decision],
+    /// How often each rung was taken since then.
+    pub taken: Option<&'a BTreeMap<Rung, u32>>,
     /// Attempts since then.
     pub spent: u32,
     /// Of so many.
@@ -99,7 +103,9 @@ impl Situation<'_> {
     }
 
     fn tried(&self, rung: Rung) -> usize {
-        self.tried.iter().filter(|decision| decision.rung == rung).count()
+        let kept = self.tried.iter().filter(|decision| decision.rung == rung).count();
+        let counted = self.taken.and_then(|taken| taken.get(&rung)).copied().unwrap_or_default();
+        kept.max(usize::try_from(counted).unwrap_or(usize::MAX))
     }
 
     fn is_hopeless(&self, rung: Rung) -> bool {

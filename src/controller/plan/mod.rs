@@ -29,7 +29,7 @@ mod volumes;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(crate) use tests::service as sample_service;
+pub(crate) use tests::{scene, service as sample_service};
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 

@@ -93,7 +93,7 @@ pub(super) fn next(planner: &mut Planner<'_>, service: &DesiredService, replica:
     if let Some(under_way) = remedy::under_way(service, trouble) {
         let Decision { attempt, rung, rule, .. } = *under_way;
         return match rung {
-            Rung::Recreate => Next::UnderWay,
+            Rung::Recreate if trouble.container.is_some() => Next::UnderWay,
             _ => Next::Now(Cause::Recovery { attempt, max, failure: trouble.message.into(), rung, rule }),
         };
     }
@@ -151,7 +151,7 @@ fn alert(planner: &mut Planner<'_>, replica: &ReplicaId, trouble: &Trouble<'_>, 
     }
 }
 
-/// No attempt is made any more, or none before `until`: told once.
+/// No attempt is made any more, or none before `until`: each told once.
 fn give_up(
     planner: &mut Planner<'_>,
     replica: &ReplicaId,
@@ -161,8 +161,10 @@ fn give_up(
     until: Option<Timestamp>,
 ) -> Next {
     alert(planner, replica, trouble, attempts);
-    if !trouble.record.exhausted {
-        planner.note(Note::Exhausted { replica: replica.clone(), attempts, rule });
+    let told = if until.is_some() { trouble.record.person_called } else { trouble.record.exhausted };
+    if !told {
+        planner.note(Note::Exhausted { replica: replica.clone(), attempts, rule, until });
     }
-    Next::Wait(WaitReason::BackOffExhausted { attempts, failure: trouble.message.into(), rule }, until)
+    let (failure, again) = (trouble.message.to_owned(), until.is_some());
+    Next::Wait(WaitReason::BackOffExhausted { attempts, failure, rule, again }, until)
 }

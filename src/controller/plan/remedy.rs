@@ -15,7 +15,7 @@ use crate::model::{
 use super::identity::{Slot, owns};
 use super::ladder::{ImageStanding, Situation};
 use super::recovery::Trouble;
-use super::{Planner, Slots, Wellness, builds, health, images, recovery, replace, wellness};
+use super::{Planner, Slots, Wellness, builds, health, images, later, recovery, replace, wellness};
 
 /// A run that ends sooner is one that does not get going.
 const SOON: Duration = Duration::from_secs(60);
@@ -66,6 +66,7 @@ pub(super) fn situation<'a>(
         proven: failure.is_some_and(said_by_the_engine),
         soon: trouble.ran_for < SOON,
         tried: if spent == 0 { &[] } else { trouble.record.series() },
+        taken: Some(&trouble.record.taken).filter(|_| spent > 0),
         spent,
         max,
         possible: possible(planner, service, trouble),
@@ -83,15 +84,45 @@ fn said_by_the_engine(failure: &Failure) -> bool {
 
 /// The rungs that the specification allows, and that there is something to.
 fn possible(planner: &Planner<'_>, service: &DesiredService, trouble: &Trouble<'_>) -> Vec<Rung> {
-    let can = |rung: &Rung| match rung {
-        Rung::Restart => true,
-        // What somebody else made is replaced on request only.
-        Rung::Recreate => trouble.container.is_some_and(|container| owns(planner.desired, &container.labels)),
-        Rung::Pull => can_be_pulled(planner, service),
-        Rung::Rebuild => builds::is_built(planner, &service.template.image),
-        Rung::Rollback => way_back(planner, service, trouble.container).is_some(),
+    let actions = &planner.desired.recovery.actions;
+    // What somebody else made is replaced on request only.
+    let may_be_replaced = trouble.container.is_none_or(|container| owns(planner.desired, &container.labels));
+    let image_fails = || !serves_others(planner, service, trouble.container);
+    let can = |rung: &Rung| match (rung, trouble.container) {
+        (Rung::Restart, _) => true,
+        _ if !may_be_replaced => false,
+        // A start makes one, where starts are allowed.
+        (Rung::Recreate, None) => !actions.contains(&Rung::Restart),
+        (Rung::Recreate, Some(container)) => is_of_its_image(planner, service, container),
+        (Rung::Pull, _) => can_be_pulled(planner, service) && image_fails(),
+        (Rung::Rebuild, _) => builds::can_be_built(planner, &service.template.image) && image_fails(),
+        (Rung::Rollback, container) => way_back(planner, service, container).is_some(),
     };
-    Rung::ALL.into_iter().filter(|rung| planner.desired.recovery.actions.contains(rung) && can(rung)).collect()
+    Rung::ALL.into_iter().filter(|rung| actions.contains(rung) && can(rung)).collect()
+}
+
+/// Whether another one made in its place would be of the same image: not of none, and not of one that somebody else tagged since.
+fn is_of_its_image(planner: &Planner<'_>, service: &DesiredService, container: &Container) -> bool {
+    planner.snapshot.image(&service.template.image).is_some_and(|tagged| tagged.id == container.image_id)
+}
+
+/// Whether another container does well with the image that fails here: then the image is not to blame, and that one not to be
+/// replaced for it.
+fn serves_others(planner: &Planner<'_>, service: &DesiredService, container: Option<&Container>) -> bool {
+    let desired = planner.desired;
+    let Some(image) = image_id(planner, service, container) else { return false };
+    let is_well = |other: &Container| {
+        let replica = other.replica()?;
+        let service = desired.services.get(&replica.service)?;
+        let failed = planner.history.replicas.get(&replica.to_string()).and_then(|record| record.failure.as_ref());
+        // Between two crashes it looks well, too.
+        let settled = failed.is_none() || later(other.started_at?, desired.recovery.verify_window) <= planner.now;
+        Some(settled && wellness(service, other, planner.probed).is_well())
+    };
+    let mut others = planner.snapshot.containers.related(&desired.key, &desired.project).filter(|other| other.is_up());
+    others.any(|other| {
+        other.image_id == image && container.is_none_or(|failed| failed.id != other.id) && is_well(other) == Some(true)
+    })
 }
 
 /// Its policy lets newer versions in, and it came from a registry that may be asked: what was only built or loaded here has none,
@@ -103,7 +134,8 @@ fn can_be_pulled(planner: &Planner<'_>, service: &DesiredService) -> bool {
     let of_registry = |digest: &String| digest.split_once('@').is_some_and(|(name, _)| name == repository);
     let came = planner.snapshot.image(image).is_some_and(|found| found.digests.iter().any(of_registry));
     let limited = planner.registries.get(registry_of(image)).is_some_and(|view| view.limited_until(planner.now).is_some());
-    policy && came && !limited && !is_pinned(image) && !builds::is_built(planner, image)
+    let free = planner.obstacle(&Subject::Image(image.clone())).is_none();
+    policy && came && !limited && free && !is_pinned(image) && !builds::is_built(planner, image)
 }
 
 /// The image that a container runs, or that the next one would.
@@ -143,6 +175,7 @@ pub(super) fn carry_out(
 ) -> bool {
     match cause.rung() {
         None | Some(Rung::Restart) => false,
+        Some(Rung::Recreate) if container.is_none() => false,
         Some(Rung::Recreate) => {
             // A successor that was made for something else is on its way out.
             let slot = Slot { successor: None, ..slots.get(replica) };
@@ -168,11 +201,15 @@ fn pull(
     if is_done(planner, replica, &image, began) {
         return false;
     }
-    let got = images::get(planner, service, remedy(replica, cause)).is_ok();
-    if got {
-        wait_for_image(planner, &image, container, WaitReason::Pulling);
+    match images::get(planner, service, remedy(replica, cause)) {
+        Ok(()) => wait_for_image(planner, &image, container, WaitReason::Pulling),
+        Err((WaitReason::RegistryBusy { registry, .. }, until)) => {
+            let needed = !container.is_some_and(Container::is_up);
+            images::wait_once(planner, &image, WaitReason::RegistryBusy { registry, needed }, until);
+        }
+        Err(_) => return false,
     }
-    got
+    true
 }
 
 /// The same with a build.
@@ -183,7 +220,9 @@ fn rebuild(
     container: Option<&Container>,
     cause: &Cause,
 ) -> bool {
-    let image = service.template.image.clone();
+    let Some(image) = builds::builder(planner, &service.template.image).map(|(_, build)| build.image.clone()) else {
+        return false;
+    };
     let began = planner.memory.builds.get(&image).map(|record| record.began);
     if is_done(planner, replica, &image, began) {
         return false;
@@ -209,10 +248,17 @@ fn roll_back(
     };
     let reference = service.template.image.clone();
     let subject = Subject::Image(reference.clone());
-    // It names the one that worked already: the container's turn to be replaced comes.
     let named = planner.snapshot.image(&reference).is_some_and(|tagged| tagged.id == to);
-    let known = planner.memory.rolled_back.get(&reference).is_some_and(|back| back.from == from && back.to == to);
-    if (named && known) || images::is_planned(planner, &subject) {
+    let known = planner.memory.rolled_back.get(&service.name).is_some_and(|back| back.from == from && back.to == to);
+    if named && known {
+        // Its turn to be replaced comes; one that is not to be is started as it is.
+        return container.is_some_and(|container| images::outdated(planner, service, container).is_some());
+    }
+    // Another service that shares it may have taken it back in this turn; each remembers that for itself.
+    let same = |op: &Op| matches!(op, Op::Tag { image_id, .. } if *image_id == to);
+    let other = planner.plan.actions.iter().any(|action| action.subject == subject && !same(&action.op));
+    let noted = |note: &Note| matches!(note, Note::RolledBack { service: whose, .. } if *whose == service.name);
+    if other || planner.plan.notes.iter().any(noted) {
         return true;
     }
     if let Some((wait, until)) = planner.obstacle(&subject) {
@@ -221,7 +267,7 @@ fn roll_back(
     }
     let record = RolledBack { spec_hash: service.spec_hash.clone(), from, to: to.clone(), at: planner.now };
     planner.act(Op::Tag { image_id: to, reference: reference.clone() }, subject, remedy(replica, cause), vec![]);
-    planner.note(Note::RolledBack { reference, record });
+    planner.note(Note::RolledBack { service: service.name.clone(), reference, record });
     true
 }
 

@@ -45,9 +45,8 @@ pub(super) fn step(
 ) -> bool {
     let Some(old) = slot.current else { return false };
     // One that failed does not serve, and waits for no other.
-    if !cause.is_urgent()
-        && let Some(before) = turn_of(planner, slots, service, replica)
-    {
+    let brings_back = cause.is_urgent() || (matches!(cause, Cause::RolledBack { .. }) && !old.is_up());
+    if !brings_back && let Some(before) = turn_of(planner, slots, service, replica) {
         planner.wait_replica(replica, WaitReason::RollingUpdate { replica: before }, None);
         return false;
     }

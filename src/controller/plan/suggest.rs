@@ -3,9 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Action, Cause, Note, Op, Plan, RecoveryMode, ReplicaId, Subject, Suggestion, WaitReason, Waiting, fraction};
+use jiff::Timestamp;
 
-use super::Planner;
+use crate::model::{
+    Action, Cause, ContainerState, Job, JobKind, Note, Op, Plan, RecoveryMode, ReplicaId, StopReason, Subject, Suggestion,
+    Target, Verdict, WaitReason, Waiting, fraction,
+};
+
+use super::identity::owns;
+use super::{Planner, Slots, recovery, slots};
 
 /// Takes out what the mode does not allow and no person approved, and whatever comes after it.
 pub(super) fn withhold(planner: &mut Planner<'_>) {
@@ -20,7 +26,7 @@ pub(super) fn withhold(planner: &mut Planner<'_>) {
     if mode == RecoveryMode::Auto && bound == RecoveryMode::Auto {
         return;
     }
-    let allowed = allowed(&planner.plan, bound, &suggestions);
+    let allowed = allowed(planner, bound, &suggestions);
     let plan = &mut planner.plan;
     let mut new_index = vec![None; plan.actions.len()];
     let mut kept: Vec<Action> = Vec::new();
@@ -41,8 +47,10 @@ pub(super) fn withhold(planner: &mut Planner<'_>) {
     plan.actions = kept;
 }
 
-/// What may be done: what is no recovery, unless the whole host is bound, and what was approved with all that it comes after.
-fn allowed(plan: &Plan, bound: RecoveryMode, suggestions: &BTreeMap<String, Suggestion>) -> BTreeSet<usize> {
+/// What may be done: what is no recovery, unless the whole host is bound, what was approved with all that it comes after, and what
+/// ends a step that was allowed before.
+fn allowed(planner: &Planner<'_>, bound: RecoveryMode, suggestions: &BTreeMap<String, Suggestion>) -> BTreeSet<usize> {
+    let plan = &planner.plan;
     let approved = |action: &Action| {
         let suggestion = replica_of(action).and_then(|replica| suggestions.get(&replica.to_string()));
         (action.cause.is_recovery() || follows(&action.cause)) && suggestion.is_some_and(is_approved)
@@ -51,7 +59,8 @@ fn allowed(plan: &Plan, bound: RecoveryMode, suggestions: &BTreeMap<String, Sugg
     for (index, action) in plan.actions.iter().enumerate().rev() {
         // What a person wants given back to Docker is nothing that evenkeel decides.
         let free = action.cause == Cause::Released || bound == RecoveryMode::Auto && !action.cause.is_recovery();
-        if approved(action) || allowed.contains(&index) {
+        let ends_a_step = bound == RecoveryMode::Suggest && left_half_way(planner, action);
+        if approved(action) || ends_a_step || allowed.contains(&index) {
             allowed.insert(index);
             allowed.extend(action.after.iter().copied());
         } else if free {
@@ -64,6 +73,20 @@ fn allowed(plan: &Plan, bound: RecoveryMode, suggestions: &BTreeMap<String, Sugg
 /// What comes of a recovery that was approved.
 fn follows(cause: &Cause) -> bool {
     matches!(cause, Cause::Created | Cause::Unfinished | Cause::RolledBack { .. } | Cause::ImageChanged { .. })
+}
+
+/// The start of a container that evenkeel itself stopped to start it again, or made to start it: that was allowed, and nobody is
+/// asked twice.
+fn left_half_way(planner: &Planner<'_>, action: &Action) -> bool {
+    let (Op::Start(Target::Existing { id, .. }), Cause::RestartRequested | Cause::Unfinished) = (&action.op, &action.cause)
+    else {
+        return false;
+    };
+    let Some(container) = planner.snapshot.containers.get(id) else { return false };
+    let made = container.state == ContainerState::Created && owns(planner.desired, &container.labels);
+    let end = planner.snapshot.ends.get(id).filter(|end| end.started_at == container.started_at);
+    let stopped = end.is_some_and(|end| matches!(end.verdict, Verdict::Ours(StopReason::Restart | StopReason::Replace)));
+    made || stopped
 }
 
 fn is_approved(suggestion: &Suggestion) -> bool {
@@ -88,7 +111,7 @@ fn waiting(plan: &Plan, api: Option<&String>, action: &Action, suggestions: &BTr
 /// The replica that an action mends.
 fn replica_of(action: &Action) -> Option<&ReplicaId> {
     match (&action.cause, &action.subject) {
-        (Cause::Remedy { replica, .. }, _) | (_, Subject::Replica(replica)) => Some(replica),
+        (Cause::Remedy { replica, .. } | Cause::PullAlways { replica, .. }, _) | (_, Subject::Replica(replica)) => Some(replica),
         _ => None,
     }
 }
@@ -105,24 +128,55 @@ fn suggestions(planner: &Planner<'_>) -> BTreeMap<String, Suggestion> {
         }
     }
     // What was approved may take several turns, in some of which nothing is to be done.
-    for (name, known) in &planner.history.suggestions {
-        let failure = planner.history.replicas.get(name).and_then(|record| record.failure.as_ref()).map(|failure| failure.at);
-        if is_approved(known) && known.failed_at.is_some() && known.failed_at == failure && !found.contains_key(name) {
+    let slots = slots(planner.desired, planner.snapshot, planner.history, planner.memory);
+    for (name, known) in planner.history.suggestions.iter().filter(|(_, known)| is_approved(known)) {
+        let Ok(replica) = name.parse() else { continue };
+        let goes_on = match known.failed_at {
+            Some(failed_at) => last_failure(planner, &replica) == Some(failed_at),
+            None => is_under_way(planner, &slots, &replica),
+        };
+        if goes_on && !found.contains_key(name) {
             found.insert(name.clone(), known.clone());
         }
     }
     found
 }
 
+/// When a replica failed last, by what is remembered or noticed just now.
+fn last_failure(planner: &Planner<'_>, replica: &ReplicaId) -> Option<Timestamp> {
+    let noted = planner.plan.notes.iter().find_map(|note| match note {
+        Note::Failed { replica: failed, at, .. } if failed == replica => Some(*at),
+        _ => None,
+    });
+    noted.or_else(|| Some(planner.history.replicas.get(&replica.to_string())?.failure.as_ref()?.at))
+}
+
+/// Whether what is done to a replica goes on: a stop or another call, a successor that is to take its place, or an image that it is
+/// to be made from.
+fn is_under_way(planner: &Planner<'_>, slots: &Slots<'_>, replica: &ReplicaId) -> bool {
+    let slot = slots.get(replica);
+    let subject = Subject::Replica(replica.clone());
+    let image = planner.desired.services.get(&replica.service).map(|service| service.template.image.as_str());
+    let of_it = |job: &Job| match &job.kind {
+        JobKind::Stop(id) => slot.current.is_some_and(|container| container.id == *id),
+        JobKind::Call { subject: about, .. } => *about == subject,
+        JobKind::Pull(got) | JobKind::Build { image: got, .. } => image == Some(got.as_str()),
+    };
+    let lacks_image = |waiting: &Waiting| matches!(&waiting.subject, Subject::Image(needed) if image == Some(needed.as_str()));
+    let down = slot.current.is_none_or(|container| !container.is_up());
+    slot.successor.is_some() || planner.jobs.iter().any(of_it) || (down && planner.plan.waiting.iter().any(lacks_image))
+}
+
 fn suggestion(planner: &Planner<'_>, replica: &ReplicaId, action: &Action) -> Suggestion {
     let why = match &action.cause {
-        Cause::Remedy { cause, .. } => cause.to_string(),
+        Cause::Remedy { cause: mends, .. } | Cause::PullAlways { made: mends, .. } => mends.to_string(),
         cause => cause.to_string(),
     };
-    let known = planner.history.suggestions.get(&replica.to_string()).filter(|known| known.why == why);
+    let failed_at = last_failure(planner, replica).filter(|_| action.cause.rung().is_some());
     let failure = planner.history.replicas.get(&replica.to_string()).and_then(|record| record.failure.as_ref());
-    let failure = failure.filter(|_| action.cause.rung().is_some());
-    let known = known.filter(|known| known.failed_at == failure.map(|failure| failure.at));
+    let failure = failure.filter(|failure| Some(failure.at) == failed_at);
+    let known = planner.history.suggestions.get(&replica.to_string());
+    let known = known.filter(|known| known.why == why && known.failed_at == failed_at && !is_taken_back(planner, replica, known));
     let digits = fraction(&format!("{}/{replica} {} {why}", planner.desired.key, planner.now)).to_bits();
     let fresh = || format!("{replica}-{:04x}", digits & 0xffff);
     let id = known.map_or_else(fresh, |known| known.id.clone());
@@ -134,11 +188,19 @@ fn suggestion(planner: &Planner<'_>, replica: &ReplicaId, action: &Action) -> Su
         rung: action.cause.rung(),
         actions: vec![action.op.to_string()],
         why,
-        failed_at: failure.map(|failure| failure.at),
+        failed_at,
         diagnosis: failure.and_then(|failure| failure.diagnosis.clone()),
         answer: said.or_else(|| known.and_then(|known| known.answer.clone())),
         id,
     }
+}
+
+/// Whether somebody who rejected it has asked since that the replica be mended after all.
+fn is_taken_back(planner: &Planner<'_>, replica: &ReplicaId, known: &Suggestion) -> bool {
+    let Some(answer) = known.answer.as_ref().filter(|answer| !answer.approved) else { return false };
+    let service = planner.desired.services.get(&replica.service);
+    let asked = service.and_then(|service| recovery::forgiven_at(planner, service).max(service.recreated_at));
+    asked.is_some_and(|asked| asked > answer.at)
 }
 
 /// Takes back what is said of an action as if it were done.
@@ -152,8 +214,9 @@ fn unsay(plan: &mut Plan, action: &Action) {
         (Op::CreateContainer { .. }, Subject::Replica(made)) => {
             plan.notes.retain(|note| !matches!(note, Note::OldImage { replica, .. } if replica == made));
         }
-        (Op::Tag { .. }, Subject::Image(image)) => {
-            plan.notes.retain(|note| !matches!(note, Note::RolledBack { reference, .. } if reference == image));
+        (Op::Tag { .. }, _) => {
+            let Cause::Remedy { replica, .. } = &action.cause else { return };
+            plan.notes.retain(|note| !matches!(note, Note::RolledBack { service, .. } if *service == replica.service));
         }
         _ => {}
     }

@@ -148,7 +148,7 @@ impl fmt::Display for Cause {
                 paths => write!(f, "its mounted file {} changed", paths.first().map_or("", String::as_str)),
             },
             Self::RebuildRequested => f.write_str("a build was asked for"),
-            Self::PullAlways { made } => write!(f, "pull_policy is always and a container is to be made: {made}"),
+            Self::PullAlways { made, .. } => write!(f, "pull_policy is always and a container is to be made: {made}"),
             Self::PullDue => f.write_str("pull_policy asks for a look at the registry"),
             Self::PullRequested => f.write_str("a pull was asked for"),
             Self::ImageChanged { from, to } => write!(f, "its image changed: {} is now {}", digest(from), digest(to)),
@@ -186,10 +186,13 @@ impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BackOff { attempt, max, failure } => write!(f, "{failure}; attempt {attempt} of {max} comes next"),
-            Self::BackOffExhausted { attempts, failure, rule: Rule::AttemptsSpent } => {
+            Self::BackOffExhausted { failure, rule, again: true, .. } => {
+                write!(f, "{}: {failure}; mend it, it is tried again by itself, or with `evenkeel retry`", rule.words())
+            }
+            Self::BackOffExhausted { attempts, failure, rule: Rule::AttemptsSpent, .. } => {
                 write!(f, "given up after {attempts} attempts: {failure}; mend it, then `evenkeel retry`")
             }
-            Self::BackOffExhausted { attempts, failure, rule } => {
+            Self::BackOffExhausted { attempts, failure, rule, .. } => {
                 write!(f, "given up after {attempts} attempts, since {}: {failure}; mend it, then `evenkeel retry`", rule.words())
             }
             Self::Unanswered { op } => write!(f, "the engine has not answered yet: {op}"),

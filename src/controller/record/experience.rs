@@ -49,10 +49,14 @@ pub(super) fn count(desired: &Desired, action: &Action, history: &mut History, n
     let attempt = decision.attempt;
     // What is tried once more after it was given up has been told.
     if attempt == 1 && decision.rule != Rule::MayBeBack {
-        (record.alerted, record.exhausted) = (false, false);
+        (record.alerted, record.exhausted, record.person_called) = (false, false, false);
     }
     // All calls of an attempt are one decision.
     if !record.last_decision().is_some_and(|last| last.attempt == attempt && last.is_about(decision.failed_at)) {
+        if attempt == 1 {
+            record.taken.clear();
+        }
+        *record.taken.entry(decision.rung).or_default() += 1;
         record.keep(decision);
     }
     record.attempts = attempt;
@@ -92,8 +96,11 @@ pub(super) fn give_back(history: &mut History, action: &Action) {
     if begun || number(cause) != Some(record.attempts) {
         return;
     }
-    if record.last_decision().is_some_and(|last| Some(last.attempt) == number(cause)) {
-        record.decisions.pop();
+    if record.last_decision().is_some_and(|last| Some(last.attempt) == number(cause))
+        && let Some(decision) = record.decisions.pop()
+    {
+        let count = record.taken.entry(decision.rung).or_default();
+        *count = count.saturating_sub(1);
     }
     record.attempts = record.attempts.saturating_sub(1);
 }
@@ -142,7 +149,7 @@ pub(in crate::controller) fn verify(
         remember_image(service, container, observed, memory, now);
         let Some(record) = history.replicas.get_mut(&replica.to_string()) else { continue };
         // The run that failed is no proof, whatever it looks like now.
-        let failed_run = record.failure.as_ref().is_some_and(|failure| !failure.unhealthy && failure.run.is_of(container));
+        let failed_run = record.failure.as_ref().is_some_and(|failure| failure.run.is_of(container));
         if failed_run {
             continue;
         }
@@ -163,8 +170,10 @@ fn well_for_the_window<'d>(
     let well = replicas.filter_map(|(service, replica)| {
         let container = slots.get(&replica).current.filter(|container| container.is_up())?;
         let wellness = wellness(service, container, &observed.probed);
-        let failed_at = history.replicas.get(&replica.to_string()).and_then(|record| record.failure.as_ref()).map(|it| it.at);
-        let since = container.started_at.max(failed_at)?;
+        let record = history.replicas.get(&replica.to_string());
+        let failed_at = record.and_then(|record| record.failure.as_ref()).map(|failure| failure.at);
+        let decided_at = record.and_then(|record| record.last_decision()).map(|decision| decision.at);
+        let since = container.started_at.max(failed_at).max(decided_at)?;
         let long = later(since, desired.recovery.verify_window) <= now;
         (long && matches!(wellness, Wellness::Well | Wellness::Unprobed)).then_some((service, replica, container))
     });
@@ -227,6 +236,9 @@ pub(super) fn learn(memory: &mut Memory, service: &str, signature: &str, rung: R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controller::plan::sample_service;
+    use crate::controller::plan::scene::{Scene, ago, container, noon};
+    use crate::model::{DECISIONS, FailedRun, Target};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -260,5 +272,50 @@ mod tests {
         failed(&replica, &mut history, &mut memory, at(2));
         assert_eq!(history.replica(&replica).decisions[0].result, DecisionResult::Held);
         assert_eq!((memory.experience[0].held, memory.experience[0].failed), (1, 0));
+    }
+
+    #[test]
+    fn only_a_run_after_the_decision_shows_that_it_held() {
+        let held = |decided: i64, failure: Failure| {
+            let record = ReplicaHistory {
+                attempts: 1,
+                failure: Some(failure),
+                decisions: vec![Decision { at: ago(decided), attempt: 1, ..Decision::default() }],
+                ..ReplicaHistory::default()
+            };
+            let scene = Scene::declares([sample_service("app")]).with(container("app-1")).remembers("app-1", record);
+            let (mut history, mut memory) = (scene.history.clone(), scene.memory.clone());
+            verify(&scene.desired, &scene.observed(), &mut history, &mut memory, noon()).len()
+        };
+        let before = || Failure { at: ago(5000), ..Failure::default() };
+        assert_eq!(held(61, before()), 1);
+        assert_eq!(held(59, before()), 0, "it was decided less than the verify window ago");
+        let run =
+            FailedRun { container: container("app-1").id, started_at: container("app-1").started_at, ..FailedRun::default() };
+        let unhealthy = Failure { at: ago(100), unhealthy: true, run, ..Failure::default() };
+        assert_eq!(held(90, unhealthy), 0, "the run that was unhealthy got well by itself");
+    }
+
+    #[test]
+    fn attempts_are_counted_by_rung_beyond_the_decisions_that_are_kept() {
+        let scene = Scene::declares([sample_service("app")]);
+        let replica = ReplicaId::new("app", 1);
+        let action = |attempt| {
+            let (failure, rung, rule) = ("exit code 1".into(), Rung::Restart, Rule::MayPass);
+            Action {
+                op: Op::Start(Target::Existing { id: "1".into(), name: "web-app-1".into() }),
+                subject: Subject::Replica(replica.clone()),
+                cause: Cause::Recovery { attempt, max: 20, failure, rung, rule },
+                after: vec![],
+            }
+        };
+        let mut history = History::default();
+        let taken = |history: &History| history.replica(&replica).taken.get(&Rung::Restart).copied();
+        (1..=12).for_each(|attempt| count(&scene.desired, &action(attempt), &mut history, noon()));
+        assert_eq!((taken(&history), history.replica(&replica).decisions.len()), (Some(12), DECISIONS));
+        give_back(&mut history, &action(12));
+        assert_eq!(taken(&history), Some(11));
+        count(&scene.desired, &action(1), &mut history, noon());
+        assert_eq!(taken(&history), Some(1), "another series");
     }
 }

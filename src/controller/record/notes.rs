@@ -22,7 +22,7 @@ pub(super) async fn apply(
     history: &mut History,
     memory: &mut Memory,
 ) -> Result<(), Failure> {
-    memory.rolled_back.retain(|image, _| desired.services.values().any(|service| service.template.image == *image));
+    memory.rolled_back.retain(|service, _| desired.services.contains_key(service));
     history.owed_pulls.retain(|image| desired.services.values().any(|service| service.template.image == *image));
     for note in &plan.notes {
         if let Note::Suggestions(suggestions) = note {
@@ -126,7 +126,13 @@ pub(in crate::controller) fn keep(note: &Note, history: &mut History, memory: &m
             let message = format!("replica {replica} failed again after {attempts} attempts to recover it");
             Some((Reason::RecoveryAlert, Severity::Warning, message))
         }
-        Note::Exhausted { replica, attempts, rule } => {
+        Note::Exhausted { replica, rule, until: Some(until), .. } => {
+            replica_mut(history, replica).person_called = true;
+            let why = rule.words();
+            let message = format!("replica {replica} failed, and {why}; it is tried again at {until}, or with `evenkeel retry`");
+            Some((Reason::BackOffExhausted, Severity::Warning, message))
+        }
+        Note::Exhausted { replica, attempts, rule, until: None } => {
             replica_mut(history, replica).exhausted = true;
             let why = if *rule == Rule::AttemptsSpent { String::new() } else { format!(", since {}", rule.words()) };
             let message = format!("replica {replica} is given up after {attempts} attempts{why}; mend it, then `evenkeel retry`");
@@ -172,10 +178,11 @@ pub(in crate::controller) fn keep(note: &Note, history: &mut History, memory: &m
             };
             None
         }
-        Note::RolledBack { reference, record } => {
-            memory.rolled_back.insert(reference.clone(), record.clone());
+        Note::RolledBack { service, reference, record } => {
+            memory.rolled_back.insert(service.clone(), record.clone());
             let RolledBack { from, to, .. } = record;
-            let message = format!("image {reference} is taken back from {from}, which failed, to {to}, which worked");
+            let message =
+                format!("image {reference} of service {service} is taken back from {from}, which failed, to {to}, which worked");
             Some((Reason::RolledBack, Severity::Warning, message))
         }
         // Kept and told together, since a person may have answered.

@@ -35,21 +35,14 @@ pub(super) enum Trust {
 }
 
 impl World {
-    /// Looks at one container until no event overtakes the answer, once for all who want it meanwhile: the daemon answers
-    /// nobody before a start is through. Returns whether the picture changed.
+    /// Looks at one container until no event overtakes the answer, or another look has told what is after the event. Returns
+    /// whether the picture changed.
     pub(super) async fn look(&self, id: &str) -> docker::Result<bool> {
-        let (wanted, gate) = {
-            let picture = &mut self.state().picture;
-            (picture.moment(), picture.gate(id))
-        };
-        let _mine = gate.lock().await;
         for _ in 0..OVERTAKEN {
-            if self.state().picture.is_current(id, wanted) {
-                return Ok(false);
-            }
             let asked = self.state().picture.moment();
             let seen = self.engine.inspect_container(id).await.inspect_err(|_| self.state().picture.distrust(id))?;
             match self.seen(id, asked, seen) {
+                Applied::Stale if self.state().picture.is_current(id) => return Ok(false),
                 Applied::Stale => {}
                 Applied::Same => return Ok(false),
                 Applied::Changed(_) => return Ok(true),

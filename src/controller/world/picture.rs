@@ -38,8 +38,6 @@ struct Guard {
     looking: Looking,
     /// It is to be seen in a moment whether a look is needed.
     waiting: bool,
-    /// Who looks at it has this: others wait, and may find that it was looked at for them too.
-    gate: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Looks that events ask for: one at a time for each container.
@@ -165,14 +163,9 @@ impl Picture {
         again
     }
 
-    /// What to hold while looking at a container.
-    pub(super) fn gate(&mut self, id: &str) -> Arc<tokio::sync::Mutex<()>> {
-        Arc::clone(&self.guards.entry(id.to_owned()).or_default().gate)
-    }
-
-    /// Whether what is shown was asked for after that moment, and after all events.
-    pub(super) fn is_current(&self, id: &str, wanted: Moment) -> bool {
-        self.guards.get(id).is_some_and(|guard| guard.asked >= wanted && guard.asked >= guard.event)
+    /// Whether what is shown was asked for after all events.
+    pub(super) fn is_current(&self, id: &str) -> bool {
+        self.guards.get(id).is_some_and(|guard| guard.asked >= guard.event)
     }
 
     /// Starts the wait for events that belong together; `false`: it is under way.

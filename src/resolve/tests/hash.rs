@@ -21,7 +21,7 @@ fn a_hash_is_sixteen_hex_digits_and_stays_what_it_is() {
     ("bare", "2c6644a4eb76d6bb")
     ("deployed", "25e97d076c9ae735")
     ("gated", "8e301f41f1af14c4")
-    ("limits", "eaeabec142b72ab4")
+    ("limits", "6f0ff5f83c947c41")
     ("modes", "f2b132de0999cdd6")
     ("mounts", "a01570349917d49f")
     ("nets", "1c74355bd900d8ec")

@@ -141,6 +141,7 @@ proptest! {
                 proven,
                 soon,
                 tried: &decisions,
+                taken: None,
                 spent: u32::try_from(series.len()).unwrap(),
                 max,
                 possible: possible.clone(),
@@ -162,4 +163,13 @@ proptest! {
         }
         prop_assert!(false, "it never ends");
     }
+}
+
+#[test]
+fn a_long_series_is_not_climbed_again_when_its_first_decisions_are_forgotten() {
+    let diagnosis = found(FailureCause::ApplicationError);
+    let kept = tried(FailureCause::ApplicationError, &[Rung::Restart; 10]);
+    let taken = [(Rung::Restart, 12), (Rung::Recreate, 1), (Rung::Pull, 1), (Rung::Rebuild, 1), (Rung::Rollback, 1)].into();
+    let late = Situation { diagnosis: Some(&diagnosis), tried: &kept, taken: Some(&taken), spent: 16, max: 20, ..all_possible() };
+    assert_eq!(choose(&late), (Some(Rung::Restart), Rule::AllTried));
 }

@@ -1,7 +1,7 @@
 //! The ladder as plans: what each rung does, how it goes on, and what is suggested instead.
 
 use super::golden;
-use super::scene::{Scene, ago, container, service};
+use super::scene::{Scene, ago, container, noon, service};
 use crate::model::*;
 
 /// `hex` of the builder: the image that `app:1` names.
@@ -122,6 +122,34 @@ fn a_failure_that_restarts_do_not_mend_is_met_by_the_next_rung() {
                 "half-way: the successor is made",
                 app(deciding(failing(ApplicationError, &RESTARTS), Rung::Recreate)).with(successor)
             ),
+            ("another replica does well with the image: it is not pulled for one", {
+                let two = |s: &mut Scene| s.desired.services.get_mut("app").unwrap().replicas = 2;
+                of_registry(failing(ApplicationError, &[Rung::Restart, Rung::Restart, Rung::Recreate]))
+                    .with(Container { image_id: TAGGED.into(), ..container("app-2") })
+                    .change(two)
+            }),
+            ("somebody tagged another image: it is not brought in", {
+                let other = |s: &mut Scene| {
+                    let image = s.snapshot.images.remove(TAGGED).unwrap();
+                    let other = Image { id: "sha256:0ther".into(), ..image };
+                    s.snapshot.images.insert("sha256:0ther".into(), other);
+                };
+                app(failing(ApplicationError, &RESTARTS)).change(other)
+            }),
+            ("the registry is busy: it waits for its turn", {
+                let busy = |s: &mut Scene| {
+                    let view = RegistryView { pulling: 3, ..RegistryView::default() };
+                    s.registries.insert("docker.io".into(), view);
+                };
+                of_registry(failing(ApplicationError, &[Rung::Restart, Rung::Restart, Rung::Recreate])).change(busy)
+            }),
+            ("gone, and only new ones are allowed", {
+                let gone = |s: &mut Scene| {
+                    s.snapshot.containers = Default::default();
+                    s.desired.recovery.actions = vec![Rung::Recreate];
+                };
+                app(failing(ApplicationError, &RESTARTS)).change(gone)
+            }),
             ("only restarts are allowed", only(vec![Rung::Restart])),
             ("neither restarts nor new ones are allowed, and there is nothing to pull", only(vec![Rung::Pull])),
             ("out of memory: nothing but restarts", of_registry(failing(OutOfMemory, &RESTARTS))),
@@ -182,7 +210,7 @@ fn an_image_that_fails_is_left_for_the_one_that_worked() {
     let rolled_back = |scene: Scene| {
         worked_before(scene).change(|s| {
             let back = RolledBack { spec_hash: "app-v1".into(), from: TAGGED.into(), to: "sha256:01d".into(), at: ago(40) };
-            s.memory.rolled_back.insert("app:1".into(), back);
+            s.memory.rolled_back.insert("app".into(), back);
         })
     };
     let retagged = |scene: Scene| {
@@ -216,6 +244,47 @@ fn an_image_that_fails_is_left_for_the_one_that_worked() {
                 worked_before(app(failing(ApplicationError, &RESTARTS))).change(|s| drop(s.snapshot.images.remove("sha256:01d")))
             ),
             ("the reference names it again", retagged(deciding())),
+            ("the reference names it again since another service has it", {
+                let shared = |s: &mut Scene| {
+                    let back = s.memory.rolled_back.remove("app").unwrap();
+                    s.memory.rolled_back.insert("sibling".into(), back);
+                };
+                retagged(app(failing(ApplicationError, &RESTARTS))).change(shared)
+            }),
+            ("two services of one image fail at once: each goes back", {
+                let both = |s: &mut Scene| {
+                    let mut sibling = service("sibling");
+                    sibling.template.image = "app:1".into();
+                    s.desired.services.insert("sibling".into(), sibling);
+                    let good = GoodImage { spec_hash: "sibling-v1".into(), ..s.memory.good["app"].clone() };
+                    s.memory.good.insert("sibling".into(), good);
+                };
+                let record = failing(ApplicationError, &RESTARTS);
+                let run = FailedRun { container: container("sibling-1").id, ..FailedRun::default() };
+                let failure = record.failure.clone().map(|failure| Failure { run, ..failure });
+                let ended = Container { image_id: TAGGED.into(), image: "app:1".into(), ..container("sibling-1") };
+                worked_before(app(record.clone()))
+                    .change(both)
+                    .ended_as(Container { started_at: Some(ago(101)), ..ended }, 1, 100, Verdict::OwnAccord)
+                    .remembers("sibling-1", ReplicaHistory { spec_hash: "sibling-v1".into(), failure, ..record })
+            }),
+            ("a dead one of two does not wait for the other", {
+                let two = |s: &mut Scene| s.desired.services.get_mut("app").unwrap().replicas = 2;
+                retagged(deciding()).with(Container { state: ContainerState::Created, ..container("app-2") }).change(two)
+            }),
+            (
+                "what the reference named was pulled before, and is neither of the two",
+                retagged(deciding()).change(|s| {
+                    let record = ImageRecord {
+                        image_id: "sha256:0ther".into(),
+                        digest: None,
+                        began: ago(900),
+                        at: ago(890),
+                        specs: vec!["app-v1".into()],
+                    };
+                    s.memory.images.insert("app:1".into(), record);
+                })
+            ),
             ("a poll brought the one that failed again, and nothing follows", pulled(rolled_back(runs()), TAGGED)),
             ("gone, and to be made: not from the one that failed", rolled_back(Scene::declares([service("app")]))),
             (
@@ -274,6 +343,40 @@ fn what_is_suggested_is_done_when_it_is_approved() {
             s.desired.answers.extend(answer);
         })
     };
+    let removed = || {
+        asks(Scene::declares([DesiredService { pull: PullRule::Always, ..service("app") }]))
+            .remembers("app-1", ReplicaHistory { was_running: true, ..ReplicaHistory::default() })
+    };
+    // The turn after the answer: it stands in the history.
+    let answered_before = |scene: Scene| {
+        scene.change(|s| {
+            let answer = s.desired.answers.pop();
+            s.history.suggestions.values_mut().for_each(|known| known.answer = answer.clone());
+        })
+    };
+    let pulled = |s: &mut Scene| {
+        let record =
+            ImageRecord { image_id: TAGGED.into(), digest: None, began: ago(9), at: ago(8), specs: vec!["app-v1".into()] };
+        s.memory.images.insert("app:1".into(), record);
+    };
+    let approved_stop = |under_way: bool| {
+        let known = Suggestion {
+            id: "app-1-0001".into(),
+            why: "service db was restarted or replaced".into(),
+            answer: Some(Answer { id: "app-1-0001".into(), approved: true, at: ago(5), by: "cli:root".into() }),
+            ..Suggestion::default()
+        };
+        let scene = match under_way {
+            true => Scene::declares([service("app")])
+                .with(container("app-1"))
+                .change(|s| s.jobs.push(Job { kind: JobKind::Stop(container("app-1").id), since: ago(4) })),
+            false => Scene::declares([service("app")]).ended("app-1", 0, 1, Verdict::Ours(StopReason::Restart)),
+        };
+        asks(scene).change(|s| {
+            s.history.suggestions.insert("app-1".into(), known);
+            s.desired.recovery.bound = RecoveryMode::Suggest;
+        })
+    };
     golden!(
         "suggestions",
         [
@@ -295,6 +398,20 @@ fn what_is_suggested_is_done_when_it_is_approved() {
                 suggested(restart().change(|s| s.desired.recovery.bound = RecoveryMode::Suggest), Some(true))
             ),
             ("held meanwhile", suggested(restart(), Some(true)).hold("", HoldState::Stopped, "Stopped")),
+            ("removed, and to be pulled first", suggested(removed(), None)),
+            ("removed, pulled first, and approved: the pull is under way", {
+                let pulls = |s: &mut Scene| s.jobs.push(Job { kind: JobKind::Pull("app:1".into()), since: ago(1) });
+                answered_before(suggested(removed(), Some(true))).change(pulls)
+            }),
+            ("removed, pulled, and approved before", answered_before(suggested(removed(), Some(true))).change(pulled)),
+            ("rejected, and asked for since", {
+                let asked = |s: &mut Scene| s.desired.services.get_mut("app").unwrap().retried_at = Some(noon());
+                let before =
+                    |s: &mut Scene| s.history.suggestions.values_mut().next().unwrap().answer.as_mut().unwrap().at = ago(9);
+                answered_before(suggested(removed(), Some(false))).change(before).change(asked)
+            }),
+            ("its dependency was replaced, and that was approved: its stop is under way", approved_stop(true)),
+            ("the stop has ended, and the whole host is bound", approved_stop(false)),
             ("only reports are wanted", restart().change(|s| s.desired.recovery.mode = RecoveryMode::Observe)),
         ]
     );

@@ -10,7 +10,7 @@ mod mounted;
 mod pulling;
 mod recovery;
 mod replacing;
-mod scene;
+pub(crate) mod scene;
 mod standing;
 
 use scene::Scene;

@@ -213,8 +213,8 @@ impl Scene {
         self
     }
 
-    pub fn plan(&self) -> Plan {
-        let observed = Observed {
+    pub fn observed(&self) -> Observed {
+        Observed {
             snapshot: Arc::new(self.snapshot.clone()),
             jobs: self.jobs.clone(),
             inputs: self.inputs.clone(),
@@ -222,8 +222,11 @@ impl Scene {
             registries: self.registries.clone(),
             probed: self.probed.clone(),
             likeness: self.likeness.clone(),
-        };
-        plan(&self.desired, &observed, &self.history, &self.memory, noon())
+        }
+    }
+
+    pub fn plan(&self) -> Plan {
+        plan(&self.desired, &self.observed(), &self.history, &self.memory, noon())
     }
 
     /// The plan and its notes as text.
