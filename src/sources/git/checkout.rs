@@ -63,6 +63,8 @@ struct Index {
     aside: Vec<String>,
     /// Folders in which files were written, of this commit or an older one.
     folders: BTreeSet<String>,
+    /// Files that a commit changed, and of which nobody has taken note yet.
+    changed: BTreeSet<String>,
 }
 
 /// What came of writing a commit into the working folder.
@@ -72,7 +74,7 @@ pub struct CheckedOut {
     pub notices: Vec<String>,
     /// Those of them in whose place something else is.
     pub obstacles: Vec<String>,
-    /// The files that this changed, by their absolute paths.
+    /// The files that commits changed of which nobody has taken note yet, by their absolute paths.
     pub changed: BTreeSet<PathBuf>,
 }
 
@@ -119,23 +121,26 @@ impl Checkout {
         let mut index = self.examined(turn, index).await?;
         let whole =
             index.commit == commit.id && index.obstacles.is_empty() && index.files.values().all(|written| !written.id.is_empty());
-        let mut changed = BTreeSet::new();
         if !whole {
             let tree = blobs.tree(place, commit).await?;
-            let before = index.files.clone();
             index = self.update(turn, place, commit, blobs, &tree, index).await?;
-            let names = before.keys().chain(index.files.keys());
-            let is_other = |name: &&String| match (before.get(*name), index.files.get(*name)) {
-                // Somebody removed it, and it is written again.
-                (Some(lost), _) if lost.id.is_empty() => false,
-                (old, new) => old.map(|file| &file.id) != new.map(|file| &file.id),
-            };
-            let root = std::path::absolute(&self.root).unwrap_or_else(|_| self.root.clone());
-            changed = names.filter(is_other).map(|name| root.join(name)).collect();
         }
+        let root = std::path::absolute(&self.root).unwrap_or_else(|_| self.root.clone());
+        let changed = index.changed.iter().map(|name| root.join(name)).collect();
         let checked_out = CheckedOut { notices: index.notices.clone(), obstacles: index.obstacles.clone(), changed };
         self.index = Some(index);
         Ok(checked_out)
+    }
+
+    /// Somebody has taken note of what changed: it need not be told again, not by an operator that follows this one either.
+    ///
+    /// # Errors
+    /// The disk says no.
+    pub async fn noted(&mut self, turn: &Turn) -> Result<(), Failure> {
+        let Some(index) = self.index.as_mut().filter(|index| !index.changed.is_empty()) else { return Ok(()) };
+        index.changed.clear();
+        let index = index.clone();
+        self.write_down(turn, &index, false).await
     }
 
     /// Makes it so, whatever is there.
@@ -165,6 +170,10 @@ impl Checkout {
         let aside = if index.commit == commit.id { Vec::new() } else { std::mem::take(&mut index.aside) };
         let ours: BTreeSet<String> = index.files.keys().cloned().collect();
         index.folders.extend(index.files.keys().flat_map(|name| folders_of(name)).map(str::to_owned).collect::<Vec<_>>());
+        // What somebody removed is only written again.
+        let is_other = |name: &&String| index.files.get(*name).is_none_or(|before| !before.id.is_empty());
+        let other: Vec<String> = changed.iter().map(|(name, _)| name).chain(&gone).filter(is_other).cloned().collect();
+        index.changed.extend(other);
         index.commit.clear();
         index.files.extend(changed.iter().map(|(name, _)| (name.clone(), Written::default())));
         self.write_down(turn, &index, false).await?;
@@ -183,6 +192,7 @@ impl Checkout {
             index.obstacles.extend(put.obstructed.iter().map(|(_, why)| why.clone()));
             for (name, why) in put.refused.into_iter().chain(put.obstructed) {
                 index.files.remove(&name);
+                index.changed.remove(&name);
                 notices.push(why);
             }
         }

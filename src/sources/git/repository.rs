@@ -149,6 +149,14 @@ impl Repository {
         written
     }
 
+    /// Somebody has taken note of the files that commits changed.
+    ///
+    /// # Errors
+    /// The disk says no.
+    pub async fn noted(&mut self, turn: &Turn) -> Result<(), Failure> {
+        self.checkout.noted(turn).await
+    }
+
     /// Remembers a commit as the one that later ones follow on.
     pub fn keep(&mut self, commit: &Commit) {
         (self.whole, self.before) = (Some(commit.clone()), None);

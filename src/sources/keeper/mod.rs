@@ -206,6 +206,11 @@ impl Keeper {
         }
         notices.extend(checked_out.notices);
         let (results, soon) = self.applier.apply(prepared, &checked_out.changed, turn).await?;
+        if let Some(origin) = self.origin.as_mut().filter(|_| !results.withheld)
+            && let Err(failure) = origin.noted(turn).await
+        {
+            return self.failed(spec, &failure, report).await;
+        }
         report.attempted(&revision, notices);
         let empty = fetched.content.whole && fetched.content.scan.files.is_empty();
         let verdict = Verdict::of(&results, &revision, empty, &checked_out.obstacles);

@@ -108,6 +108,17 @@ impl Origin {
         }
     }
 
+    /// What changed by that is on the Deployments now.
+    ///
+    /// # Errors
+    /// The disk says no; it is told again then.
+    pub async fn noted(&mut self, turn: &Turn) -> Result<(), Failure> {
+        match &mut self.kind {
+            Kind::Git(repository) => repository.noted(turn).await,
+            Kind::Folder(_) | Kind::Worktree(..) => Ok(()),
+        }
+    }
+
     /// What was fetched last is in force: later commits are to follow on it.
     pub fn keep(&mut self) {
         if let (Kind::Git(repository), Some(commit)) = (&mut self.kind, &self.fetched) {

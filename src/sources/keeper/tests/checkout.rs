@@ -162,6 +162,34 @@ async fn the_revision_that_changed_a_mounted_file_is_one_that_its_deployments_ra
 }
 
 #[tokio::test]
+async fn a_revision_is_noted_though_the_operator_was_killed_when_its_files_were_there() {
+    let rig = Rig::new();
+    rig.upstream.write("compose.yaml", "services:\n  web:\n    image: a\n    volumes: ['./app.conf:/etc/app.conf:ro']\n");
+    rig.upstream.write("app.conf", "1");
+    let first = rig.upstream.commit();
+    rig.source("shop", rig.main()).await.sync().await;
+    let name = rig.registry.store().list(crate::store::Kind::Deployment, None).unwrap().items[0]["metadata"]["name"].clone();
+    let name = name.as_str().unwrap();
+    assert_eq!(rig.revisions(name), [first.as_str()]);
+    rig.upstream.write("app.conf", "2");
+    let second = rig.upstream.commit();
+
+    let mut killed = rig.keeper("shop");
+    let stored = rig.registry.store().get(crate::store::Kind::Source, &killed.key).unwrap().unwrap();
+    let source: crate::crd::Source = serde_json::from_value(stored.as_ref().clone()).unwrap();
+    let turn = killed.surroundings.folders.turn(&killed.folder()).await;
+    assert!(killed.fetch(&source, &turn).await.is_ok());
+    killed.origin.as_mut().unwrap().check_out(&turn).await.unwrap();
+    drop((killed, turn));
+    assert_eq!((text(&rig, "app.conf").as_deref(), rig.revisions(name).len()), (Some("2"), 1));
+
+    for _ in 0..2 {
+        rig.keeper("shop").sync().await;
+        assert_eq!(rig.revisions(name), [second.clone(), first.clone()]);
+    }
+}
+
+#[tokio::test]
 async fn a_link_that_a_container_put_there_leads_nobody_out() {
     let (rig, mut keeper) = kept().await;
     let outside = rig.path("outside");
