@@ -1,6 +1,6 @@
 //! `evenkeel describe`: all there is to know about one object, the most urgent first.
 
-mod ladder;
+mod recovery;
 mod source;
 mod telling;
 
@@ -18,10 +18,7 @@ use super::format::{Format, print_whole};
 use super::get::{created, last_seen, order, phase, scope, short, why};
 use super::help;
 use super::output::{Look, plain, print, table, tell};
-use crate::crd::{
-    BuildStatus, ContainerStatus, Deployment, DeploymentStatus, DiagnosisStatus, Hold, ImageStatus, RecoveryStatus,
-    ResourceAlert, ServiceStatus,
-};
+use crate::crd::{BuildStatus, ContainerStatus, Deployment, DeploymentStatus, Hold, ImageStatus, ResourceAlert, ServiceStatus};
 
 /// Shows all there is to know about one deployment, source, incident, channel or alert.
 ///
@@ -182,12 +179,15 @@ impl Subject {
             }
         };
         section("Holds", holds(look, &self.holds));
-        section("Recovery", status.recovery.as_ref().map(|recovery| recovery_lines(look, recovery, &status)).unwrap_or_default());
+        section(
+            "Recovery",
+            status.recovery.as_ref().map(|recovery| recovery::lines(look, recovery, &status)).unwrap_or_default(),
+        );
         let name = self.deployment.metadata.name.as_deref().unwrap_or_default();
-        section("Suggestions", ladder::suggestions(name, &status.suggestions));
-        section("Decisions", ladder::decisions(look, &status.decisions));
+        section("Suggestions", recovery::suggestions(name, &status.suggestions));
+        section("Decisions", recovery::decisions(look, &status.decisions));
         section("Alerts", alerts(look, &status.alerts));
-        section("Diagnosis", status.services.iter().map(|service| diagnoses(service, &status)).collect());
+        section("Diagnosis", status.services.iter().map(|service| recovery::diagnoses(service, &status)).collect());
         section("Waiting for", status.waiting.iter().map(|line| format!("  {line}\n")).collect());
         section("Containers", containers(look, &status.services));
         section("Images", images(look, &status.services));
@@ -261,26 +261,6 @@ fn holds(look: &Look, holds: &[Hold]) -> String {
     table(look, "  ", &["SCOPE", "STATE", "BY", "AGE", "ENDS", "REASON"], holds.iter().map(row).collect())
 }
 
-fn recovery_lines(look: &Look, recovery: &RecoveryStatus, status: &DeploymentStatus) -> String {
-    let RecoveryStatus { replica, attempt, max_attempts, next_attempt_at, given_up, failure } = recovery;
-    let next = match next_attempt_at {
-        Some(time) => format!(", next {} ({})", look.until(time.0), time.0),
-        None if runs(status, replica) => ": it runs, and starts over once it is stable".to_owned(),
-        None if given_up.is_some() => {
-            format!(": given up ({}), `evenkeel retry` starts over", given_up.as_deref().unwrap_or_default())
-        }
-        None if attempt >= max_attempts => ": given up, `evenkeel retry` starts over".to_owned(),
-        None => String::new(),
-    };
-    let mut text = format!("  {replica}: attempt {attempt} of {max_attempts}{next}\n");
-    if let Some(failure) = failure {
-        let oom = if failure.oom_killed { ", out of memory" } else { "" };
-        let age = failure.at.as_ref().map(|time| format!(" {} ago", look.age(Some(time.0)))).unwrap_or_default();
-        text.push_str(&format!("  last failure{age}: {}{oom}\n", plain(&failure.message)));
-    }
-    text
-}
-
 /// What is beyond a threshold, or was lately.
 fn alerts(look: &Look, alerts: &[ResourceAlert]) -> String {
     let row = |alert: &ResourceAlert| {
@@ -297,29 +277,6 @@ fn alerts(look: &Look, alerts: &[ResourceAlert]) -> String {
         return String::new();
     }
     table(look, "  ", &["STATE", "SINCE", "CAUSE", "SEVERITY", "MESSAGE"], alerts.iter().map(row).collect())
-}
-
-/// Whether a replica runs, and nothing is said against it.
-fn runs(status: &DeploymentStatus, replica: &str) -> bool {
-    let waits = status.waiting.iter().any(|line| line.starts_with(&format!("replica {replica}:")));
-    let well = |container: &ContainerStatus| {
-        container.state == "running" && container.health.as_deref().is_none_or(|health| health == "healthy")
-    };
-    let is_it =
-        |service: &ServiceStatus, container: &ContainerStatus| format!("{}-{}", service.name, container.replica) == replica;
-    let mut all = status.services.iter().flat_map(|service| service.containers.iter().map(move |found| (service, found)));
-    !waits && all.any(|(service, container)| is_it(service, container) && well(container))
-}
-
-/// Why replicas are not as they should be, or failed last, and what that rests on.
-fn diagnoses(service: &ServiceStatus, status: &DeploymentStatus) -> String {
-    let one = |found: &DiagnosisStatus| {
-        let since =
-            if runs(status, &format!("{}-{}", service.name, found.replica)) { " (it failed so before; it runs now)" } else { "" };
-        let evidence: String = found.evidence.iter().map(|line| format!("    {}\n", plain(line))).collect();
-        format!("  {}-{}: {}: {}{since}\n{evidence}", service.name, found.replica, found.cause, plain(&found.message))
-    };
-    service.diagnoses.iter().map(one).collect()
 }
 
 fn containers(look: &Look, services: &[ServiceStatus]) -> String {

@@ -240,10 +240,14 @@ fn what_does_not_run_stays_so_and_what_is_not_declared_is_left_alone() {
     let other = Operator::of(&sandbox).name("other").start();
     seen(&other);
     sandbox.docker().run(&["rm", "--force", &project.container("web")]);
-    operator.wait_ready(&name);
-    let refused = other.cli(&["adopt", &name]);
-    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && why.contains("belongs to the evenkeel instance"), "{why}");
+    eventually(secs(20), "web is there again", || sandbox.docker().running(&project.container("web")));
+    // The other one hears of it a moment later.
+    eventually(secs(10), "it is refused as another instance's", || {
+        let refused = other.cli(&["adopt", &name]);
+        let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success(), "{why}");
+        check(why.contains("belongs to the evenkeel instance"), || why)
+    });
 }
 
 #[test]
