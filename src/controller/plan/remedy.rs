@@ -72,8 +72,13 @@ pub(super) fn situation<'a>(
         possible: possible(planner, service, trouble),
         rejected: &trouble.record.rejected,
         experience: of_this.filter(|known| Some(&known.signature) == kin.as_ref()).collect(),
-        image: standing(planner, service, trouble.container),
+        image: if has_run(trouble.container) { ImageStanding::Worked } else { standing(planner, service, trouble.container) },
     }
+}
+
+/// Whether this very container, which is not started now, ran before: what its start lacks was there.
+fn has_run(container: Option<&Container>) -> bool {
+    container.is_some_and(|container| container.started_at.is_some() && !container.error.is_empty())
 }
 
 /// It was not started, or its end is explained by the engine itself.

@@ -318,6 +318,13 @@ fn what_only_a_person_can_mend_is_told_at_once() {
         [
             ("its command is missing", refused(FailureCause::MissingCommand)),
             ("its command is missing, and was there before", this_worked(refused(FailureCause::MissingCommand))),
+            (
+                "its command is missing, and this very container ran with it",
+                refused(FailureCause::MissingCommand).change(|scene| {
+                    let found = std::sync::Arc::make_mut(scene.snapshot.containers.get_mut(&container("app-1").id).unwrap());
+                    (found.started_at, found.error) = (Some(ago(60)), "exec: frobnicate".into());
+                }),
+            ),
             ("its command is missing in the new image", worked_before(refused(FailureCause::MissingCommand))),
             ("the disk is full: tried again, but slowly", refused(FailureCause::DiskFull)),
             ("its log says twice that it has no rights", app(failing(FailureCause::PermissionDenied, &[Rung::Restart]))),

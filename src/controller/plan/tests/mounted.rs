@@ -91,27 +91,19 @@ fn mounted_files() {
 /// A mount of a file that is not there yet, followed as the manifest says, and what Docker makes of it.
 #[test]
 fn a_file_that_comes_late_makes_its_container_anew_where_it_says_restart() {
-    let source = tempfile::tempdir().unwrap();
-    let path = source.path().join("app.conf");
     let mount = MountSpec {
-        source: MountSource::Bind { path: path.display().to_string(), create: true, propagation: None, selinux: None },
+        source: MountSource::Bind { path: CONF.to_owned(), create: true, propagation: None, selinux: None },
         target: "/etc/app.conf".to_owned(),
         read_only: true,
     };
     let mut app = DesiredService { on_change: Some(OnChange::Restart), ..service("app") };
     app.template.mounts.push(mount);
     let mut scene = Scene::declares([app]);
-    crate::controller::follow::mounted(&mut scene.desired, Some(source.path()));
-    let files = scene.desired.services["app"].followed.iter().cloned().collect();
-    let mut mounted = crate::sources::mounted::Mounted::default();
-
-    std::fs::create_dir(&path).unwrap();
-    let made_with = mounted.look(&files, ago(7200));
-    let marks = made_with.iter().map(|(file, state)| (file.path.clone(), state.mark.clone())).collect();
-    scene.memory.files.insert("app-1".to_owned(), marks);
-    std::fs::remove_dir(&path).unwrap();
-    std::fs::write(&path, "late").unwrap();
-    scene.files = Some(mounted.look(&files, ago(5)));
+    crate::controller::follow::mounted(&mut scene.desired, Some(std::path::Path::new("/srv/shop")));
+    let [file] = &scene.desired.services["app"].followed[..] else { panic!("one path is followed") };
+    let folder = FileMark { folder: true, ..mark("empty", 1) };
+    scene.memory.files.insert("app-1".to_owned(), [(file.path.clone(), folder)].into());
+    scene.files = Some([(file.clone(), FileState { mark: mark("late", 2), seen_at: ago(5) })].into());
     let plan = scene.with(container("app-1")).plan().to_string();
     assert!(plan.contains("create container"), "a start would fail, for a file is no folder: {plan}");
 }
