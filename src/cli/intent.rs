@@ -131,13 +131,13 @@ pub struct ReleaseArgs {
 /// `evenkeel stop`.
 pub async fn stop(args: StopArgs) -> Result<(), Failure> {
     let answer = args.target.post("stop", json!({ "reason": args.reason })).await?;
-    args.target.tell("stopped", &answer)
+    args.target.tell_wish("stopped", &answer).await
 }
 
 /// `evenkeel start`.
 pub async fn start(args: StartArgs) -> Result<(), Failure> {
     let answer = args.target.post("start", json!({})).await?;
-    args.target.tell_lifted("started", &answer, "nothing was held; what had failed is started")
+    args.target.tell_lifted("started", &answer, "nothing was held; what had failed is started").await
 }
 
 /// `evenkeel suspend`.
@@ -150,25 +150,25 @@ pub async fn suspend(args: SuspendArgs) -> Result<(), Failure> {
 /// `evenkeel resume`.
 pub async fn resume(args: ResumeArgs) -> Result<(), Failure> {
     let answer = args.target.post("resume", json!({})).await?;
-    args.target.tell_lifted("resumed", &answer, "nothing was held")
+    args.target.tell_lifted("resumed", &answer, "nothing was held").await
 }
 
 /// `evenkeel restart`.
 pub async fn restart(args: RestartArgs) -> Result<(), Failure> {
     let answer = args.target.post("restart", json!({})).await?;
-    args.target.tell("restarting", &answer)
+    args.target.tell_wish("restarting", &answer).await
 }
 
 /// `evenkeel recreate`.
 pub async fn recreate(args: RecreateArgs) -> Result<(), Failure> {
     let answer = args.target.post("recreate", json!({})).await?;
-    args.target.tell("being made anew", &answer)
+    args.target.tell_wish("being made anew", &answer).await
 }
 
 /// `evenkeel retry`.
 pub async fn retry(args: RetryArgs) -> Result<(), Failure> {
     let answer = args.target.post("retry", json!({})).await?;
-    args.target.tell("starting over", &answer)
+    args.target.tell_wish("starting over", &answer).await
 }
 
 /// `evenkeel release`.
@@ -224,6 +224,14 @@ impl Target {
         api.post(&deployment_path(namespace, &self.deployment, Some(verb)), &body).await
     }
 
+    /// The operator's `--mode`, where it keeps from being done what was just recorded.
+    async fn bound(&self) -> Option<String> {
+        let path = deployment_path(self.connection.namespace(), &self.deployment, Some("plan"));
+        // The command has been taken: that its plan cannot be had, as without an engine, is no failure of it.
+        let plan = self.connection.open().await.ok()?.get(&path).await.ok()?;
+        plan["bound"].as_str().map(str::to_owned)
+    }
+
     /// What was acted on, for people.
     pub(super) fn subject(&self) -> String {
         if self.parts.is_empty() {
@@ -233,18 +241,37 @@ impl Target {
         }
     }
 
+    /// Says that what was wished is done, or that it is only recorded.
+    async fn tell_wish(&self, what: &str, answer: &Value) -> Result<(), Failure> {
+        match self.bound().await {
+            Some(bound) => print(&recorded(&self.subject(), what, &bound)),
+            None => self.tell(what, answer),
+        }
+    }
+
     fn tell(&self, what: &str, answer: &Value) -> Result<(), Failure> {
         let until = holds(answer).find_map(|hold| hold["spec"]["until"].as_str().map(|until| format!(" until {until}")));
         print(&format!("{} {what}{}\n", self.subject(), until.unwrap_or_default()))
     }
 
-    fn tell_lifted(&self, what: &str, answer: &Value, nothing: &str) -> Result<(), Failure> {
+    async fn tell_lifted(&self, what: &str, answer: &Value, nothing: &str) -> Result<(), Failure> {
+        if let Some(bound) = self.bound().await {
+            return print(&recorded(&self.subject(), what, &bound));
+        }
         let lifted: Vec<String> = holds(answer).map(describe_hold).collect();
         if lifted.is_empty() {
             return print(&format!("{}: {nothing}\n", self.subject()));
         }
         print(&format!("{} {what}, lifted: {}\n", self.subject(), lifted.join("; ")))
     }
+}
+
+/// What is said of a command that the operator may not carry out.
+fn recorded(subject: &str, what: &str, bound: &str) -> String {
+    format!(
+        "{subject} is recorded as {what}, and nothing is done: the operator runs with --mode {bound}, which changes nothing on the \
+         engine\n"
+    )
 }
 
 /// The Holds of an answer, whether it is one, a list, or a list object.
@@ -307,6 +334,15 @@ mod tests {
         let error = sort_parts("shop", &["wbe".to_owned()], &["db", "web"]).unwrap_err();
         assert_eq!(error, "deployment shop has no service \"wbe\"; it has: db, web");
         assert!(sort_parts("shop", &["web-0".to_owned()], &["web"]).is_err());
+    }
+
+    #[test]
+    fn what_the_operators_mode_keeps_from_being_done_is_not_said_to_be_done() {
+        assert_eq!(
+            recorded("deployment web", "stopped", "Suggest"),
+            "deployment web is recorded as stopped, and nothing is done: the operator runs with --mode Suggest, which changes \
+             nothing on the engine\n"
+        );
     }
 
     #[test]

@@ -36,7 +36,11 @@ impl Evidence {
 
     /// Has the log of a run read that a note says to have failed.
     pub fn want(&self, desired: &Desired, note: &Note) {
-        let Note::Failed { replica, at, run, .. } = note else { return };
+        let (replica, at, run) = match note {
+            Note::Failed { replica, at, run, .. } => (replica, at, run),
+            Note::Completed { replica, at, run, exit_code, .. } if *exit_code != 0 => (replica, at, run),
+            _ => return,
+        };
         let env = desired.services.get(&replica.service).map(|service| service.template.env.as_slice()).unwrap_or_default();
         // Without anybody who reads there is no evidence but what is known.
         let _ = self.wishes.send(LogWish {

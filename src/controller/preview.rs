@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::crd::Deployment;
-use crate::model::{Action, FileMark, FileState, FollowedFile, Job, JobKind, Key, Note, Plan, Progress};
+use crate::model::{Action, FileMark, FileState, FollowedFile, Job, JobKind, Key, Note, Plan, Progress, RecoveryMode};
 use crate::store::Kind;
 
 use super::Controller;
@@ -27,6 +27,9 @@ pub struct Preview {
     pub actions: Vec<PlannedAction>,
     /// What the recovery mode keeps from being done.
     pub withheld: Vec<PlannedAction>,
+    /// `run --mode` below `Auto`: nothing is done on the whole host but for what a person approves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bound: Option<RecoveryMode>,
     /// What is waited for, a line each.
     pub waiting: Vec<String>,
     /// Mounted files whose content would be another one, by path.
@@ -146,7 +149,8 @@ impl Controller {
         let read = |error: crate::store::StoreError| error.to_string();
         let (history, memory) = (self.store.history(&key).map_err(read)?, self.store.memory(&key).map_err(read)?);
         observed.likeness = self.likeness_now(&desired, &observed.snapshot, &history, &memory).await;
-        Ok(Preview { files, ..plan(&desired, &observed, &history, &memory, now).into() })
+        let bound = Some(self.options.bound).filter(|bound| *bound != RecoveryMode::Auto);
+        Ok(Preview { files, bound, ..plan(&desired, &observed, &history, &memory, now).into() })
     }
 }
 
@@ -173,6 +177,7 @@ impl From<Plan> for Preview {
             actions: plan.actions.iter().map(show).collect(),
             withheld: plan.withheld.iter().map(show).collect(),
             waiting: plan.waiting.iter().map(ToString::to_string).collect(),
+            bound: None,
             files: vec![],
             wake_at: plan.wake_at,
             text: plan.to_string(),

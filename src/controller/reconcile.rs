@@ -102,7 +102,7 @@ impl Controller {
             warn!(deployment = %key, %error, "a Hold that ended cannot be removed yet");
         }
         let mut outcomes = record::finished_jobs(self, &desired, &mut loaded.history, &mut loaded.memory).await;
-        record::diagnosis::explain(self, &desired, &observed.snapshot, &mut loaded.history).await;
+        record::diagnosis::explain(self, &desired, &observed.snapshot, &mut loaded.history, &loaded.memory).await;
         let plan = {
             let _span = info_span!("plan").entered();
             plan(&desired, &observed, &loaded.history, &loaded.memory, self.clock.now())
@@ -113,7 +113,10 @@ impl Controller {
         let turn = Turn::begin(self, &desired, loaded.asked.take(), &observed);
         let mut course = self.act(&desired, &plan, &turn);
         let mut unwritten = None;
-        while let Some(done) = course.next().await {
+        while let Some(mut done) = course.next().await {
+            // What this turn goes on with may have been made possible by a job that ended with it: it is told in its place.
+            done.extend(self.jobs.take_finished(key));
+            let done = record::in_order(done);
             let now_seen = self.observe(&desired);
             let told = self.sight_status(&loaded, &desired, now_seen.as_ref().unwrap_or(&observed), &plan);
             // What has been begun is not cut off because it cannot be told.

@@ -102,11 +102,15 @@ fn recovery(sight: &Sight<'_>) -> Option<RecoveryStatus> {
             sight.desired.services.get(&id.service).is_some_and(|service| id.number <= service.replicas)
         })
     };
+    // A run-once service is not recovered: what it failed of is told as its diagnosis.
+    let ended = |name: &str, failure: &crate::model::Failure| name.parse().is_ok_and(|id| sight.memory.ended_with(&id, failure));
     let (name, record) = sight
         .history
         .replicas
         .iter()
-        .filter(|(name, record)| declared(name) && (record.attempts > 0 || record.failure.is_some()))
+        .filter(|(name, record)| {
+            declared(name) && (record.attempts > 0 || record.failure.as_ref().is_some_and(|failure| !ended(name, failure)))
+        })
         .max_by_key(|(_, record)| (record.exhausted, record.attempts, record.failure.as_ref().map(|failure| failure.at)))?;
     let waits = |w: &&crate::model::Waiting| matches!(w.reason, WaitReason::BackOff { .. } | WaitReason::BackOffExhausted { .. });
     let next = wait_of(name).filter(waits).and_then(|w| w.until);

@@ -77,11 +77,15 @@ pub fn failing(attempts: u32, alert_after: u32, given_up: bool) -> Weight {
     Weight { severity, patience: Duration::ZERO }
 }
 
+/// Causes that a run which ended can have, told by its end and its log.
+const OF_A_RUN: [&str; 8] =
+    ["ApplicationError", "ConfigError", "OutOfMemory", "Killed", "MissingCommand", "ExecFormat", "PermissionDenied", "DiskFull"];
+
 /// Whether a diagnosis says more precisely what a reason of `Ready` says: its cause, and whether it is of a failure.
 pub fn is_told_by(reason: &str, cause: &str, failed: bool) -> bool {
     match reason {
         _ if reason == cause => true,
-        "JobFailed" => cause == "ApplicationError" && !failed,
+        "JobFailed" => !failed && OF_A_RUN.contains(&cause),
         "NotOwned" => cause == "NameHeld",
         "ImagePullBackOff" => cause.starts_with("Image") || cause.starts_with("Registry"),
         "CreateFailed" | "StartFailed" | "EngineError" => matches!(cause, "Unknown" | "EngineFailing") && !failed,

@@ -241,9 +241,11 @@ fn what_follows_from_something_else_is_no_incident_of_its_own() {
 
 #[test]
 fn a_job_that_failed_is_critical_by_its_diagnosis() {
-    let mut story = Story::default();
-    story.step(0, &several("JobFailed", &[false], vec![obstacle(1, "ApplicationError")]));
-    assert_eq!((story.incidents.len(), story.status().severity), (1, AlertSeverity::Critical));
+    for cause in ["ApplicationError", "ConfigError"] {
+        let mut story = Story::default();
+        story.step(0, &several("JobFailed", &[false], vec![obstacle(1, cause)]));
+        assert_eq!((story.incidents.len(), story.status().severity), (1, AlertSeverity::Critical), "{cause}");
+    }
 }
 
 #[test]

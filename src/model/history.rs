@@ -221,4 +221,9 @@ impl Memory {
     pub fn completed(&self, id: &ReplicaId, spec_hash: &str) -> Option<&Completion> {
         self.completions.get(&id.to_string()).filter(|done| done.spec_hash == spec_hash)
     }
+
+    /// Whether it is with that failure that the replica's last finished run ended: that of a run-once service.
+    pub fn ended_with(&self, id: &ReplicaId, failure: &Failure) -> bool {
+        self.completions.get(&id.to_string()).is_some_and(|done| done.at == failure.at)
+    }
 }

@@ -45,6 +45,10 @@ pub enum Rule {
     HelpedBefore,
     /// What comes before it on the ladder did not help.
     NothingLessHelped,
+    /// A person rejected the restart that comes before it on the ladder.
+    RestartRejected,
+    /// A person rejected something else that comes before it.
+    LessRejected,
     /// It fails with this image, and worked with the one before.
     NewImage,
     /// All that may help was tried; the attempts that are left are restarts.
@@ -220,6 +224,8 @@ impl Rule {
             Self::OnlyRestart => "nothing but a restart can help against that",
             Self::HelpedBefore => "that helped against this failure before",
             Self::NothingLessHelped => "nothing less has helped",
+            Self::RestartRejected => "a restart was rejected",
+            Self::LessRejected => "what is less was rejected, or has not helped",
             Self::NewImage => "it fails with this image and worked with the one before",
             Self::AllTried => "all else that may help was tried",
             Self::MayBeBack => "what it needs around it may be there again",

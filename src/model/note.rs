@@ -21,6 +21,10 @@ pub enum Note {
         at: Timestamp,
         /// 0, or that of a run-once service that failed.
         exit_code: i64,
+        /// Docker's out-of-memory flag.
+        oom_killed: bool,
+        /// The run.
+        run: FailedRun,
     },
     /// A failure seen for the first time.
     Failed {

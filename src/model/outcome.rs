@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, BuildRecord, Pulled, Reason};
@@ -13,6 +14,8 @@ pub struct Outcome {
     pub action: Action,
     /// What came of it.
     pub result: ActionResult,
+    /// When it ended.
+    pub at: Timestamp,
     /// How long the call took.
     pub took: Duration,
     /// The trace that has the call's span, where traces are made.

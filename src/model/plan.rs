@@ -269,6 +269,16 @@ impl Target {
             Self::Existing { name, .. } | Self::Made { name, .. } => name,
         }
     }
+
+    /// The same under the name that an earlier action of the plan gives it.
+    #[must_use]
+    pub fn named(&self, to: &str) -> Self {
+        let name = to.to_owned();
+        match self {
+            Self::Existing { id, .. } => Self::Existing { id: id.clone(), name },
+            Self::Made { action, .. } => Self::Made { action: *action, name },
+        }
+    }
 }
 
 impl fmt::Display for Subject {

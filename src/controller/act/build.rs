@@ -23,7 +23,7 @@ impl Controller {
                 Ok(BuildRecord { image_id: listed(&world, &spec.image).unwrap_or(id), input, began, at: clock.now() })
             };
             let result = built.await.map_or_else(ActionResult::Failed, ActionResult::Built);
-            super::outcome(action, result, started.elapsed())
+            super::outcome(&clock, action, result, started.elapsed())
         });
         ActionResult::Started
     }

@@ -17,6 +17,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, info_span};
 
+use crate::clock::SharedClock;
 use crate::model::{Action, ActionResult, Desired, JobKind, Outcome, Plan};
 
 use super::Controller;
@@ -45,7 +46,7 @@ pub(super) struct Course<'p> {
 }
 
 impl Course<'_> {
-    /// Goes on, and returns what was done meanwhile, in the plan's order: after a while, or at the end. `None`: it has ended.
+    /// Goes on, and returns what was done meanwhile: after a while, or at the end. `None`: it has ended.
     pub(super) async fn next(&mut self) -> Option<Vec<Outcome>> {
         if self.over {
             return None;
@@ -92,7 +93,8 @@ impl Course<'_> {
                 Readiness::Wait => continue,
                 Readiness::Skip(why) => {
                     let action = self.plan.actions[index].clone();
-                    self.outcomes[index] = Some(outcome(action, ActionResult::Skipped { why }, Duration::ZERO));
+                    self.outcomes[index] =
+                        Some(outcome(&self.controller.clock, action, ActionResult::Skipped { why }, Duration::ZERO));
                     skipped.push(index);
                 }
                 Readiness::Go => {
@@ -149,23 +151,23 @@ impl Controller {
             let began = Instant::now();
             let result = me.carry_out(&desired, &action, &made).await;
             tracing::Span::current().record("result", ops::word(&result));
-            outcome(action, result, began.elapsed())
+            outcome(&me.clock, action, result, began.elapsed())
         };
         // What broke goes ahead of what is merely to be done. The semaphores are never closed, so this is always a permit.
         let calls = if plan.actions[index].cause.is_urgent() { &self.urgent_calls } else { &self.calls };
         let _permit = calls.acquire().await;
         if turn.is_over() {
             let why = "this turn has lasted long enough; the next one goes on".to_owned();
-            return (index, outcome(plan.actions[index].clone(), ActionResult::Skipped { why }, Duration::ZERO));
+            return (index, outcome(&self.clock, plan.actions[index].clone(), ActionResult::Skipped { why }, Duration::ZERO));
         }
         let done = self.jobs.within(&plan.key, kind, HUNG, work.instrument(span)).await;
-        (index, done.unwrap_or_else(|| outcome(plan.actions[index].clone(), ActionResult::Started, HUNG)))
+        (index, done.unwrap_or_else(|| outcome(&self.clock, plan.actions[index].clone(), ActionResult::Started, HUNG)))
     }
 }
 
-/// What came of an action, in the trace of the span that is current.
-fn outcome(action: Action, result: ActionResult, took: Duration) -> Outcome {
-    Outcome { action, result, took, trace_id: crate::telemetry::trace_id() }
+/// What came of an action that ends now, in the trace of the span that is current.
+fn outcome(clock: &SharedClock, action: Action, result: ActionResult, took: Duration) -> Outcome {
+    Outcome { action, result, at: clock.now(), took, trace_id: crate::telemetry::trace_id() }
 }
 
 enum Readiness {

@@ -228,7 +228,7 @@ impl Controller {
 
     /// A graceful stop, as a job. That it is ours is on disk before it is made.
     fn stop(&self, desired: &Desired, action: &Action, id: &str, grace: u64, reason: StopReason) -> ActionResult {
-        let (engine, world) = (Arc::clone(&self.engine), Arc::clone(&self.world));
+        let (engine, world, clock) = (Arc::clone(&self.engine), Arc::clone(&self.world), Arc::clone(&self.clock));
         let (action, container) = (action.clone(), id.to_owned());
         let service = match &action.subject {
             Subject::Replica(replica) => desired.services.get(&replica.service),
@@ -264,13 +264,15 @@ impl Controller {
                     }
                     return Err(failure);
                 }
-                world.refresh_container(&container).await
+                // Others see that it is down, and go on with that, while it is being looked at here.
+                let at = clock.now();
+                world.refresh_container(&container).await.map(|()| at)
             };
-            let result = match stopped.await {
-                Ok(()) => ActionResult::Done { id: None },
-                Err(failure) => ActionResult::Failed(failure),
+            let (result, at) = match stopped.await {
+                Ok(at) => (ActionResult::Done { id: None }, at),
+                Err(failure) => (ActionResult::Failed(failure), clock.now()),
             };
-            super::outcome(action, result, began.elapsed())
+            Outcome { at, ..super::outcome(&clock, action, result, began.elapsed()) }
         });
         ActionResult::Started
     }

@@ -40,7 +40,7 @@ impl Controller {
                     ActionResult::Failed(failure)
                 }
             };
-            super::outcome(action, result, timer.elapsed())
+            super::outcome(&clock, action, result, timer.elapsed())
         });
         ActionResult::Started
     }

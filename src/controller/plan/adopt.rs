@@ -102,8 +102,7 @@ fn adopt(planner: &mut Planner<'_>, service: &DesiredService, replica: &ReplicaI
     planner.note(noted(service, replica, container, differs, at_rest.filter(|_| !finished)));
     if let Some(at) = at_rest {
         if finished {
-            let exit_code = container.exit_code;
-            planner.note(Note::Completed { replica: replica.clone(), spec_hash: service.spec_hash.clone(), at, exit_code });
+            planner.note(super::ended::completed(planner, service, replica, container, at, container.exit_code));
             planner.wait_replica(replica, WaitReason::Completed, None);
         } else {
             planner.wait_replica(replica, WaitReason::Stopped { reason: REASON_EXTERNAL_STOP.to_owned() }, None);

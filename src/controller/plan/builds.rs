@@ -7,8 +7,8 @@
 use jiff::Timestamp;
 
 use crate::model::{
-    BuildInput, BuildRecord, BuildSpec, Cause, Container, DesiredService, JobKind, Obstacle, Op, Reason, ReplicaId, Subject,
-    WaitReason, familiar_reference,
+    BuildInput, BuildRecord, BuildSpec, Cause, Container, Desired, DesiredService, JobKind, Memory, Obstacle, Op, Reason,
+    ReplicaId, Subject, WaitReason, familiar_reference,
 };
 
 use super::Planner;
@@ -29,14 +29,18 @@ enum Due<'a> {
 
 /// The service whose build makes an image: that of the service itself, or of another one that gives it the same name.
 pub(super) fn builder<'a>(planner: &Planner<'a>, image: &str) -> Option<(&'a DesiredService, &'a BuildSpec)> {
+    builder_of(planner.desired, image)
+}
+
+fn builder_of<'a>(desired: &'a Desired, image: &str) -> Option<(&'a DesiredService, &'a BuildSpec)> {
     let wanted = familiar_reference(image);
     let build = |service: &'a DesiredService| Some((service, service.build.as_ref()?));
-    planner.desired.services.values().filter_map(build).find(|(_, build)| familiar_reference(&build.image) == wanted)
+    desired.services.values().filter_map(build).find(|(_, build)| familiar_reference(&build.image) == wanted)
 }
 
 /// What was built last under the name that the builder gives it, which may spell it otherwise than who uses it.
-pub(super) fn record<'a>(planner: &Planner<'a>, image: &str) -> Option<&'a BuildRecord> {
-    builder(planner, image).and_then(|(_, build)| planner.memory.builds.get(&build.image))
+pub(super) fn record<'a>(desired: &Desired, memory: &'a Memory, image: &str) -> Option<&'a BuildRecord> {
+    builder_of(desired, image).and_then(|(_, build)| memory.builds.get(&build.image))
 }
 
 /// Whether an image is built, so that it is never pulled.

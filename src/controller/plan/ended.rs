@@ -128,12 +128,44 @@ fn complete(
     if replace::due(planner, slots, service, container) == Some(Cause::SpecChanged) {
         return;
     }
-    planner.note(Note::Completed { replica: replica.clone(), spec_hash: service.spec_hash.clone(), at, exit_code });
+    planner.note(completed(planner, service, replica, container, at, exit_code));
     let reason = match exit_code {
         0 => WaitReason::Completed,
         code => WaitReason::JobFailed { failure: format!("exit code {code}") },
     };
     planner.wait_replica(replica, reason, None);
+}
+
+/// A run that came to its end for good, with what its log is found by, should it have failed.
+pub(super) fn completed(
+    planner: &Planner<'_>,
+    service: &DesiredService,
+    replica: &ReplicaId,
+    container: &Container,
+    at: Timestamp,
+    exit_code: i64,
+) -> Note {
+    let before = planner.history.replicas.get(&replica.to_string()).and_then(|record| record.failure.as_ref());
+    Note::Completed {
+        replica: replica.clone(),
+        spec_hash: service.spec_hash.clone(),
+        at,
+        exit_code,
+        oom_killed: container.oom_killed,
+        run: run(planner, service, container, before.map(|failure| failure.at)),
+    }
+}
+
+/// A run that ended by itself, as it is remembered.
+fn run(planner: &Planner<'_>, service: &DesiredService, container: &Container, failed_before: Option<Timestamp>) -> FailedRun {
+    FailedRun {
+        container: container.id.clone(),
+        started_at: container.started_at,
+        failed_before,
+        killed: planner.snapshot.ends.get(&container.id).is_some_and(|end| end.verdict == Verdict::Killed),
+        error: engine_error(service, container),
+        never_well: false,
+    }
 }
 
 /// Tries again now, or says what that waits for.
@@ -184,14 +216,7 @@ fn failed(
             failure: message.clone(),
             exit_code: Some(container.exit_code),
             oom_killed: container.oom_killed,
-            run: FailedRun {
-                container: container.id.clone(),
-                started_at: container.started_at,
-                failed_before: record.failure.as_ref().map(|failure| failure.at),
-                killed: planner.snapshot.ends.get(&container.id).is_some_and(|end| end.verdict == Verdict::Killed),
-                error: engine_error(service, container),
-                never_well: false,
-            },
+            run: run(planner, service, container, record.failure.as_ref().map(|failure| failure.at)),
         });
     }
     let ran_for = match (container.started_at, container.finished_at) {

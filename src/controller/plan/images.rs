@@ -9,8 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::model::{
-    Cause, Container, DesiredService, ImageRecord, JobKind, Note, Op, PullRule, Reason, ReplicaId, RolledBack, Subject,
-    WaitReason, familiar_reference, fraction, is_pinned, registry_of,
+    Cause, Container, Desired, DesiredService, ImageRecord, JobKind, Memory, Note, Op, PullRule, Reason, ReplicaId, RolledBack,
+    Subject, WaitReason, familiar_reference, fraction, is_pinned, registry_of,
 };
 
 use super::holds::any_free;
@@ -120,7 +120,7 @@ pub(super) fn refresh(planner: &mut Planner<'_>, slots: &Slots<'_>, service: &De
 /// names that one, and the container runs another.
 pub(super) fn outdated(planner: &Planner<'_>, service: &DesiredService, container: &Container) -> Option<Cause> {
     let image = &service.template.image;
-    if let Some(back) = taken_back(planner, service) {
+    if let Some(back) = taken_back(planner.desired, planner.memory, service) {
         let tagged = planner.snapshot.image(image).is_some_and(|tagged| tagged.id == back.to);
         let cause = || Cause::RolledBack { from: back.from.clone(), to: back.to.clone() };
         return (tagged && container.image_id == back.from).then(cause);
@@ -144,12 +144,12 @@ pub(super) fn outdated(planner: &Planner<'_>, service: &DesiredService, containe
 
 /// The way back from an image that failed to one that worked, as long as it is in force: under the same specification, until a
 /// newer image is there or somebody asks for one.
-fn taken_back<'a>(planner: &Planner<'a>, service: &DesiredService) -> Option<&'a RolledBack> {
+pub(crate) fn taken_back<'a>(desired: &Desired, memory: &'a Memory, service: &DesiredService) -> Option<&'a RolledBack> {
     let image = &service.template.image;
-    let back = planner.memory.rolled_back.get(&service.name).filter(|back| back.spec_hash == service.spec_hash)?;
+    let back = memory.rolled_back.get(&service.name).filter(|back| back.spec_hash == service.spec_hash)?;
     let asked = service.pulled_at.max(service.rebuild.map(|asked| asked.at)).is_some_and(|asked| asked > back.at);
-    let pulled = || planner.memory.images.get(image).map(|record| (&record.image_id, record.at));
-    let built = builds::record(planner, image).map(|record| (&record.image_id, record.at));
+    let pulled = || memory.images.get(image).map(|record| (&record.image_id, record.at));
+    let built = builds::record(desired, memory, image).map(|record| (&record.image_id, record.at));
     // What was there before has failed, or is not what the reference named.
     let newer = built.or_else(pulled).is_some_and(|(id, at)| at > back.at && *id != back.from && *id != back.to);
     (!asked && !newer).then_some(back)
@@ -158,7 +158,7 @@ fn taken_back<'a>(planner: &Planner<'a>, service: &DesiredService) -> Option<&'a
 /// Gives a reference back to the image that worked, before a container is made from it; the action, if there is one to come after.
 pub(super) fn take_back(planner: &mut Planner<'_>, service: &DesiredService) -> Option<usize> {
     let reference = &service.template.image;
-    let back = taken_back(planner, service)?;
+    let back = taken_back(planner.desired, planner.memory, service)?;
     let moved = planner.snapshot.image(reference).is_some_and(|tagged| tagged.id == back.from);
     if !moved || !planner.snapshot.images.contains_key(&back.to) {
         return None;

@@ -164,12 +164,23 @@ fn climb(situation: &Situation<'_>) -> (Option<Rung>, Rule) {
         let rule = match rung {
             Rung::Restart => Rule::MayPass,
             Rung::Rollback if situation.image == ImageStanding::New => Rule::NewImage,
-            _ => Rule::NothingLessHelped,
+            rung => less_than(situation, rung),
         };
         return (Some(rung), rule);
     }
     let gentle = [Rung::Restart, Rung::Recreate].into_iter().find(|rung| situation.open(*rung));
     gentle.map_or_else(|| situation.nothing_left(), |rung| (Some(rung), Rule::AllTried))
+}
+
+/// Why it is none of the rungs before: what was rejected was not tried.
+fn less_than(situation: &Situation<'_>, rung: Rung) -> Rule {
+    let mut less = order(situation.image).into_iter().take_while(|less| *less != rung);
+    let rejected = |less: Rung| situation.rejected.contains(&less) && situation.tried(less) == 0;
+    match less.find(|less| rejected(*less)) {
+        Some(Rung::Restart) => Rule::RestartRejected,
+        Some(_) => Rule::LessRejected,
+        None => Rule::NothingLessHelped,
+    }
 }
 
 /// With a new image that has never worked, the one before is the likelier remedy than anything done with the new one.

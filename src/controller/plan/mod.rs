@@ -43,7 +43,7 @@ use crate::model::{
 
 pub(crate) use health::{Wellness, wellness};
 pub(crate) use identity::{Slots, slots, strangers};
-pub(crate) use images::next_poll;
+pub(crate) use images::{next_poll, taken_back};
 pub(crate) use order::sorted;
 pub(crate) use recovery::spread;
 pub(crate) use text::adoption;

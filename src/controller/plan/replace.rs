@@ -89,9 +89,10 @@ fn take_over(
     };
     let removed = planner.act(Op::RemoveContainer(existing(old)), subject(), cause.clone(), made);
     let to = container_name(planner.desired, service, replica.number);
-    let renamed = planner.act(Op::Rename { target: successor.clone(), to }, subject(), cause.clone(), vec![removed]);
+    let successor_named = successor.named(&to);
+    let renamed = planner.act(Op::Rename { target: successor, to }, subject(), cause.clone(), vec![removed]);
     after.push(renamed);
-    let start = planner.act(Op::Start(successor), subject(), cause, after);
+    let start = planner.act(Op::Start(successor_named), subject(), cause, after);
     planner.starts.insert(replica.clone(), start);
 }
 

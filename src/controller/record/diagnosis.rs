@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::crd::{ContainerStatus, DeploymentStatus};
 use crate::diagnose::rules::{Ended, Facts, diagnose};
-use crate::model::{Desired, Diagnosis, Failure, FailureCause, History, Reason, ReplicaHistory, ReplicaId, Severity, Snapshot};
+use crate::model::{
+    Desired, Diagnosis, Failure, FailureCause, History, Memory, Reason, ReplicaHistory, ReplicaId, Severity, Snapshot,
+};
 
 use crate::controller::Controller;
 
@@ -18,6 +20,7 @@ pub(in crate::controller) async fn explain(
     desired: &Desired,
     snapshot: &Snapshot,
     history: &mut History,
+    memory: &Memory,
 ) {
     let mut changed = false;
     for news in controller.evidence.take(&desired.key) {
@@ -31,7 +34,9 @@ pub(in crate::controller) async fn explain(
         if let Some(last) = record.decisions.last_mut().filter(|last| last.is_about(news.failed_at)) {
             last.explain(&diagnosis);
         }
-        if record.told_signature != diagnosis.signature {
+        // What a run-once service failed of stays in its way, and is told as that.
+        let told_elsewhere = record.failure.as_ref().is_some_and(|failure| memory.ended_with(&news.replica, failure));
+        if !told_elsewhere && record.told_signature != diagnosis.signature {
             record.told_signature.clone_from(&diagnosis.signature);
             let message = in_words(&news.replica, &diagnosis.cause.to_string(), &diagnosis.message, &diagnosis.evidence);
             controller.tell(desired, Reason::Diagnosed, Severity::Warning, message).await;

@@ -35,9 +35,15 @@ pub(super) async fn finished_jobs(
     history: &mut History,
     memory: &mut Memory,
 ) -> Vec<Outcome> {
-    let finished = controller.jobs.take_finished(&desired.key);
+    let finished = in_order(controller.jobs.take_finished(&desired.key));
     outcomes(controller, desired, &finished, history, memory).await;
     finished
+}
+
+/// Outcomes in the order in which they ended: a turn goes on with what a job made possible before that job has been recorded.
+pub(super) fn in_order(mut outcomes: Vec<Outcome>) -> Vec<Outcome> {
+    outcomes.sort_by_key(|outcome| outcome.at);
+    outcomes
 }
 
 /// Records what the plan noticed, and counts the attempts it is about to make.
@@ -91,13 +97,13 @@ pub(super) async fn outcomes(
                     // Told there; it is kept until it can be written.
                     let _ = put_memory(controller, desired, memory).await;
                 }
-                keep_action(controller, history, outcome, "ok".into());
+                keep_action(history, outcome, "ok".into());
                 tell_done(controller, desired, outcome).await;
             }
             ActionResult::Built(built) => {
                 forget_obstacle(controller, history, outcome);
                 let new = builds::keep(memory, &outcome.action, built);
-                keep_action(controller, history, outcome, "ok".into());
+                keep_action(history, outcome, "ok".into());
                 let _ = put_memory(controller, desired, memory).await;
                 let message = builds::told(&outcome.action, built, new);
                 controller.tell_of(desired, Reason::Built, Severity::Normal, message, outcome.trace_id.clone()).await;
@@ -108,7 +114,7 @@ pub(super) async fn outcomes(
                     history.owed_pulls.remove(image);
                 }
                 let brought = pulls::keep(desired, memory, outcome, pulled);
-                keep_action(controller, history, outcome, brought.in_short());
+                keep_action(history, outcome, brought.in_short());
                 let _ = put_memory(controller, desired, memory).await;
                 let message = brought.told(&outcome.action);
                 controller.tell_of(desired, Reason::Pulled, Severity::Normal, message, outcome.trace_id.clone()).await;
@@ -116,7 +122,7 @@ pub(super) async fn outcomes(
             ActionResult::Failed(failure) => {
                 let failure = redacted(desired, outcome, name_port_holder(controller, failure));
                 let short = failure.message.lines().next().unwrap_or_default().to_owned();
-                keep_action(controller, history, outcome, short);
+                keep_action(history, outcome, short);
                 let first = keep_failure(controller, desired, history, memory, outcome, &failure);
                 if first {
                     let message = format!("{} failed: {}", outcome.action.op, failure.message);
@@ -211,14 +217,17 @@ fn runs(controller: &Controller, container: &str) -> bool {
     snapshot.containers.get(container).is_some_and(|container| container.is_up())
 }
 
-fn keep_action(controller: &Controller, history: &mut History, outcome: &Outcome, result: String) {
-    history.last_actions.push(ActionRecord {
-        at: controller.clock.now(),
+/// Keeps an action in its place: one that ended before others may be told after them.
+fn keep_action(history: &mut History, outcome: &Outcome, result: String) {
+    let place = history.last_actions.partition_point(|before| before.at <= outcome.at);
+    let record = ActionRecord {
+        at: outcome.at,
         action: outcome.action.op.to_string(),
         cause: outcome.action.cause.to_string(),
         result,
         trace_id: outcome.trace_id.clone(),
-    });
+    };
+    history.last_actions.insert(place, record);
     let excess = history.last_actions.len().saturating_sub(LAST_ACTIONS);
     history.last_actions.drain(..excess);
 }

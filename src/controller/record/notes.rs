@@ -92,8 +92,19 @@ pub(in crate::controller) fn keep(note: &Note, history: &mut History, memory: &m
                 format!("replica {replica} has been running for the stable window; attempts start over"),
             ))
         }
-        Note::Completed { replica, spec_hash, at, exit_code } => {
-            replica_mut(history, replica).was_running = false;
+        Note::Completed { replica, spec_hash, at, exit_code, oom_killed, run } => {
+            let record = replica_mut(history, replica);
+            record.was_running = false;
+            if *exit_code != 0 {
+                // Its log tells why, as that of any other failure.
+                let (message, run) = (format!("exit code {exit_code}"), run.clone());
+                let (exit_code, oom_killed) = (Some(*exit_code), *oom_killed);
+                record.failure = Some(Failed { at: *at, message, exit_code, oom_killed, run, ..Failed::default() });
+                record.spec_hash = spec_hash.clone();
+                diagnosis::first(record);
+            } else if record.attempts == 0 {
+                record.failure = None;
+            }
             if *exit_code == 0 {
                 experience::completed(replica, history, memory, *at);
             }

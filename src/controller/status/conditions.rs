@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use crate::controller::plan::taken_back;
 use crate::crd::{DeploymentStatus, Phase};
 use crate::model::{HoldState, HoldView, REASON_RELEASED, Reason, RunState, WaitReason, Waiting, annotations};
 
@@ -109,7 +110,21 @@ pub(super) fn verdict(sight: &Sight<'_>, tally: &Tally) -> Verdict {
     if tally.completed > 0 && tally.completed == tally.wanted {
         return Verdict::new(Phase::Completed, "True", Reason::Completed, "all of it ran to its end");
     }
-    Verdict::new(Phase::Running, "True", Reason::Running, format!("{} of {} replicas ready", tally.ready, tally.wanted))
+    let message = format!("{} of {} replicas ready{}", tally.ready, tally.wanted, rolled_back(sight));
+    Verdict::new(Phase::Running, "True", Reason::Running, message)
+}
+
+/// What is ready, but not with what was declared last: services that run the image before.
+fn rolled_back(sight: &Sight<'_>) -> String {
+    let services = sight.desired.services.values();
+    let back: Vec<&str> = services
+        .filter(|service| taken_back(sight.desired, sight.memory, service).is_some())
+        .map(|service| service.name.as_str())
+        .collect();
+    match back.as_slice() {
+        [] => String::new(),
+        names => format!("; rolled back to the image before: {} (`evenkeel diff` says what ends that)", names.join(", ")),
+    }
 }
 
 fn stopped(sight: &Sight<'_>) -> Verdict {

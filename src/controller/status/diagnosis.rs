@@ -1,12 +1,18 @@
 //! Why replicas are not as they should be: from what is in their way now, else from how they failed last.
 
+use std::time::Duration;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
+use crate::controller::plan::later;
 use crate::crd::DiagnosisStatus;
 use crate::diagnose::rules::{Facts, diagnose};
-use crate::model::{Cause, DesiredService, Diagnosis, Op, ReplicaId, Subject, WaitReason};
+use crate::model::{Cause, DesiredService, Diagnosis, Failure, Op, ReplicaId, Subject, WaitReason};
 
 use super::Sight;
+
+/// How long the log of a run that failed is waited for: it is read within two seconds.
+const LOG: Duration = Duration::from_secs(5);
 
 /// The diagnoses of a service's replicas, those of which there is one.
 pub(super) fn diagnoses(sight: &Sight<'_>, service: &DesiredService) -> Vec<DiagnosisStatus> {
@@ -59,10 +65,22 @@ fn in_the_way(sight: &Sight<'_>, subject: &Subject) -> Option<Diagnosis> {
             let known = met.and_then(|met| diagnose(&Facts::InTheWay { subject, kind: &met.kind, message: &met.message }));
             known.or_else(|| diagnose(&Facts::Waits(reason)))
         }
+        WaitReason::JobFailed { .. } => of_job(sight, subject, reason),
         // One that is merely on its way is no fault.
         WaitReason::Dependency { service, failed: false, .. } if !is_ailing(sight, service) => None,
         reason => diagnose(&Facts::Waits(reason)),
     })
+}
+
+/// Why a run-once service failed: as its log says, once that has been read.
+fn of_job(sight: &Sight<'_>, subject: &Subject, reason: &WaitReason) -> Option<Diagnosis> {
+    let Subject::Replica(replica) = subject else { return None };
+    let failure = sight.history.replica(replica).failure.filter(|failure| sight.memory.ended_with(replica, failure));
+    match failure {
+        Some(Failure { diagnosis: Some(diagnosis), .. }) => Some(diagnosis),
+        Some(Failure { at, .. }) if sight.now < later(at, LOG) => None,
+        _ => diagnose(&Facts::Waits(reason)),
+    }
 }
 
 /// Whether a service has something wrong with it of its own.

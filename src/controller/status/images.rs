@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 
-use crate::controller::plan::next_poll;
+use crate::controller::plan::{next_poll, taken_back as taken_back_of};
 use crate::crd::{ImageStatus, PullFailure};
 use crate::model::{Container, DesiredService, PullRule, ReplicaId, Subject, familiar_reference, is_pinned};
 
@@ -38,6 +38,20 @@ pub(super) fn image_status(sight: &Sight<'_>, service: &DesiredService) -> Optio
             at: Some(MicroTime(obstacle.last_at)),
         }),
     })
+}
+
+/// A container that runs the image that worked before, since the newer one failed.
+pub(super) fn taken_back(sight: &Sight<'_>, replica: &ReplicaId, container: &Container) -> Option<String> {
+    let service = sight.desired.services.get(&replica.service)?;
+    let back = taken_back_of(sight.desired, sight.memory, service).filter(|back| back.to == container.image_id)?;
+    let command = if service.build.is_some() { "rebuild" } else { "pull" };
+    Some(format!(
+        "runs the image before ({}), since the newer one ({}) failed and was rolled back; \
+         `evenkeel {command} {}` or another specification ends that",
+        back.to.get(..19).unwrap_or(&back.to),
+        back.from.get(..19).unwrap_or(&back.from),
+        sight.desired.key.name
+    ))
 }
 
 /// A tag that names another image than the one the container runs, and that evenkeel did not pull: shown, not followed.

@@ -137,7 +137,11 @@ fn container_status(sight: &Sight<'_>, service: &DesiredService, replica: &Repli
         image: container.image.clone(),
         image_id: container.image_id.clone(),
         image_digest: digest.and_then(|digest| digest.split_once('@')).map(|(_, sum)| sum.to_owned()),
-        drift: drift(sight, replica, container).into_iter().chain(images::drift(sight, replica, container)).collect(),
+        drift: drift(sight, replica, container)
+            .into_iter()
+            .chain(images::drift(sight, replica, container))
+            .chain(images::taken_back(sight, replica, container))
+            .collect(),
     }
 }
 

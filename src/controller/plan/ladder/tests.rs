@@ -97,6 +97,18 @@ fn what_helped_before_is_done_first_and_what_never_did_is_left_out() {
 }
 
 #[test]
+fn what_was_rejected_is_not_said_to_have_been_tried() {
+    let diagnosis = found(FailureCause::ApplicationError);
+    let of = |tried_before: &[Rung], rejected: &[Rung]| {
+        let tried = tried(FailureCause::ApplicationError, tried_before);
+        choose(&Situation { diagnosis: Some(&diagnosis), tried: &tried, spent: 1, max: 9, rejected, ..all_possible() })
+    };
+    assert_eq!(of(&[], &[Rung::Restart]), (Some(Rung::Recreate), Rule::RestartRejected));
+    assert_eq!(of(&[Rung::Restart, Rung::Restart], &[Rung::Recreate]), (Some(Rung::Pull), Rule::LessRejected));
+    assert_eq!(of(&[Rung::Restart], &[Rung::Restart]), (Some(Rung::Recreate), Rule::NothingLessHelped), "it was tried before");
+}
+
+#[test]
 fn a_log_must_say_it_twice_and_soon_before_a_person_is_called_instead() {
     let diagnosis = found(FailureCause::PermissionDenied);
     let tried = tried(FailureCause::PermissionDenied, &[Rung::Restart]);

@@ -140,7 +140,7 @@ fn remembered(scene: Scene) -> Scene {
                 Note::Adopted { replica, record, .. } => drop(s.memory.adopted.insert(replica.to_string(), record)),
                 Note::AdoptedNetwork { name, record } => drop(s.memory.adopted_shared.networks.insert(name, record)),
                 Note::AdoptedVolume { name, at } => drop(s.memory.adopted_shared.volumes.insert(name, at)),
-                Note::Completed { replica, spec_hash, at, exit_code } => {
+                Note::Completed { replica, spec_hash, at, exit_code, .. } => {
                     s.memory.completions.insert(replica.to_string(), Completion { spec_hash, at, exit_code });
                 }
                 _ => {}

@@ -225,6 +225,17 @@ fn an_image_that_fails_is_left_for_the_one_that_worked() {
         scene.change(|s| drop(s.memory.images.insert("app:1".into(), record)))
     };
     let runs = || Scene::declares([service("app")]).with(Container { image_id: "sha256:01d".into(), ..container("app-1") });
+    let status = retagged(runs()).status();
+    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap();
+    assert_eq!(
+        (ready.status.as_str(), ready.message.as_str()),
+        ("True", "1 of 1 replicas ready; rolled back to the image before: app (`evenkeel diff` says what ends that)")
+    );
+    assert_eq!(
+        status.services[0].containers[0].drift,
+        ["runs the image before (sha256:01d), since the newer one (sha256:617070) failed and was rolled back; \
+          `evenkeel pull web` or another specification ends that"]
+    );
     let deciding = || app(deciding(failing(ApplicationError, &RESTARTS), Rung::Rollback));
     golden!(
         "rollback",

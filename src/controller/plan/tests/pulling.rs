@@ -278,20 +278,7 @@ fn a_pull_under_way_goes_on_though_another_service_of_the_image_says_never() {
 
 /// `Ready` as the status would show it: status and reason, and what it says of the image.
 fn shown(scene: &Scene) -> (String, String, crate::crd::ImageStatus) {
-    let object = serde_json::json!({"metadata": {"name": "web"}, "spec": {"services": {}}});
-    let object: crate::crd::Deployment = serde_json::from_value(object).unwrap();
-    let plan = scene.plan();
-    let sight = crate::controller::status::Sight {
-        object: &object,
-        desired: &scene.desired,
-        snapshot: &scene.snapshot,
-        probed: &scene.probed,
-        plan: &plan,
-        history: &scene.history,
-        memory: &scene.memory,
-        now: super::scene::noon(),
-    };
-    let status = crate::controller::status::status(&sight);
+    let status = scene.status();
     let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap();
     (ready.status.clone(), ready.reason.clone(), status.services[0].image.clone().unwrap_or_default())
 }

@@ -229,6 +229,21 @@ impl Scene {
         plan(&self.desired, &self.observed(), &self.history, &self.memory, noon())
     }
 
+    /// The status as it would be shown.
+    pub fn status(&self) -> crate::crd::DeploymentStatus {
+        let object = serde_json::json!({"metadata": {"name": "web"}, "spec": {"services": {}}});
+        crate::controller::status::status(&crate::controller::status::Sight {
+            object: &serde_json::from_value(object).unwrap(),
+            desired: &self.desired,
+            snapshot: &self.snapshot,
+            probed: &self.probed,
+            plan: &self.plan(),
+            history: &self.history,
+            memory: &self.memory,
+            now: noon(),
+        })
+    }
+
     /// The plan and its notes as text.
     pub fn text(&self) -> String {
         let plan = self.plan();
