@@ -85,7 +85,9 @@ pub fn diagnose(facts: &Facts<'_>) -> Option<Diagnosis> {
         }
         Facts::Unhealthy { failure, never_well, log } => Some(of_health(failure, *never_well, log)),
         Facts::InTheWay { subject, kind, message } => {
-            Some(found(in_the_way(subject, kind), String::new(), vec![(*message).to_owned()]))
+            let cause = in_the_way(subject, kind);
+            let more = if cause == FailureCause::BuildFailed { failing_step(message) } else { String::new() };
+            Some(found(cause, more, vec![(*message).to_owned()]))
         }
         Facts::Waits(reason) => waits(reason),
         Facts::WentDown { host_booted_at: Some(at) } => {
@@ -214,7 +216,7 @@ fn waits(reason: &WaitReason) -> Option<Diagnosis> {
         WaitReason::Unhealthy { failure } => Some(of_health(failure, false, &[])),
         WaitReason::ProbeBroken { failure } => one(FailureCause::ProbeBroken, failure.clone()),
         WaitReason::NotOwned { holder } => one(FailureCause::NameHeld, holder.clone()),
-        WaitReason::Building { failed: Some(message), .. } => one(FailureCause::BuildFailed, message.clone()),
+        WaitReason::Building { failed: Some(message), .. } => build_failed(message),
         WaitReason::JobFailed { failure } => one(FailureCause::ApplicationError, failure.clone()),
         WaitReason::Obstacle { reason, message } => {
             let cause = match reason {
@@ -224,13 +226,22 @@ fn waits(reason: &WaitReason) -> Option<Diagnosis> {
                 Reason::VolumeMissing => FailureCause::VolumeMissing,
                 Reason::ImageMissing => FailureCause::ImageMissing,
                 Reason::WrongPlatform => FailureCause::WrongPlatform,
-                Reason::BuildFailed => FailureCause::BuildFailed,
+                Reason::BuildFailed => return build_failed(message),
                 _ => return None,
             };
             one(cause, message.clone())
         }
         _ => None,
     }
+}
+
+fn build_failed(message: &str) -> Option<Diagnosis> {
+    Some(found(FailureCause::BuildFailed, failing_step(message), vec![message.to_owned()]))
+}
+
+/// Which step of a build failed and how: the first line, what it put out follows.
+fn failing_step(message: &str) -> String {
+    message.lines().next().unwrap_or_default().trim().to_owned()
 }
 
 /// The last line of a log whose words tell what is wrong, and what that is.

@@ -90,6 +90,10 @@ fn what_is_in_the_way_is_named_and_what_is_merely_waited_for_is_no_fault() {
     let message = "host port 80/tcp is held by container other; free it or declare another";
     let held = diagnose(&Facts::InTheWay { subject: &replica, kind: &kind, message }).unwrap();
     assert_eq!((held.cause, held.evidence), (FailureCause::PortHeld, vec![message.to_owned()]));
+    let failed = "cannot build image web: RUN make: exit code: 2\n    make: no rule";
+    let waits = WaitReason::Building { input: String::new(), failed: Some(failed.to_owned()) };
+    let built = diagnose(&Facts::Waits(&waits)).unwrap();
+    assert_eq!(built.message, "cannot build image web: RUN make: exit code: 2; mend the Dockerfile or its context");
     for reason in [WaitReason::Pulling, WaitReason::HealthStarting, WaitReason::Paused, WaitReason::Stopping] {
         assert_eq!(diagnose(&Facts::Waits(&reason)), None);
     }

@@ -1,6 +1,6 @@
 //! What an object's status says, as the fold of incidents reads it. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::cause::{self, Meaning, Weight};
 use super::replicas;
 use crate::crd::{self, AlertSeverity, DeploymentStatus, IncidentSubject, SubjectKind};
-use crate::model::Key;
+use crate::model::{Key, WaitReason};
 
 /// How long the end of a trouble must last by itself, where no Deployment says it.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -26,10 +26,12 @@ pub struct Facts {
     pub subject: IncidentSubject,
     /// How it is.
     pub state: State,
-    /// What is wrong, or failed and is not forgotten yet; each with another cause.
+    /// What is wrong, or failed and is not forgotten yet; each with another cause or service.
     pub findings: Vec<Finding>,
     /// Replicas that should be ready and are not.
     pub ailing: BTreeSet<String>,
+    /// Replicas that people hold, and why each.
+    pub held: BTreeMap<String, String>,
     /// Figures beyond their thresholds: each is a trouble of its own, whatever the state.
     pub alerts: Vec<Finding>,
     /// How long it must be well for its incidents to be over.
@@ -72,12 +74,16 @@ pub struct Finding {
     pub attempts: u32,
     /// When it failed last, where that is a moment.
     pub failed_at: Option<Timestamp>,
+    /// The service that fails; none: it may be about several.
+    pub service: Option<String>,
     /// The replicas it is about, `service-number`; none: the whole subject.
     pub replicas: BTreeSet<String>,
     /// Those of them that are given up.
     pub given_up: BTreeSet<String>,
     /// It is so now. Else it failed at a moment, and may be well again.
     pub lasting: bool,
+    /// All that it is about is ready all the same: nothing is down for it.
+    pub serves: bool,
     /// What it comes from is still being found out.
     pub unread: bool,
 }
@@ -94,6 +100,8 @@ impl Facts {
         let alert_after = u32::try_from(alert_after).unwrap_or(u32::MAX);
         let findings = match state {
             State::Wanted(_) | State::Unseen => vec![],
+            // Being stopped, as declared.
+            State::Between if object["spec"]["state"] == "Stopped" => vec![],
             _ => deployment_findings(object, &status, alert_after),
         };
         Self {
@@ -102,6 +110,7 @@ impl Facts {
             state,
             findings,
             ailing: replicas::ailing(&status),
+            held: replicas::held(&status),
             alerts: if deleted { vec![] } else { super::alerts::findings_of(object) },
             settle,
             blind,
@@ -118,7 +127,17 @@ impl Facts {
         };
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default").to_owned();
         let subject = subject(SubjectKind::Source, object);
-        Self { namespace, subject, state, findings, ailing: BTreeSet::new(), alerts: vec![], settle: SETTLE, blind: false }
+        Self {
+            namespace,
+            subject,
+            state,
+            findings,
+            ailing: BTreeSet::new(),
+            held: BTreeMap::new(),
+            alerts: vec![],
+            settle: SETTLE,
+            blind: false,
+        }
     }
 
     /// How the host is, by how many Deployments cannot be seen since its engine is away.
@@ -134,6 +153,7 @@ impl Facts {
             state,
             findings,
             ailing: BTreeSet::new(),
+            held: BTreeMap::new(),
             alerts: vec![],
             settle: SETTLE,
             blind: false,
@@ -148,6 +168,7 @@ impl Facts {
             state: State::Wanted("it was deleted".into()),
             findings: vec![],
             ailing: BTreeSet::new(),
+            held: BTreeMap::new(),
             alerts: vec![],
             settle: SETTLE,
             blind: false,
@@ -210,11 +231,24 @@ fn deployment_findings(object: &Value, status: &DeploymentStatus, alert_after: u
     let Some(ready @ (_, reason, message)) = ready(object) else { return vec![] };
     let given_up = reason == "BackOffExhausted";
     let mut findings = replicas::findings(status, alert_after, given_up);
+    let ailing = replicas::ailing(status);
+    // What the mode keeps from being done is the recovery of what failed and is not back.
+    let is_withheld = |finding: &Finding| {
+        reason == "Withheld" && finding.failed_at.is_some() && finding.replicas.iter().any(|replica| ailing.contains(replica))
+    };
     match meaning_of(object, ready) {
         Meaning::Trouble(weight) => {
-            let told = |finding: &&mut Finding| cause::is_told_by(reason, &finding.cause, finding.failed_at.is_some());
-            match findings.iter_mut().find(told) {
-                Some(finding) => finding.raise(weight),
+            let told = |finding: &&mut Finding| {
+                is_withheld(finding) || cause::is_told_by(reason, &finding.cause, finding.failed_at.is_some())
+            };
+            let mut told = findings.iter_mut().filter(told).peekable();
+            match told.peek() {
+                Some(_) => told.for_each(|finding| {
+                    if is_withheld(finding) && !finding.lasting {
+                        finding.summary = format!("{}; {}", finding.summary, WaitReason::Withheld);
+                    }
+                    finding.raise(weight);
+                }),
                 None => findings.push(Finding::lasting(reason, weight, message)),
             }
         }

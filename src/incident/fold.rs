@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use sha2::{Digest, Sha256};
 
-use super::facts::{Facts, Finding, State};
+use super::facts::{Facts, Finding};
 use super::lay;
 use crate::crd::{self, AlertSeverity, Incident, IncidentPhase, IncidentSpec, IncidentStatus, TimelineEntry};
 
@@ -104,7 +104,7 @@ fn observe(
         if let Some(due) = diagnosed_by(finding, now) {
             return look_again.note(due);
         }
-        return incidents.push(opened(previous, facts, finding, now, look_again));
+        return open(incidents, previous, facts, finding, now, look_again);
     };
     let turned = incident.spec.cause != finding.cause && !finding.unread;
     if turned {
@@ -128,7 +128,7 @@ fn observe(
         // Closed while it was so: it is the same trouble until all has been well in between.
         IncidentPhase::Closed if status.mended_at.is_none() => note_failure(status, finding),
         IncidentPhase::Resolved if within(status.resolved_at.as_ref(), now) => reopen(status, finding, now, look_again),
-        _ => incidents.push(opened(previous, facts, finding, now, look_again)),
+        _ => open(incidents, previous, facts, finding, now, look_again),
     }
 }
 
@@ -148,21 +148,28 @@ fn within(resolved_at: Option<&MicroTime>, now: Timestamp) -> bool {
     resolved_at.is_some_and(|at| elapsed(at.0, now) < REOPEN_WITHIN)
 }
 
-fn opened(previous: &[Incident], facts: &Facts, finding: &Finding, now: Timestamp, look_again: &mut Earliest) -> Incident {
+fn open(
+    incidents: &mut Vec<Incident>,
+    previous: &[Incident],
+    facts: &Facts,
+    finding: &Finding,
+    now: Timestamp,
+    look_again: &mut Earliest,
+) {
     let spec = IncidentSpec { subject: facts.subject.clone(), cause: finding.cause.clone(), ..IncidentSpec::default() };
-    let mut incident = Incident::new(&name(previous, facts, &finding.cause, now), spec);
+    let taken: Vec<&Incident> = previous.iter().chain(incidents.iter()).collect();
+    let mut incident = Incident::new(&name(&taken, facts, &finding.cause, now), spec);
     incident.metadata.namespace = Some(facts.namespace.clone());
     begin(status(&mut incident).status, finding, now, look_again);
-    incident
+    incidents.push(incident);
 }
 
 fn begin(status: &mut IncidentStatus, finding: &Finding, now: Timestamp, look_again: &mut Earliest) {
     status.severity = AlertSeverity::Info;
     status.opened_at = Some(MicroTime(now));
-    status.down_since = Some(MicroTime(now));
     status.openings = 1;
     push(status, now, "Opened", finding.summary.clone());
-    learn(status, finding);
+    learn(status, finding, now);
     weigh(status, finding, now, look_again);
 }
 
@@ -173,11 +180,10 @@ fn reopen(status: &mut IncidentStatus, finding: &Finding, now: Timestamp, look_a
     status.reopened_at = Some(MicroTime(now));
     status.replicas.clear();
     status.given_up.clear();
-    status.down_since = Some(MicroTime(now));
     status.mended_at = None;
     status.resolved_at = None;
     push(status, now, "Reopened", finding.summary.clone());
-    learn(status, finding);
+    learn(status, finding, now);
     weigh(status, finding, now, look_again);
 }
 
@@ -189,16 +195,20 @@ fn again(status: &mut IncidentStatus, finding: &Finding, told: bool, now: Timest
     }
     if status.phase == IncidentPhase::Mended {
         status.phase = IncidentPhase::Open;
-        status.down_since = Some(MicroTime(now));
         status.mended_at = None;
     }
-    learn(status, finding);
+    learn(status, finding, now);
     weigh(status, finding, now, look_again);
 }
 
-/// What the finding adds to what is known.
-fn learn(status: &mut IncidentStatus, finding: &Finding) {
+/// What the finding adds to what is known. What serves all the same is not down meanwhile.
+fn learn(status: &mut IncidentStatus, finding: &Finding, now: Timestamp) {
     note_failure(status, finding);
+    if finding.serves {
+        end_downtime(status, now);
+    } else {
+        status.down_since.get_or_insert(MicroTime(now));
+    }
     let new = finding.replicas.iter().filter(|replica| !status.replicas.contains(replica)).cloned().collect::<Vec<_>>();
     status.replicas.extend(new);
     // What is known by its diagnosis is not overlaid by a failure of which only the end is known.
@@ -210,7 +220,7 @@ fn learn(status: &mut IncidentStatus, finding: &Finding) {
 }
 
 fn note_failure(status: &mut IncidentStatus, finding: &Finding) {
-    status.attempts = status.attempts.max(finding.attempts);
+    status.attempts = finding.attempts;
     status.last_failure_at = finding.failed_at.map(MicroTime).max(status.last_failure_at.take());
 }
 
@@ -219,7 +229,7 @@ fn weigh(status: &mut IncidentStatus, finding: &Finding, now: Timestamp, look_ag
     if let Some(due) = diagnosed_by(finding, now) {
         return look_again.note(due);
     }
-    let since = status.down_since.as_ref().map_or(now, |at| at.0);
+    let since = status.down_since.as_ref().or(status.reopened_at.as_ref()).or(status.opened_at.as_ref()).map_or(now, |at| at.0);
     let due = after(since, finding.patience);
     if now < due {
         return look_again.note(due);
@@ -239,10 +249,11 @@ fn weigh(status: &mut IncidentStatus, finding: &Finding, now: Timestamp, look_ag
 fn settle(incident: &mut Incident, facts: &Facts, now: Timestamp, look_again: &mut Earliest) {
     let is_well = lay::is_well(incident, facts);
     let is_remembered = lay::is_remembered(incident, facts);
-    let is_forgotten = is_well && !is_remembered || matches!(facts.state, State::Wanted(_));
+    let wanted = lay::wanted(incident, facts);
+    let is_forgotten = is_well && !is_remembered || wanted.is_some();
     let status = status(incident).status;
-    match (&facts.state, status.phase) {
-        (State::Wanted(why), IncidentPhase::Open | IncidentPhase::Mended) => resolve(status, now, why.clone()),
+    match (wanted, status.phase) {
+        (Some(why), IncidentPhase::Open | IncidentPhase::Mended) => resolve(status, now, why),
         // What was well again before it was known is told first, and called mended with the next look.
         (_, IncidentPhase::Open) if is_well && has_news(status, now) => look_again.note(after(now, NEXT_LOOK)),
         (_, IncidentPhase::Open) if is_well => {
@@ -261,8 +272,10 @@ fn settle(incident: &mut Incident, facts: &Facts, now: Timestamp, look_again: &m
             if now < due {
                 return look_again.note(due);
             }
-            let lasted = status.downtime.unwrap_or_default();
-            resolve(status, now, format!("it was down for {}", rounded(lasted)));
+            let lasted = status.downtime.filter(|lasted| !lasted.0.is_zero());
+            let what =
+                lasted.map_or("it was ready all the while".to_owned(), |lasted| format!("it was down for {}", rounded(lasted)));
+            resolve(status, now, what);
         }
         // In a crash loop it is well for a moment each time: closed, it stays so until its failures are forgotten.
         (_, IncidentPhase::Closed) if is_forgotten && status.mended_at.is_none() => status.mended_at = Some(MicroTime(now)),
@@ -304,10 +317,10 @@ fn push(status: &mut IncidentStatus, at: Timestamp, what: &str, message: String)
 
 /// `<subject>-<cause>-<five digits>`, as no other incident of the subject is called: there are so many over time that five digits
 /// do meet.
-fn name(previous: &[Incident], facts: &Facts, cause: &str, now: Timestamp) -> String {
+fn name(known: &[&Incident], facts: &Facts, cause: &str, now: Timestamp) -> String {
     let subject: String = facts.subject.name.chars().take(180).collect();
     let start = format!("{}-{}", subject.trim_end_matches(['-', '.']), cause.to_lowercase());
-    let taken = |name: &String| previous.iter().any(|incident| incident.metadata.name.as_ref() == Some(name));
+    let taken = |name: &String| known.iter().any(|incident| incident.metadata.name.as_ref() == Some(name));
     let mut names = (0..).map(|salt: u32| {
         let digest = Sha256::digest(format!("{:?} {} {cause} {now} {salt}", facts.subject, facts.namespace));
         let digits: String = digest.iter().take(3).map(|byte| format!("{byte:02x}")).collect();

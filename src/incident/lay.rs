@@ -3,6 +3,7 @@
 use super::cause::CRASHED;
 use super::facts::{Facts, Finding, State};
 use crate::crd::{Incident, IncidentPhase, IncidentStatus};
+use crate::model::ReplicaId;
 
 /// The incident that a finding is laid to; `None`: there is none yet.
 ///
@@ -10,9 +11,9 @@ use crate::crd::{Incident, IncidentPhase, IncidentStatus};
 /// forgotten, also when the next one turns out to come from something else, and when a person closed it meanwhile; else the last one
 /// of its cause that is over.
 pub(super) fn incident_of<'i>(incidents: &'i mut [Incident], facts: &Facts, finding: &Finding) -> Option<&'i mut Incident> {
-    let of_cause = |incident: &Incident| incident.spec.cause == finding.cause;
+    let of_cause = |incident: &Incident| is_of(incident, finding);
     let goes_on = |incident: &Incident| {
-        let taken = facts.findings.iter().any(|other| other.cause == incident.spec.cause);
+        let taken = facts.findings.iter().any(|other| is_of(incident, other));
         finding.failed_at.is_some() && fails_in(incident, finding) && (finding.unread || !taken)
     };
     let choices: [&dyn Fn(&Incident) -> bool; 3] = [
@@ -31,7 +32,7 @@ pub(super) fn incident_of<'i>(incidents: &'i mut [Incident], facts: &Facts, find
 /// Whether what an incident is about is well, whatever is wrong beside it.
 pub(super) fn is_well(incident: &Incident, facts: &Facts) -> bool {
     let Some(status) = status(incident) else { return false };
-    let is_so = facts.findings.iter().any(|finding| finding.lasting && finding.cause == incident.spec.cause);
+    let is_so = facts.findings.iter().any(|finding| finding.lasting && is_of(incident, finding));
     if is_so || facts.state == State::Unseen {
         return false;
     }
@@ -40,7 +41,7 @@ pub(super) fn is_well(incident: &Incident, facts: &Facts) -> bool {
     }
     // One that ails for another reason by now has an incident of that.
     let ails_of_another = |replica: &String| {
-        let mut others = facts.findings.iter().filter(|finding| !finding.unread && finding.cause != incident.spec.cause);
+        let mut others = facts.findings.iter().filter(|finding| !finding.unread && !is_of(incident, finding));
         others.any(|finding| finding.replicas.contains(replica))
     };
     status.replicas.iter().all(|replica| !facts.ailing.contains(replica) || ails_of_another(replica))
@@ -48,8 +49,27 @@ pub(super) fn is_well(incident: &Incident, facts: &Facts) -> bool {
 
 /// Whether a failure of it is not forgotten yet.
 pub(super) fn is_remembered(incident: &Incident, facts: &Facts) -> bool {
-    let of_it = |finding: &Finding| finding.cause == incident.spec.cause || finding.unread && fails_in(incident, finding);
+    let of_it = |finding: &Finding| is_of(incident, finding) || finding.unread && fails_in(incident, finding);
     facts.findings.iter().any(of_it)
+}
+
+/// Why nobody is to be called for what an incident is about: people want all of it so.
+pub(super) fn wanted(incident: &Incident, facts: &Facts) -> Option<String> {
+    if let State::Wanted(why) = &facts.state {
+        return Some(why.clone());
+    }
+    let replicas = &status(incident).filter(|status| !status.replicas.is_empty())?.replicas;
+    let why: Option<Vec<&str>> = replicas.iter().map(|replica| facts.held.get(replica).map(String::as_str)).collect();
+    why.map(|why| why.join(", "))
+}
+
+/// Whether a finding is what an incident is of: the same cause, and the same service where each fails by itself. An older version
+/// laid several services to one: it goes on as that of the first.
+fn is_of(incident: &Incident, finding: &Finding) -> bool {
+    let replicas = status(incident).map(|status| status.replicas.as_slice()).unwrap_or_default();
+    let is_of_service =
+        |service: &String| replicas.first().is_none_or(|id| id.parse::<ReplicaId>().is_ok_and(|id| id.service == *service));
+    incident.spec.cause == finding.cause && finding.service.as_ref().is_none_or(is_of_service)
 }
 
 fn lives(incident: &Incident) -> bool {

@@ -9,6 +9,7 @@ use super::*;
 use crate::crd::{AlertSeverity, Incident, IncidentPhase, Remark};
 
 mod goes_on;
+mod told;
 
 fn start() -> Timestamp {
     "2026-03-01T12:00:00Z".parse().unwrap()
@@ -154,7 +155,8 @@ fn an_incident_ends_when_its_replicas_are_well_whatever_is_wrong_with_others() {
     let mut held = several("NotReady", &[true, false], vec![]);
     held["status"]["holds"] = json!([{"name": "h", "service": "app", "replica": 2, "state": "Stopped", "reason": "by ada"}]);
     story.step(110, &held);
-    assert_eq!(phase(&story, 1), IncidentPhase::Mended);
+    assert_eq!(phase(&story, 1), IncidentPhase::Resolved);
+    assert!(story.text.contains("110 PortHeld Resolved: app-2 is held stopped (by ada)"), "{}", story.text);
 }
 
 #[test]

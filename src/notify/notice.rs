@@ -196,15 +196,15 @@ impl Notice {
             SubjectKind::Host => "the host".to_owned(),
         };
         let (severity, cause) = (self.severity.word(), self.cause.as_str());
-        let lasted = self.downtime.as_deref().unwrap_or("a moment");
         // What uses too much runs all the same.
-        let over = if is_of_figures(cause) { "after" } else { "down for" };
+        let how = if is_of_figures(cause) { "after" } else { "down for" };
+        let lasted = self.downtime.as_ref().map(|lasted| format!(", {how} {lasted}")).unwrap_or_default();
         self.title = match self.kind {
             News::Opened => format!("[{severity}] {subject}: {cause}"),
             News::Escalated => format!("[{severity}] {subject}: {cause}, worse than before"),
             News::Reopened => format!("[{severity}] {subject}: {cause}, again"),
             News::Repeated => format!("[{severity}] {subject}: still {cause}"),
-            _ => format!("[resolved] {subject}: {cause}, {over} {lasted}"),
+            _ => format!("[resolved] {subject}: {cause}{lasted}"),
         };
         let mut lines = Vec::new();
         let last = incident.status.as_ref().and_then(|status| status.timeline.last());
