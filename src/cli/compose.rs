@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::failure::Failure;
 use super::help;
 use super::output::{print, tell};
+use super::yaml;
 use crate::compose::{Asked, Disk, Loaded, Refused, Request, find, load, load_raw};
 use crate::crd::compose::config_hash;
 
@@ -184,10 +185,9 @@ fn refused(refused: Refused) -> Failure {
 }
 
 fn shown(value: &Value, format: ConfigFormat) -> Result<String, Failure> {
-    let attempt = "cannot print the configuration";
     Ok(match format {
-        ConfigFormat::Json => serde_json::to_string_pretty(value).context(attempt)? + "\n",
-        ConfigFormat::Yaml => serde_yaml::to_string(value).context(attempt)?,
+        ConfigFormat::Json => serde_json::to_string_pretty(value).context("cannot print the configuration")? + "\n",
+        ConfigFormat::Yaml => yaml::to_string(value),
     })
 }
 

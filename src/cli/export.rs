@@ -8,6 +8,7 @@ use super::client::{Connection, deployment_path, name};
 use super::failure::Failure;
 use super::help;
 use super::output::print;
+use super::yaml;
 use crate::crd::{DeclaredState, Deployment, Recovery, project_of};
 
 /// Prints a deployment as a Compose file that docker compose and evenkeel take.
@@ -28,7 +29,7 @@ pub async fn export(args: ExportArgs) -> Result<(), Failure> {
     let api = args.connection.open().await?;
     let object = api.get(&deployment_path(args.connection.namespace(), &args.deployment, None)).await?;
     let deployment: Deployment = serde_json::from_value(object).context("the operator's answer is no Deployment")?;
-    print(&serde_yaml::to_string(&compose_file(&deployment)).context("cannot print the Compose file")?)
+    print(&yaml::to_string(&compose_file(&deployment)))
 }
 
 /// The Compose file that a deployment stands for. Its values are literal there, so each `$` is doubled.
@@ -83,28 +84,59 @@ fn escaped(value: &Value) -> Value {
 mod tests {
     use std::collections::BTreeMap;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::compose::{Given, Request, deployment, load};
 
-    #[test]
-    fn what_is_exported_declares_the_same_again() {
-        let declared: Deployment = serde_json::from_value(json!({
-            "apiVersion": "evenkeel.dev/v1alpha1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "staging"},
-            "spec": {
-                "project": "web", "recovery": {"maxAttempts": 3},
-                "services": {"app": {"image": "app:1", "command": ["sh", "-c", "echo $HOME"], "volumes": ["data:/data"]}},
-                "volumes": {"data": {}},
-            },
-        }))
-        .unwrap();
-        let text = serde_yaml::to_string(&compose_file(&declared)).unwrap();
+    /// What the file declares that a Deployment is exported to.
+    fn again(declared: &Deployment) -> Value {
+        let text = yaml::to_string(&compose_file(declared));
         let files = Given(BTreeMap::from([("/web/compose.yaml".to_owned(), text.clone())]));
         let request = Request { files: vec!["/web/compose.yaml".into()], folder: "/web".into(), ..Request::default() };
         let loaded = load(&request, &files).unwrap_or_else(|refused| panic!("{:?}\n{text}", refused.errors));
-        let made = deployment(&loaded, &[]).unwrap().manifest;
-        assert_eq!((&made["metadata"]["name"], &made["metadata"]["namespace"]), (&json!("web"), &json!("staging")), "{text}");
+        deployment(&loaded, &[]).unwrap().manifest
+    }
+
+    fn declared(app: &Value) -> Deployment {
+        serde_json::from_value(json!({
+            "apiVersion": "evenkeel.dev/v1alpha1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "staging"},
+            "spec": {"project": "web", "recovery": {"maxAttempts": 3}, "services": {"app": app}, "volumes": {"data": {}}},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_is_exported_declares_the_same_again() {
+        let made = again(&declared(&json!({"image": "app:1", "command": ["sh", "-c", "echo $HOME"], "volumes": ["data:/data"]})));
+        assert_eq!((&made["metadata"]["name"], &made["metadata"]["namespace"]), (&json!("web"), &json!("staging")), "{made}");
         assert_eq!(made["spec"]["services"]["app"]["command"], json!(["sh", "-c", "echo $HOME"]));
         assert_eq!(made["spec"]["recovery"]["maxAttempts"], 3);
         assert_eq!(made["spec"]["project"], "web");
+    }
+
+    /// Texts that one reader of YAML or another takes for a number, a date, a boolean or nothing.
+    fn text() -> impl Strategy<Value = String> {
+        let known =
+            ["1_000", "1_0.5", "0x1_0", "1_", "2001-01-01", "no", "yes", "on", "Off", "y", "~", "null", "", "12:30", ".inf"];
+        prop_oneof![
+            prop::sample::select(known.to_vec()).prop_map(str::to_owned),
+            "[-+.]?[0-9][0-9_.xobe:+-]{0,7}",
+            "[ -~\n]{0,12}"
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn texts_are_exported_as_they_are(texts in prop::collection::btree_map("[A-Za-z][A-Za-z0-9_]{0,3}", text(), 1..4)) {
+            let words: Vec<&String> = texts.values().collect();
+            let app = json!({"image": "app:1", "environment": texts, "labels": texts, "command": words});
+            let made = again(&declared(&app));
+            for part in ["environment", "labels", "command"] {
+                let sorted = |value: &Value| serde_json::from_value::<BTreeMap<String, String>>(value.clone()).ok();
+                let made = &made["spec"]["services"]["app"][part];
+                prop_assert!(*made == app[part] || sorted(made).is_some_and(|texts| Some(texts) == sorted(&app[part])), "{}: {}", part, made);
+            }
+        }
     }
 }

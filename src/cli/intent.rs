@@ -168,7 +168,11 @@ pub async fn recreate(args: RecreateArgs) -> Result<(), Failure> {
 /// `evenkeel retry`.
 pub async fn retry(args: RetryArgs) -> Result<(), Failure> {
     let answer = args.target.post("retry", json!({})).await?;
-    args.target.tell_wish("starting over", &answer).await
+    if args.target.bound().await.is_some() {
+        return args.target.tell_wish("starting over", &answer).await;
+    }
+    let holds = args.target.held().await?;
+    print(&args.target.started_over(&holds))
 }
 
 /// `evenkeel release`.
@@ -252,6 +256,28 @@ impl Target {
     fn tell(&self, what: &str, answer: &Value) -> Result<(), Failure> {
         let until = holds(answer).find_map(|hold| hold["spec"]["until"].as_str().map(|until| format!(" until {until}")));
         print(&format!("{} {what}{}\n", self.subject(), until.unwrap_or_default()))
+    }
+
+    /// The Holds on it, and on parts of it.
+    async fn held(&self) -> Result<Vec<Value>, Failure> {
+        let mut list = self.connection.open().await?.get(&list_path("holds", Some(self.connection.namespace()))).await?;
+        let Value::Array(mut holds) = list["items"].take() else { return Ok(vec![]) };
+        holds.retain(|hold| {
+            let is_of = |service: &str| self.parts.is_empty() || self.parts.iter().any(|part| part == service);
+            hold["spec"]["deployment"] == *self.deployment && hold["spec"]["service"].as_str().is_none_or(is_of)
+        });
+        Ok(holds)
+    }
+
+    /// What a retry does: nothing about what is held.
+    fn started_over(&self, holds: &[Value]) -> String {
+        if holds.is_empty() {
+            return format!("{} starting over\n", self.subject());
+        }
+        let held: Vec<String> = holds.iter().map(describe_hold).collect();
+        let target: Vec<&str> = std::iter::once(&self.deployment).chain(&self.parts).map(String::as_str).collect();
+        let (held, target) = (held.join("; "), target.join(" "));
+        format!("{} starting over, but for what is held: {held}; `evenkeel start {target}` lifts that\n", self.subject())
     }
 
     async fn tell_lifted(&self, what: &str, answer: &Value, nothing: &str) -> Result<(), Failure> {
@@ -342,6 +368,17 @@ mod tests {
             recorded("deployment web", "stopped", "Suggest"),
             "deployment web is recorded as stopped, and nothing is done: the operator runs with --mode Suggest, which changes \
              nothing on the engine\n"
+        );
+    }
+
+    #[test]
+    fn a_retry_says_what_is_held() {
+        let target = Target { deployment: "shop".into(), parts: vec!["web".into()], connection: Connection::default() };
+        assert_eq!(target.started_over(&[]), "web of deployment shop starting over\n");
+        let hold = json!({"spec": {"service": "web", "replica": 1, "state": "Stopped", "reason": "ExternalStop"}});
+        assert_eq!(
+            target.started_over(&[hold]),
+            "web of deployment shop starting over, but for what is held: web-1 Stopped (ExternalStop); `evenkeel start shop web` lifts that\n"
         );
     }
 

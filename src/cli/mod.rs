@@ -42,6 +42,7 @@ mod version;
 mod wait;
 mod watch;
 mod why;
+mod yaml;
 
 pub mod doctor;
 pub mod kubeconfig;

@@ -205,9 +205,14 @@ pub fn table_of_lines(look: &Look, indent: &str, header: &[&str], rows: Vec<Vec<
     table.trim_fmt().lines().map(|line| format!("{indent}{line}\n")).collect()
 }
 
-/// Text of containers and of other people, without what would steer the terminal.
+/// Text of containers and of other people in one line, without what would steer the terminal.
 pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let one = |c: char| match c {
+        '\n' | '\r' | '\t' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(one).collect()
 }
 
 /// How wide the cells of each column are.
@@ -301,6 +306,11 @@ mod tests {
     fn what_others_wrote_steers_no_terminal() {
         let text = table(&PLAIN, "", &["MESSAGE"], vec![vec!["\u{1b}[2Jowned\u{7}".to_owned()]]);
         assert!(text.contains("[2Jowned") && !text.contains(['\u{1b}', '\u{7}']), "{text:?}");
+    }
+
+    #[test]
+    fn lines_of_others_are_told_in_one() {
+        assert_eq!(plain("step 1\n\tfailed\u{1b}"), "step 1  failed\u{fffd}");
     }
 
     #[test]

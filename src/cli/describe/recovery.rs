@@ -9,22 +9,32 @@ use crate::crd::{
 /// Attempts, and the last failure.
 pub(super) fn lines(look: &Look, recovery: &RecoveryStatus, status: &DeploymentStatus) -> String {
     let RecoveryStatus { replica, attempt, max_attempts, next_attempt_at, given_up, failure } = recovery;
+    let again = if is_held(status, replica) { "; it is held" } else { ", `evenkeel retry` starts over" };
     let next = match next_attempt_at {
         Some(time) => format!(", next {} ({})", look.until(time.0), time.0),
         None if runs(status, replica) => ": it runs, and starts over once it is stable".to_owned(),
-        None if given_up.is_some() => {
-            format!(": given up ({}), `evenkeel retry` starts over", given_up.as_deref().unwrap_or_default())
-        }
-        None if attempt >= max_attempts => ": given up, `evenkeel retry` starts over".to_owned(),
+        None if given_up.is_some() => format!(": given up ({}){again}", given_up.as_deref().unwrap_or_default()),
+        None if attempt >= max_attempts => format!(": given up{again}"),
         None => String::new(),
     };
     let mut text = format!("  {replica}: attempt {attempt} of {max_attempts}{next}\n");
     if let Some(failure) = failure {
-        let oom = if failure.oom_killed { ", out of memory" } else { "" };
+        let is_told = failure.message.contains("out of memory");
+        let oom = if failure.oom_killed && !is_told { ", out of memory" } else { "" };
         let age = failure.at.as_ref().map(|time| format!(" {} ago", look.age(Some(time.0)))).unwrap_or_default();
         text.push_str(&format!("  last failure{age}: {}{oom}\n", plain(&failure.message)));
     }
     text
+}
+
+/// Whether a Hold keeps a replica as it is: then a retry starts nothing.
+fn is_held(status: &DeploymentStatus, replica: &str) -> bool {
+    let service = replica.rsplit_once('-').map(|(service, _)| service);
+    status.holds.iter().any(|hold| match (&hold.service, hold.replica) {
+        (None, _) => true,
+        (Some(of), None) => service == Some(of),
+        (Some(of), Some(number)) => replica == format!("{of}-{number}"),
+    })
 }
 
 /// Whether a replica runs, and nothing is said against it.
@@ -42,8 +52,9 @@ fn runs(status: &DeploymentStatus, replica: &str) -> bool {
 /// Why replicas are not as they should be, or failed last, and what that rests on.
 pub(super) fn diagnoses(service: &ServiceStatus, status: &DeploymentStatus) -> String {
     let one = |found: &DiagnosisStatus| {
-        let since =
-            if runs(status, &format!("{}-{}", service.name, found.replica)) { " (it failed so before; it runs now)" } else { "" };
+        // Without that time it is no failure of the past but something in its way now.
+        let is_over = found.failed_at.is_some() && runs(status, &format!("{}-{}", service.name, found.replica));
+        let since = if is_over { " (it failed so before; it runs now)" } else { "" };
         let evidence: String = found.evidence.iter().map(|line| format!("    {}\n", plain(line))).collect();
         format!("  {}-{}: {}: {}{since}\n{evidence}", service.name, found.replica, found.cause, plain(&found.message))
     };

@@ -39,7 +39,8 @@ fn troubled() -> Subject {
                     {"id": "b", "name": "shop-web-2", "replica": 2, "state": "exited", "exitCode": 137, "oomKilled": true,
                         "restarts": 3, "startedAt": "2026-08-21T11:59:30Z", "image": "web:2", "imageId": "sha256:1"},
                 ], "diagnoses": [{"replica": 2, "cause": "OutOfMemory", "message": "probably; raise mem_limit",
-                    "evidence": ["exit code 137 (SIGKILL)", "Docker's out-of-memory flag is set"], "signature": "OutOfMemory"}]},
+                    "evidence": ["exit code 137 (SIGKILL)", "Docker's out-of-memory flag is set"], "signature": "OutOfMemory",
+                    "failedAt": "2026-08-21T11:59:40.000000Z"}]},
                 {"name": "worker", "replicas": 1, "readyReplicas": 0, "containers": []},
             ],
             "recovery": {"replica": "web-2", "attempt": 3, "maxAttempts": 10, "nextAttemptAt": "2026-08-21T12:00:20Z",
@@ -76,12 +77,21 @@ fn what_is_over_is_not_told_as_if_it_were_so_now() {
     status.waiting.clear();
     let recovery = status.recovery.as_mut().unwrap();
     (recovery.attempt, recovery.next_attempt_at) = (10, None);
-    assert!(subject.render(&look()).contains("web-2: attempt 10 of 10: given up"));
+    assert!(subject.render(&look()).contains("web-2: attempt 10 of 10: given up, `evenkeel retry` starts over"));
+    let status = subject.deployment.status.as_mut().unwrap();
+    status.holds = vec![crate::crd::HoldStatus { service: Some("web".to_owned()), replica: Some(2), ..Default::default() }];
+    status.recovery.as_mut().unwrap().failure.as_mut().unwrap().message = "probably out of memory".to_owned();
+    let text = subject.render(&look());
+    assert!(text.contains("web-2: attempt 10 of 10: given up; it is held\n"), "{text}");
+    assert!(text.contains("ago: probably out of memory\n"), "told once: {text}");
     let status = subject.deployment.status.as_mut().unwrap();
     (status.services[0].containers[1].state, status.services[0].containers[1].exit_code) = ("running".into(), None);
     let text = subject.render(&look());
     assert!(text.contains("web-2: attempt 10 of 10: it runs, and starts over once it is stable"), "{text}");
     assert!(text.contains("raise mem_limit (it failed so before; it runs now)"), "{text}");
+    subject.deployment.status.as_mut().unwrap().services[0].diagnoses[0].failed_at = None;
+    let text = subject.render(&look());
+    assert!(text.contains("raise mem_limit\n"), "what is in its way now is not over: {text}");
 
     subject.deployment.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(look().now));
     let text = subject.render(&look());

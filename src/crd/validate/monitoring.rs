@@ -20,6 +20,9 @@ const LONGEST_PAST: Duration = Duration::from_secs(3600);
 /// Longest time that growth is looked for in.
 const LONGEST_GROWTH: Duration = Duration::from_secs(24 * 3600);
 
+/// Smallest memory that is a threshold, in bytes: less is a percentage whose sign was forgotten.
+const LEAST_MEMORY: f64 = 1024.0 * 1024.0;
+
 /// In what a threshold may be written.
 #[derive(Clone, Copy)]
 enum Unit {
@@ -27,7 +30,7 @@ enum Unit {
     Cpu,
     /// Percent of a whole, at most all of it.
     Fill,
-    /// Percent of a whole, or bytes.
+    /// Percent of a whole, or bytes, at least [`LEAST_MEMORY`].
     Memory,
     /// Bytes a second.
     Rate,
@@ -138,7 +141,8 @@ fn only_above(node: &Node, unit: Unit) -> Option<Threshold> {
 fn amount(node: &Node, unit: Unit) -> Option<Amount> {
     let amount = Amount::read(node.value);
     let right = match (unit, amount) {
-        (Unit::Cpu, Some(Amount::Percent(_))) | (Unit::Memory | Unit::Load, Some(_)) => true,
+        (Unit::Cpu | Unit::Memory, Some(Amount::Percent(_))) | (Unit::Load, Some(_)) => true,
+        (Unit::Memory, Some(Amount::Number(bytes))) => bytes >= LEAST_MEMORY,
         (Unit::Fill, Some(Amount::Percent(percent))) => percent <= 100.0,
         (Unit::Rate, Some(Amount::Number(_))) => true,
         (Unit::Count, Some(Amount::Number(number))) => number.fract() == 0.0,
@@ -149,7 +153,7 @@ fn amount(node: &Node, unit: Unit) -> Option<Amount> {
         None => node.fail(match unit {
             Unit::Cpu => "must be percent of one CPU, such as 80% (two busy CPUs are 200%)",
             Unit::Fill => "must be percent of the whole, such as 90%",
-            Unit::Memory => "must be percent of the limit or a size, such as 90% or 512MiB",
+            Unit::Memory => "must be percent of the limit or a size of at least 1MiB, such as 90% or 512MiB",
             Unit::Rate => "must be bytes a second, such as 10MiB",
             Unit::Count => "must be a whole number",
             Unit::Load => "must be a number or percent of the CPUs, such as 4 or 200%",
@@ -231,6 +235,16 @@ mod tests {
         let read: Monitoring = serde_json::from_value(stored["spec"]["monitoring"].clone()).unwrap();
         assert_eq!(read.of("app").cpu, read.rules.cpu);
         assert!(admit(Kind::Deployment, deployment(&Value::Null), None, false).is_ok());
+    }
+
+    #[test]
+    fn a_percentage_without_its_sign_is_no_memory() {
+        for (written, taken) in
+            [(json!(90), false), (json!("90"), false), (json!("512k"), false), (json!("1MiB"), true), (json!("90%"), true)]
+        {
+            let result = admit(Kind::Deployment, deployment(&json!({"memory": {"above": written}})), None, false);
+            assert_eq!(result.is_ok(), taken, "{written}");
+        }
     }
 
     #[test]
