@@ -65,6 +65,8 @@ pub struct Ended<'f> {
     pub oom_killed: bool,
     /// It was killed through Docker, without a stop.
     pub killed: bool,
+    /// Its memory is limited.
+    pub limited: bool,
     /// Docker's own error text, redacted.
     pub error: &'f str,
     /// How long it ran, where that is known.
@@ -122,6 +124,10 @@ fn of_end(ended: &Ended<'_>) -> Diagnosis {
         () if words::refusal(ended.error).is_some() => (words::refusal(ended.error).unwrap_or_default(), String::new()),
         () if said.is_some() => (said.as_ref().map(|(cause, _)| *cause).unwrap_or_default(), String::new()),
         () if not_found(ended) => (FailureCause::MissingCommand, String::new()),
+        // Docker begins to watch for lack of memory after the start: what takes too much at once goes without the flag.
+        () if code == 137 && ended.limited => {
+            (FailureCause::OutOfMemory, "probably: its memory is limited, and nobody killed it through Docker".to_owned())
+        }
         () if matches!(code, 129 | 130 | 137 | 143) => {
             (FailureCause::Killed, "by a signal from inside, or from the host".to_owned())
         }

@@ -56,6 +56,10 @@ fn flags_and_signals_go_before_words() {
     assert_eq!(oom.cause, FailureCause::OutOfMemory);
     assert!(oom.message.contains("probably"), "{oom:?}");
     assert_eq!(of(Ended { exit_code: 137, killed: true, log: &log, ..Ended::default() }).cause, FailureCause::Killed);
+    let unflagged = Ended { exit_code: 137, limited: true, ..Ended::default() };
+    assert_eq!(of(unflagged.clone()).cause, FailureCause::OutOfMemory, "Docker does not see every kill for lack of memory");
+    assert_eq!(of(Ended { killed: true, ..unflagged.clone() }).cause, FailureCause::Killed);
+    assert_eq!(of(Ended { limited: false, ..unflagged }).cause, FailureCause::Killed);
     let soon = Ended { exit_code: 1, failures: 3, ran_for: Some(Duration::from_secs(2)), ..Ended::default() };
     assert_eq!(of(soon.clone()).cause, FailureCause::CrashLoop);
     assert_eq!(of(Ended { ran_for: Some(Duration::from_secs(600)), ..soon.clone() }).cause, FailureCause::ApplicationError);

@@ -27,7 +27,8 @@ pub(in crate::controller) async fn explain(
         let Some(record) = history.replicas.get_mut(&news.replica.to_string()) else { continue };
         let Some(failure) = record.failure.as_mut().filter(|failure| failure.at == news.failed_at) else { continue };
         failure.oom_killed |= ran_out_of_memory(failure, snapshot);
-        let Some(diagnosis) = of_run(record, &news.lines) else { continue };
+        let limited = desired.services.get(&news.replica.service).is_some_and(|it| it.template.resources.memory.is_some());
+        let Some(diagnosis) = of_run(record, &news.lines, limited) else { continue };
         let Some(failure) = record.failure.as_mut() else { continue };
         changed = true;
         failure.diagnosis = Some(diagnosis.clone());
@@ -106,14 +107,14 @@ fn ran_out_of_memory(failure: &Failure, snapshot: &Snapshot) -> bool {
 /// What can be told of a failure before its log has been read: only what no log can change.
 pub(super) fn first(record: &mut ReplicaHistory) {
     let told = |failure: &&Failure| failure.oom_killed || failure.run.killed || !failure.run.error.is_empty();
-    let diagnosis = record.failure.as_ref().filter(told).and_then(|_| of_run(record, &[]));
+    let diagnosis = record.failure.as_ref().filter(told).and_then(|_| of_run(record, &[], false));
     if let Some(failure) = &mut record.failure {
         failure.diagnosis = diagnosis;
     }
 }
 
 /// What the failure of a run comes from, by what is remembered of it and the last lines of its log.
-fn of_run(record: &ReplicaHistory, log: &[String]) -> Option<Diagnosis> {
+fn of_run(record: &ReplicaHistory, log: &[String], limited: bool) -> Option<Diagnosis> {
     let failure = record.failure.as_ref()?;
     let Failure { message, exit_code, oom_killed, unhealthy, run, at, .. } = failure;
     if *unhealthy {
@@ -124,6 +125,7 @@ fn of_run(record: &ReplicaHistory, log: &[String]) -> Option<Diagnosis> {
         exit_code: (*exit_code)?,
         oom_killed: *oom_killed,
         killed: run.killed,
+        limited,
         error: &run.error,
         ran_for,
         failures: record.attempts.saturating_add(1),

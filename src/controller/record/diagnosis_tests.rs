@@ -59,7 +59,7 @@ fn what_a_run_once_service_failed_of_is_what_its_log_says() {
     let record = scene.history.replicas.get_mut("app-1").unwrap();
     assert_eq!(record.attempts, 0);
     let log = ["ERROR: environment variable DB_URL is not set".to_owned()];
-    let diagnosis = of_run(record, &log);
+    let diagnosis = of_run(record, &log, false);
     record.failure.as_mut().unwrap().diagnosis = diagnosis;
     let status = scene.status();
     let found = &status.services[0].diagnoses[0];
