@@ -259,10 +259,8 @@ impl World {
         let effects = state.intent.event(event, owner, self.steady_now());
         self.carry_out(state, effects);
         let gone = self.change(state, event);
-        match event.action.as_str() {
-            _ if matters == Matters::ToTheDecision || gone => {}
-            "create" | "start" => self.look_if_behind(state, &event.id),
-            _ => self.look_soon(state, &event.id),
+        if matters == Matters::ToThePicture && !gone {
+            self.look_soon(state, &event.id);
         }
     }
 
@@ -306,7 +304,7 @@ impl World {
     fn look_again(&self, id: &str) {
         let state = &mut *self.state();
         state.picture.touch(id);
-        self.look_if_behind(state, id);
+        self.look_soon(state, id);
     }
 
     /// Lists networks, volumes or images again, beside everything else; once for many events.

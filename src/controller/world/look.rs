@@ -18,10 +18,6 @@ const AT_ONCE: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How often a look is repeated because an event overtook it.
 const OVERTAKEN: usize = 5;
-/// Events of one action come within this of each other.
-const TOGETHER: Duration = Duration::from_millis(20);
-/// A container that does not run is connected to a network: it is being started, most of the time, and will tell when it is.
-const STARTING: Duration = Duration::from_millis(500);
 /// A container that a list does not have, and no event told of, is looked at again after this: the event is on its way.
 const BEFORE_GONE: Duration = Duration::from_secs(1);
 
@@ -35,14 +31,12 @@ pub(super) enum Trust {
 }
 
 impl World {
-    /// Looks at one container until no event overtakes the answer, or another look has told what is after the event. Returns
-    /// whether the picture changed.
+    /// Looks at one container until no event overtakes the answer. Returns whether the picture changed.
     pub(super) async fn look(&self, id: &str) -> docker::Result<bool> {
         for _ in 0..OVERTAKEN {
             let asked = self.state().picture.moment();
             let seen = self.engine.inspect_container(id).await.inspect_err(|_| self.state().picture.distrust(id))?;
             match self.seen(id, asked, seen) {
-                Applied::Stale if self.state().picture.is_current(id) => return Ok(false),
                 Applied::Stale => {}
                 Applied::Same => return Ok(false),
                 Applied::Changed(_) => return Ok(true),
@@ -94,21 +88,6 @@ impl World {
                 if !me.state().picture.end_look(&id) {
                     return;
                 }
-            }
-        });
-    }
-
-    /// Has a container looked at when the events that belong together have come, unless who acted has looked meanwhile: a
-    /// container that is created and started has five events, and each look costs the engine as much as a call that does something.
-    pub(super) fn look_if_behind(&self, state: &mut State, id: &str) {
-        let Some(me) = self.me.upgrade().filter(|_| state.picture.start_wait(id)) else { return };
-        let starting = state.picture.container(id).is_some_and(|container| !container.is_up());
-        let (id, pause) = (id.to_owned(), if starting { STARTING } else { TOGETHER });
-        tokio::spawn(async move {
-            tokio::time::sleep(pause).await;
-            let state = &mut *me.state();
-            if state.picture.end_wait(&id) {
-                me.look_soon(state, &id);
             }
         });
     }

@@ -36,8 +36,6 @@ struct Guard {
     /// The line of the list that the look shown belongs to; `None`: look again at the next list.
     line: Option<ContainerLine>,
     looking: Looking,
-    /// It is to be seen in a moment whether a look is needed.
-    waiting: bool,
 }
 
 /// Looks that events ask for: one at a time for each container.
@@ -163,23 +161,6 @@ impl Picture {
         again
     }
 
-    /// Whether what is shown was asked for after all events.
-    pub(super) fn is_current(&self, id: &str) -> bool {
-        self.guards.get(id).is_some_and(|guard| guard.asked >= guard.event)
-    }
-
-    /// Starts the wait for events that belong together; `false`: it is under way.
-    pub(super) fn start_wait(&mut self, id: &str) -> bool {
-        !std::mem::replace(&mut self.guards.entry(id.to_owned()).or_default().waiting, true)
-    }
-
-    /// The wait is over; `true`: what is shown was asked for before the last event.
-    pub(super) fn end_wait(&mut self, id: &str) -> bool {
-        let Some(guard) = self.guards.get_mut(id) else { return true };
-        guard.waiting = false;
-        guard.asked < guard.event
-    }
-
     /// The next full look has to look at this container whatever its line says.
     pub(super) fn distrust(&mut self, id: &str) {
         if let Some(guard) = self.guards.get_mut(id) {
@@ -212,8 +193,7 @@ impl Picture {
     /// Containers in the picture that a list asked for at `asked` does not have, and nothing newer is known of.
     pub(super) fn missing(&mut self, lines: &[ContainerLine], asked: Moment) -> Vec<String> {
         let listed: BTreeSet<&str> = lines.iter().map(|line| line.id.as_str()).collect();
-        let settled =
-            |guard: &Guard| guard.asked < asked && guard.event < asked && guard.looking == Looking::No && !guard.waiting;
+        let settled = |guard: &Guard| guard.asked < asked && guard.event < asked && guard.looking == Looking::No;
         let shown = &self.snapshot.containers;
         self.guards.retain(|id, guard| listed.contains(id.as_str()) || shown.contains_key(id) || !settled(guard));
         self.pruned = asked;
