@@ -1,11 +1,11 @@
-//! One call of gRPC's own health service (`grpc.health.v1`), over plain HTTP/2, as kubelet makes it. Its two messages have a field
-//! each, and are read and written here by hand.
+//! One call of gRPC's own health service (`grpc.health.v1`), over plain HTTP/2, as kubelet makes it.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, Request, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost::Message;
 use tokio::net::TcpStream;
 
 use super::http::Failure;
@@ -14,6 +14,22 @@ use super::http::Failure;
 const READ: usize = 4096;
 /// In front of each message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
+
+/// What is asked.
+#[derive(Clone, PartialEq, Message)]
+struct HealthCheckRequest {
+    /// Name of a service; empty: the server as a whole.
+    #[prost(string, tag = "1")]
+    service: String,
+}
+
+/// What is answered.
+#[derive(Clone, PartialEq, Message)]
+struct HealthCheckResponse {
+    /// 0 unknown, 1 serving, 2 not serving, 3 no such service.
+    #[prost(int32, tag = "1")]
+    status: i32,
+}
 
 /// It says that it serves.
 pub(super) struct Serving;
@@ -56,28 +72,17 @@ fn request(authority: &str, service: &str) -> Result<Request<Full<Bytes>>, http:
         .body(Full::new(asking(service)))
 }
 
-/// `HealthCheckRequest { string service = 1 }`, with its prefix.
+/// The request with its prefix.
 fn asking(service: &str) -> Bytes {
-    let mut message = BytesMut::new();
-    if !service.is_empty() {
-        message.extend_from_slice(&[0x0a]);
-        let mut length = service.len();
-        while length >= 0x80 {
-            message.extend_from_slice(&[(length & 0x7f) as u8 | 0x80]);
-            length >>= 7;
-        }
-        message.extend_from_slice(&[length as u8]);
-        message.extend_from_slice(service.as_bytes());
-    }
+    let message = HealthCheckRequest { service: service.to_owned() }.encode_to_vec();
     let mut frame = BytesMut::with_capacity(PREFIX + message.len());
-    frame.extend_from_slice(&[0]);
-    frame.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
-    frame.extend_from_slice(&message);
+    frame.put_u8(0);
+    frame.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
+    frame.put_slice(&message);
     frame.freeze()
 }
 
-/// What the answer says: gRPC's status in the trailers (in the headers, where there is no message), and
-/// `HealthCheckResponse { ServingStatus status = 1 }`.
+/// What the answer says: gRPC's status in the trailers (in the headers, where there is no message), and its message.
 fn judge(headers: &HeaderMap, trailers: &HeaderMap, body: &[u8]) -> Result<Serving, String> {
     let field = |name: &str| trailers.get(name).or_else(|| headers.get(name)).and_then(|value| value.to_str().ok());
     match field("grpc-status") {
@@ -87,11 +92,11 @@ fn judge(headers: &HeaderMap, trailers: &HeaderMap, body: &[u8]) -> Result<Servi
         Some(code) => return Err(format!("gRPC status {code}: {}", field("grpc-message").unwrap_or_default())),
         None => return Err("an answer without a gRPC status".to_owned()),
     }
-    // Zero, the default, is not written: then the message is empty.
-    match body.get(PREFIX..) {
-        Some([0x08, 1, ..]) => Ok(Serving),
-        Some([0x08, 2, ..]) => Err("NOT_SERVING".to_owned()),
-        Some([0x08, 3, ..]) => Err("SERVICE_UNKNOWN".to_owned()),
+    let answer = HealthCheckResponse::decode(body.get(PREFIX..).unwrap_or_default());
+    match answer.map_err(|error| format!("an answer that is none of the health service: {error}"))?.status {
+        1 => Ok(Serving),
+        2 => Err("NOT_SERVING".to_owned()),
+        3 => Err("SERVICE_UNKNOWN".to_owned()),
         _ => Err("it does not say whether it serves (UNKNOWN)".to_owned()),
     }
 }

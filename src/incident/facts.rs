@@ -125,19 +125,9 @@ impl Facts {
             Some(("False", reason, message)) => (State::Trouble, vec![Finding::lasting(reason, cause::SOURCE, message)]),
             _ => (State::Between, vec![]),
         };
-        let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default").to_owned();
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default");
         let subject = subject(SubjectKind::Source, object);
-        Self {
-            namespace,
-            subject,
-            state,
-            findings,
-            ailing: BTreeSet::new(),
-            held: BTreeMap::new(),
-            alerts: vec![],
-            settle: SETTLE,
-            blind: false,
-        }
+        Self::without_parts(namespace, subject, state, findings)
     }
 
     /// How the host is, by how many Deployments cannot be seen since its engine is away.
@@ -147,26 +137,21 @@ impl Facts {
             _ => (State::Trouble, vec![Finding::lasting(cause::ENGINE_UNAVAILABLE, cause::ENGINE, why)]),
         };
         let subject = IncidentSubject { kind: SubjectKind::Host, name: "host".into(), uid: String::new() };
-        Self {
-            namespace: "default".into(),
-            subject,
-            state,
-            findings,
-            ailing: BTreeSet::new(),
-            held: BTreeMap::new(),
-            alerts: vec![],
-            settle: SETTLE,
-            blind: false,
-        }
+        Self::without_parts("default", subject, state, findings)
     }
 
     /// A subject that is not there any more.
     pub fn of_gone(namespace: &str, subject: &IncidentSubject) -> Self {
+        Self::without_parts(namespace, subject.clone(), State::Wanted("it was deleted".into()), vec![])
+    }
+
+    /// Of what has no replicas and no figures.
+    fn without_parts(namespace: &str, subject: IncidentSubject, state: State, findings: Vec<Finding>) -> Self {
         Self {
             namespace: namespace.to_owned(),
-            subject: subject.clone(),
-            state: State::Wanted("it was deleted".into()),
-            findings: vec![],
+            subject,
+            state,
+            findings,
             ailing: BTreeSet::new(),
             held: BTreeMap::new(),
             alerts: vec![],

@@ -25,7 +25,7 @@ const LAYERS: [&[&str]; 14] = [
 const LIBRARIES: [(&str, &[&str]); 15] = [
     ("bollard", &["docker"]),
     ("tar", &["docker"]),
-    ("prost", &["docker"]),
+    ("prost", &["docker", "health"]),
     ("sled", &["store"]),
     ("axum", &["api"]),
     ("rcgen", &["api"]),
