@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::kinds::Resource;
 use super::view::{Include, partial};
-use crate::crd::Duration;
+use crate::crd::IncidentStatus;
 
 /// One column: its name, whether only `-o wide` shows it, what it says, and its cell.
 struct Column {
@@ -168,12 +168,10 @@ fn list(object: &Value, pointer: &str) -> Value {
 
 /// How long an incident's subject was down, or has been.
 fn down(object: &Value, now: Timestamp) -> Value {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
-    let over = text("/status/downtime").and_then(|text| text.parse::<Duration>().ok());
-    match (over, text("/status/downSince")) {
-        (Some(over), _) => json!(age(i64::try_from(over.0.as_secs()).unwrap_or(i64::MAX))),
-        (None, Some(_)) => since(object, "/status/downSince", now),
-        (None, None) => json!(""),
+    let status: Option<IncidentStatus> = serde_json::from_value(object["status"].clone()).ok();
+    match status.map_or(0, |status| status.down_for(now)) {
+        0 => json!(""),
+        seconds => json!(age(seconds)),
     }
 }
 
@@ -299,7 +297,9 @@ mod tests {
         let cells = |resource: &Resource, object: Value| table(resource, std::iter::once(&object), "7", Include::None, now);
         let over = cells(&INCIDENTS, json!({"status": {"downtime": "8m10.123456789s"}}));
         let open = cells(&INCIDENTS, json!({"status": {"downSince": "2026-01-01T00:00:00Z"}}));
+        let both = cells(&INCIDENTS, json!({"status": {"downSince": "2026-01-01T00:00:00Z", "downtime": "1h"}}));
         assert_eq!((&over["rows"][0]["cells"][6], &open["rows"][0]["cells"][6]), (&json!("8m10s"), &json!("60m")));
+        assert_eq!(both["rows"][0]["cells"][6], json!("120m"), "what came back was down before, too");
         let alert = cells(&ALERTS, json!({"spec": {"channels": ["ops", "infra/mail"]}}));
         assert_eq!(alert["rows"][0]["cells"][3], "ops,infra/mail");
         let gone = cells(

@@ -193,8 +193,8 @@ fn painted(look: &Look, text: &str) -> String {
     text.lines().map(|text| line(text) + "\n").collect()
 }
 
-/// How the plan begins to say that it leaves something of docker compose alone.
-const NOT_ADOPTED: &str = ": docker compose made ";
+/// What the plan says only of what it leaves alone since docker compose made it otherwise.
+const NOT_ADOPTED: &str = "; `evenkeel adopt ";
 
 /// What the containers differ in: what the next look would do about it, and what is shown and not fought.
 async fn drift(args: &DiffArgs, name: &str) -> Result<bool, Failure> {
@@ -313,7 +313,7 @@ mod tests {
         let mut web = object("web:1");
         web["status"]["services"] =
             json!([{"name": "app", "containers": [{"name": "web-app-1", "drift": ["memory limit is 1 GiB"]}]}]);
-        let left = "replica app-3: docker compose made container web-app-3, and it is not what is declared: user is u";
+        let left = "replica app-3: docker compose made container web-app-3, and it is not what is declared: user is u; `evenkeel adopt web` takes it over as it is";
         let plan = json!({"actions": [{"action": "remove container web-app-2", "cause": "it is not declared"}],
             "waiting": ["replica app-1: pulling", left],
             "withheld": [{"action": "start container web-app-1", "cause": "it ended"}]});
@@ -336,8 +336,11 @@ mod tests {
     #[test]
     fn people_and_programs_are_told_of_a_difference_by_the_same_exit_code() {
         let deployment: Deployment = serde_json::from_value(object("web:1")).unwrap();
-        let made = "network web_default: docker compose made network web_default, and its definition is another one";
+        let made = "network web_default: docker compose made network web_default, and its definition is another one; \
+                    `evenkeel adopt web` takes it over as it is";
+        let comparing = "replica app-1: docker compose made container web-app-1; it is being held against what is declared";
         for (plan, differs) in [
+            (json!({"waiting": [comparing]}), false),
             (json!({"waiting": ["replica app-1: pulling"]}), false),
             (json!({"waiting": [made]}), true),
             (json!({"actions": [{"action": "start container web-app-1", "cause": "it ended"}]}), true),

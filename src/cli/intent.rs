@@ -295,8 +295,8 @@ impl Target {
 /// What is said of a command that the operator may not carry out.
 fn recorded(subject: &str, what: &str, bound: &str) -> String {
     format!(
-        "{subject} is recorded as {what}, and nothing is done: the operator runs with --mode {bound}, which changes nothing on the \
-         engine\n"
+        "{subject} is recorded as {what}, and nothing is done: the operator runs with --mode {bound}. It is carried out once that is \
+         Auto\n"
     )
 }
 
@@ -366,8 +366,8 @@ mod tests {
     fn what_the_operators_mode_keeps_from_being_done_is_not_said_to_be_done() {
         assert_eq!(
             recorded("deployment web", "stopped", "Suggest"),
-            "deployment web is recorded as stopped, and nothing is done: the operator runs with --mode Suggest, which changes \
-             nothing on the engine\n"
+            "deployment web is recorded as stopped, and nothing is done: the operator runs with --mode Suggest. It is carried out once \
+             that is Auto\n"
         );
     }
 

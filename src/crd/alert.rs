@@ -81,6 +81,9 @@ pub enum AlertSeverity {
 }
 
 impl AlertSeverity {
+    /// All of them, the mildest first.
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
+
     /// As it is written.
     pub fn word(self) -> &'static str {
         match self {

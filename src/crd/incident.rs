@@ -122,7 +122,7 @@ pub struct IncidentStatus {
     /// When it was opened last: a trouble that comes back within an hour of its end opens the same incident again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reopened_at: Option<MicroTime>,
-    /// Since when it is so, in phase `Open`.
+    /// Since when what it is about is down, in phase `Open`; absent while it serves all the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub down_since: Option<MicroTime>,
     /// Since when all has been well, in phase `Mended` and after it.
@@ -131,7 +131,7 @@ pub struct IncidentStatus {
     /// When it was over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<MicroTime>,
-    /// How long the trouble lasted, all times together; grows when it is mended.
+    /// How long what it is about was down, all times together; grows when it is mended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub downtime: Option<Duration>,
     /// Attempts to mend it.
@@ -146,6 +146,15 @@ pub struct IncidentStatus {
     /// What the Alerts told of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<Told>,
+}
+
+impl IncidentStatus {
+    /// How long what it is about was down up to now, in seconds.
+    pub fn down_for(&self, now: Timestamp) -> i64 {
+        let before = i64::try_from(self.downtime.unwrap_or_default().0.as_secs()).unwrap_or(i64::MAX);
+        let since = self.down_since.as_ref().filter(|_| self.phase == IncidentPhase::Open);
+        before.saturating_add(since.map_or(0, |since| now.duration_since(since.0).as_secs().max(0)))
+    }
 }
 
 /// Where an incident stands.

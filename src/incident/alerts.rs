@@ -43,7 +43,7 @@ pub fn fold(previous: &[Incident], facts: &Facts, now: Timestamp) -> Folded {
 }
 
 /// Whether a cause is a figure beyond its threshold.
-pub fn is_of_figures(cause: &str) -> bool {
+fn is_of_figures(cause: &str) -> bool {
     ResourceCause::ALL.iter().any(|known| known.word() == cause)
 }
 
@@ -60,7 +60,8 @@ fn findings(alerts: &[ResourceAlert]) -> Vec<Finding> {
         let weight = Weight { severity: alert.severity, patience: Duration::ZERO };
         match firing.entry(alert.cause) {
             Entry::Vacant(entry) => {
-                entry.insert(Finding::lasting(alert.cause.word(), weight, &alert.message));
+                // What uses too much runs all the same.
+                entry.insert(Finding { serves: true, ..Finding::lasting(alert.cause.word(), weight, &alert.message) });
             }
             Entry::Occupied(entry) => {
                 let finding = entry.into_mut();

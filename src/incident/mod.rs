@@ -17,6 +17,6 @@ mod replicas;
 #[cfg(test)]
 mod tests;
 
-pub use alerts::{fold, is_of_figures};
+pub use alerts::fold;
 pub use facts::{Facts, Finding, State};
 pub use fold::Folded;

@@ -155,8 +155,8 @@ impl Cause {
             Self::Missing | Self::Created | Self::SpecChanged | Self::NotDeclared | Self::Deleted | Self::Held { .. } => false,
             Self::DeclaredStopped | Self::HoldEnded | Self::RestartRequested | Self::Unfinished | Self::PolicyDrift => false,
             Self::PullAlways { made, .. } => made.is_recovery(),
-            // What follows an approved step of recovery needs no further word.
             Self::Remedy { cause, .. } => cause.is_recovery(),
+            // What follows an approved step of recovery needs no further word.
             Self::RolledBack { .. } => false,
             Self::Adopted
             | Self::Released

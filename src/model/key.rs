@@ -114,6 +114,14 @@ impl Key {
         Self { namespace: namespace.into(), name: name.into() }
     }
 
+    /// As arguments of a command: `web`, `-n prod web`.
+    pub fn as_arguments(&self) -> String {
+        match self.namespace.as_str() {
+            "default" => self.name.clone(),
+            namespace => format!("-n {namespace} {}", self.name),
+        }
+    }
+
     /// Where, on the operator's API, suggestions of the Deployment of that name are approved.
     pub fn approve_path(&self) -> String {
         format!("/apis/evenkeel.dev/v1alpha1/namespaces/{}/deployments/{}/approve", self.namespace, self.name)

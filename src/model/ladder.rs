@@ -143,11 +143,6 @@ pub struct GoodImage {
     pub reference: String,
     /// Its id, `sha256:..`.
     pub image_id: String,
-    /// The registry's digest, `sha256:..`, where one is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
-    /// Since when that is known.
-    pub at: Timestamp,
 }
 
 /// A service's image that was taken back to one that worked.
@@ -210,11 +205,6 @@ impl Rung {
 }
 
 impl Rule {
-    /// Whether it says that nothing is done any more.
-    pub fn ends(self) -> bool {
-        matches!(self, Self::AttemptsSpent | Self::NeedsPerson | Self::NothingAllowed | Self::Rejected)
-    }
-
     /// The same for people.
     pub fn words(self) -> &'static str {
         match self {

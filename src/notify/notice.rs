@@ -6,7 +6,6 @@ use sha2::{Digest, Sha256};
 
 use crate::crd::{self, Alert, AlertSeverity, Incident, IncidentStatus, SubjectKind};
 use crate::incident::fold::rounded;
-use crate::incident::is_of_figures;
 use crate::model::Key;
 
 /// Longest text; what is more is cut off. All receivers take as much.
@@ -196,9 +195,7 @@ impl Notice {
             SubjectKind::Host => "the host".to_owned(),
         };
         let (severity, cause) = (self.severity.word(), self.cause.as_str());
-        // What uses too much runs all the same.
-        let how = if is_of_figures(cause) { "after" } else { "down for" };
-        let lasted = self.downtime.as_ref().map(|lasted| format!(", {how} {lasted}")).unwrap_or_default();
+        let lasted = self.downtime.as_ref().map(|lasted| format!(", down for {lasted}")).unwrap_or_default();
         self.title = match self.kind {
             News::Opened => format!("[{severity}] {subject}: {cause}"),
             News::Escalated => format!("[{severity}] {subject}: {cause}, worse than before"),

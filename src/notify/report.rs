@@ -9,7 +9,6 @@ use super::notice::{News, Notice, cut, id_of, span};
 use super::route::{self, Draft};
 use crate::crd::times::{Weekly, daily_before, time_of_day, zone};
 use crate::crd::{Alert, AlertSeverity, Incident, IncidentPhase, SubjectKind};
-use crate::incident::is_of_figures;
 use crate::model::Key;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -119,11 +118,10 @@ fn words(
 ) -> (String, String) {
     let from = slot.saturating_sub(period.length()).unwrap_or(slot);
     let matching = incidents.iter().filter(|(incident, labels)| route::matches(alert, incident, labels));
-    let mut lines: Vec<(Duration, bool, String, bool)> =
-        matching.filter_map(|(incident, _)| line(incident, from, slot)).collect();
+    let mut lines: Vec<(Duration, bool, String)> = matching.filter_map(|(incident, _)| line(incident, from, slot)).collect();
     lines.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.2.cmp(&b.2)));
     let open = lines.iter().filter(|(_, open, ..)| *open).count();
-    let was_down = || lines.iter().filter(|(.., of_figures)| !of_figures).map(|(lasted, ..)| *lasted);
+    let was_down = || lines.iter().map(|(lasted, ..)| *lasted).filter(|lasted| !lasted.is_zero());
     let down = match was_down().count() {
         0 => "nothing was down".to_owned(),
         1 => format!("down for {}", span(was_down().sum())),
@@ -136,15 +134,14 @@ fn words(
     };
     let head = format!("{} to {} UTC", from.strftime("%Y-%m-%d %H:%M"), slot.strftime("%Y-%m-%d %H:%M"));
     let more = lines.len().saturating_sub(LINES);
-    let shown = lines.into_iter().take(LINES).map(|(_, _, line, _)| line);
+    let shown = lines.into_iter().take(LINES).map(|(_, _, line)| line);
     let rest = (more > 0).then(|| format!("and {more} more"));
     let text: Vec<String> = std::iter::once(head).chain(shown).chain(rest).collect();
     (title, cut(&text.join("\n"), 3500))
 }
 
-/// One incident that was open within the period: how long in it, whether it still is, its line, and whether something used too much
-/// and ran all the same.
-fn line(incident: &Incident, from: Timestamp, to: Timestamp) -> Option<(Duration, bool, String, bool)> {
+/// One incident that was open within the period: how long something was down in it, whether it still is, and its line.
+fn line(incident: &Incident, from: Timestamp, to: Timestamp) -> Option<(Duration, bool, String)> {
     let status = incident.status.as_ref()?;
     let opened = status.opened_at.as_ref()?.0;
     let ended = status.mended_at.as_ref().or(status.resolved_at.as_ref()).map_or(to, |at| at.0);
@@ -162,5 +159,5 @@ fn line(incident: &Incident, from: Timestamp, to: Timestamp) -> Option<(Duration
     let still = if open { ", still open" } else { "" };
     let summary = cut(status.summary.lines().next().unwrap_or_default(), 160);
     let line = format!("- {name}: {}, {}{times}{still}: {summary}", incident.spec.cause, span(lasted));
-    Some((lasted, open, line, is_of_figures(&incident.spec.cause)))
+    Some((lasted, open, line))
 }

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::created;
 use crate::cli::output::{Look, span};
-use crate::crd::{Alert, Channel, Incident, IncidentPhase, IncidentStatus};
+use crate::crd::{Alert, Channel, Incident, IncidentStatus};
 
 /// Columns of incidents.
 pub const INCIDENTS: &[&str] = &["NAME", "SUBJECT", "CAUSE", "SEVERITY", "PHASE", "ATTEMPTS", "DOWN", "AGE", "WHAT"];
@@ -49,10 +49,7 @@ pub fn phase(incident: &Incident, now: Timestamp) -> String {
 
 /// How long it was down, up to now.
 pub fn down(status: &IncidentStatus, now: Timestamp) -> String {
-    let before = status.downtime.unwrap_or_default().0.as_secs();
-    let since = status.down_since.as_ref().filter(|_| status.phase == IncidentPhase::Open);
-    let going_on = since.map_or(0, |since| now.duration_since(since.0).as_secs().max(0));
-    span(i64::try_from(before).unwrap_or(i64::MAX).saturating_add(going_on))
+    span(status.down_for(now))
 }
 
 /// A row of a channel.

@@ -99,10 +99,7 @@ fn waiting(plan: &Plan, api: Option<&String>, action: &Action, suggestions: &BTr
     let Some((replica, open)) = suggestion.filter(|(_, suggestion)| suggestion.answer.is_none()) else {
         return Waiting { subject: action.subject.clone(), reason: WaitReason::Withheld, until: None };
     };
-    let command = match plan.key.namespace.as_str() {
-        "default" => format!("{} {}", plan.key.name, open.id),
-        namespace => format!("-n {namespace} {} {}", plan.key.name, open.id),
-    };
+    let command = format!("{} {}", plan.key.as_arguments(), open.id);
     let post = api.map(|api| format!(", and so does a POST to {api}{}", plan.key.approve_path())).unwrap_or_default();
     let message = format!("{}; `evenkeel approve {command}` has it done{post}", open.in_words());
     Waiting { subject: Subject::Replica(replica.clone()), reason: WaitReason::Suggested { message }, until: None }
@@ -128,12 +125,14 @@ fn suggestions(planner: &Planner<'_>) -> BTreeMap<String, Suggestion> {
         }
     }
     // What was approved may take several turns, in some of which nothing is to be done.
-    let slots = slots(planner.desired, planner.snapshot, planner.history, planner.memory);
     for (name, known) in planner.history.suggestions.iter().filter(|(_, known)| is_approved(known)) {
         let Ok(replica) = name.parse() else { continue };
         let goes_on = match known.failed_at {
             Some(failed_at) => last_failure(planner, &replica) == Some(failed_at),
-            None => is_under_way(planner, &slots, &replica),
+            None => {
+                let slots = slots(planner.desired, planner.snapshot, planner.history, planner.memory);
+                is_under_way(planner, &slots, &replica)
+            }
         };
         if goes_on && !found.contains_key(name) {
             found.insert(name.clone(), known.clone());

@@ -146,7 +146,7 @@ pub(in crate::controller) fn verify(
     let well = well_for_the_window(desired, observed, history, memory, now);
     let mut held = vec![];
     for (service, replica, container) in well {
-        remember_image(service, container, observed, memory, now);
+        remember_image(service, container, observed, memory);
         let Some(record) = history.replicas.get_mut(&replica.to_string()) else { continue };
         // The run that failed is no proof, whatever it looks like now.
         let failed_run = record.failure.as_ref().is_some_and(|failure| failure.run.is_of(container));
@@ -181,21 +181,14 @@ fn well_for_the_window<'d>(
 }
 
 /// The image that the reference names now is one that works, if that is what has been well.
-fn remember_image(service: &DesiredService, container: &Container, observed: &Observed, memory: &mut Memory, now: Timestamp) {
+fn remember_image(service: &DesiredService, container: &Container, observed: &Observed, memory: &mut Memory) {
     let reference = &service.template.image;
-    let Some(tagged) = observed.snapshot.image(reference).filter(|tagged| tagged.id == container.image_id) else { return };
-    if container.spec_hash() != Some(service.spec_hash.as_str()) {
+    let is_tagged = observed.snapshot.image(reference).is_some_and(|tagged| tagged.id == container.image_id);
+    if !is_tagged || container.spec_hash() != Some(service.spec_hash.as_str()) {
         return;
     }
-    let known = memory.good.get(&service.name);
-    if known.is_some_and(|known| {
-        (&known.spec_hash, &known.reference, &known.image_id) == (&service.spec_hash, reference, &container.image_id)
-    }) {
-        return;
-    }
-    let digest = tagged.digests.first().and_then(|digest| digest.split_once('@')).map(|(_, digest)| digest.to_owned());
     let (spec_hash, image_id) = (service.spec_hash.clone(), container.image_id.clone());
-    let good = GoodImage { spec_hash, reference: reference.clone(), image_id, digest, at: now };
+    let good = GoodImage { spec_hash, reference: reference.clone(), image_id };
     memory.good.insert(service.name.clone(), good);
 }
 

@@ -53,7 +53,7 @@ async fn suggest(
         let known = before.get(name).filter(|known| known.id == suggestion.id);
         let Suggestion { id, answer, .. } = suggestion;
         if known.is_none() && answer.is_none() {
-            let deployment = &desired.key.name;
+            let deployment = desired.key.as_arguments();
             let message = format!("{id}: {}; `evenkeel approve {deployment} {id}` has it done", suggestion.in_words());
             controller.tell(desired, Reason::RecoverySuggested, Severity::Warning, message).await;
         }

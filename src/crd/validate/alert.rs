@@ -7,9 +7,7 @@ use super::source::flag;
 use crate::crd::compose::read::{each, one_of, text, word};
 use crate::crd::decode::Node;
 use crate::crd::times::{Weekly, time_of_day, zone};
-use crate::crd::{Duration, times};
-
-const SEVERITIES: [&str; 3] = ["info", "warning", "critical"];
+use crate::crd::{AlertSeverity, Duration, times};
 
 /// Checks an Alert's spec.
 pub(super) fn check(node: &Node) -> Option<()> {
@@ -19,7 +17,7 @@ pub(super) fn check(node: &Node) -> Option<()> {
         let empty = names.is_empty() && node.value.as_array().is_some_and(Vec::is_empty);
         if empty { node.fail("needs a Channel: where it is sent") } else { Some(()) }
     });
-    fields.read("severity", |node| one_of(node, &SEVERITIES));
+    fields.read("severity", |node| one_of(node, &AlertSeverity::ALL.map(AlertSeverity::word)));
     fields.read("namespaces", |node| {
         each(node, |node| {
             let name = word(node)?;
@@ -71,7 +69,7 @@ fn quiet(node: &Node) -> Option<()> {
         fields.required(key, clock_time);
     }
     fields.read("days", |node| each(node, |node| one_of(node, &times::DAYS)));
-    fields.read("except", |node| one_of(node, &SEVERITIES));
+    fields.read("except", |node| one_of(node, &AlertSeverity::ALL.map(AlertSeverity::word)));
     fields.finish();
     Some(())
 }

@@ -12,9 +12,6 @@ use crate::crd::{
     AlertSeverity, Amount, Duration, FieldError, Growth, HostMonitoring, Monitoring, Rules, Share, Spike, SpikeMetric, Threshold,
 };
 
-const SEVERITIES: [(&str, AlertSeverity); 3] =
-    [("info", AlertSeverity::Info), ("warning", AlertSeverity::Warning), ("critical", AlertSeverity::Critical)];
-
 /// Longest time that is looked back for a spike: every sample of it is in memory.
 const LONGEST_PAST: Duration = Duration::from_secs(3600);
 /// Longest time that growth is looked for in.
@@ -115,7 +112,9 @@ fn threshold(node: &Node, unit: Unit) -> Option<Threshold> {
             let share = share(node)?;
             if share.0 < 100.0 { Some(share) } else { node.fail("must be below 100%") }
         }),
-        severity: fields.read("severity", |node| choose(node, &SEVERITIES)).unwrap_or_default(),
+        severity: fields
+            .read("severity", |node| choose(node, &AlertSeverity::ALL.map(|one| (one.word(), one))))
+            .unwrap_or_default(),
     };
     fields.finish();
     if !named {
@@ -174,7 +173,9 @@ fn spike(node: &Node) -> Option<Spike> {
         past: fields.read("past", |node| between(node, LONGEST_PAST)).unwrap_or(default.past),
         lasting: fields.read("for", duration).unwrap_or(default.lasting),
         metrics: fields.read("metrics", |node| each(node, |node| choose(node, &metrics))).unwrap_or(default.metrics),
-        severity: fields.read("severity", |node| choose(node, &SEVERITIES)).unwrap_or(default.severity),
+        severity: fields
+            .read("severity", |node| choose(node, &AlertSeverity::ALL.map(|one| (one.word(), one))))
+            .unwrap_or(default.severity),
     };
     fields.finish();
     // What lasts for half of the past is the usual by then: it would never fire.
@@ -199,7 +200,9 @@ fn growth(node: &Node) -> Option<Growth> {
     let growth = Growth {
         above: fields.read("above", share).unwrap_or(default.above),
         over: fields.read("over", |node| between(node, LONGEST_GROWTH)).unwrap_or(default.over),
-        severity: fields.read("severity", |node| choose(node, &SEVERITIES)).unwrap_or(default.severity),
+        severity: fields
+            .read("severity", |node| choose(node, &AlertSeverity::ALL.map(|one| (one.word(), one))))
+            .unwrap_or(default.severity),
     };
     fields.finish();
     Some(growth)

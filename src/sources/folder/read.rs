@@ -214,7 +214,8 @@ fn check(document: Document, content: u64, namespace: &Namespace, more: &[String
 
 /// Of the kinds that can be applied by hand a Source takes one.
 fn of_a_source(error: FieldError) -> FieldError {
-    match error.message.split_once(": known are ") {
+    let is_of_kinds = error.message.starts_with("unknown kind") || error.message.starts_with("kind is missing");
+    match error.message.split_once(": known are ").filter(|_| is_of_kinds) {
         Some((what, _)) => {
             FieldError { message: format!("{what}: a Source takes Deployments ({API_VERSION}) and Compose files"), ..error }
         }

@@ -82,13 +82,7 @@ fn worked_before(scene: Scene) -> Scene {
     scene.change(|s| {
         let old = Image { id: "sha256:01d".into(), tags: vec![], digests: vec![] };
         s.snapshot.images.insert("sha256:01d".into(), old);
-        let good = GoodImage {
-            spec_hash: "app-v1".into(),
-            reference: "app:1".into(),
-            image_id: "sha256:01d".into(),
-            digest: None,
-            at: ago(9000),
-        };
+        let good = GoodImage { spec_hash: "app-v1".into(), reference: "app:1".into(), image_id: "sha256:01d".into() };
         s.memory.good.insert("app".into(), good);
     })
 }
