@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{DecisionStatus, ResourceAlert, SuggestionStatus};
+use crate::model::ReplicaId;
 
 /// What the controller saw last. Written only when it differs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -323,6 +324,14 @@ pub struct HoldStatus {
     /// When it was laid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
+}
+
+impl HoldStatus {
+    /// Whether it speaks of that replica.
+    pub fn covers(&self, replica: &ReplicaId) -> bool {
+        self.service.as_ref().is_none_or(|service| *service == replica.service)
+            && self.replica.is_none_or(|number| number == replica.number)
+    }
 }
 
 /// Where it came from.

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::facts::{Facts, Finding};
 use super::lay;
 use crate::crd::{self, AlertSeverity, Incident, IncidentPhase, IncidentSpec, IncidentStatus, TimelineEntry};
+use crate::model::DIAGNOSED_WITHIN;
 
 /// A trouble that comes back within this time of its end opens the same incident again.
 const REOPEN_WITHIN: Duration = Duration::from_secs(3600);
@@ -21,8 +22,6 @@ const TIMELINE_HEAD: usize = 10;
 const EVIDENCE: usize = 10;
 /// A moment later.
 const NEXT_LOOK: Duration = Duration::from_millis(1);
-/// How long a failure waits for its diagnosis: its log is read within two seconds, unless many are.
-const DIAGNOSED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What came of a look.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -50,10 +50,7 @@ pub(super) fn held(status: &DeploymentStatus) -> BTreeMap<String, String> {
     let replicas =
         status.services.iter().flat_map(|service| (1..=service.replicas).map(|number| ReplicaId::new(&service.name, number)));
     let why = |replica: &ReplicaId| {
-        let hold = status.holds.iter().find(|hold| {
-            hold.service.as_ref().is_none_or(|held| *held == replica.service)
-                && hold.replica.is_none_or(|held| held == replica.number)
-        })?;
+        let hold = status.holds.iter().find(|hold| hold.covers(replica))?;
         let how = if hold.state == "Suspended" { "suspended by a Hold" } else { "held stopped" };
         Some(format!("{replica} is {how} ({})", hold.reason))
     };

@@ -1,8 +1,13 @@
 //! What a failure comes from, and what that rests on.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+/// How long a failure waits for its diagnosis before it is suggested, shown or told without: its log is read within two seconds,
+/// unless many are.
+pub const DIAGNOSED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a failure comes from: one closed list, documented in docs/reasons.md. `Unknown` where the facts do not say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

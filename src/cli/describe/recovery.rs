@@ -29,12 +29,7 @@ pub(super) fn lines(look: &Look, recovery: &RecoveryStatus, status: &DeploymentS
 
 /// Whether a Hold keeps a replica as it is: then a retry starts nothing.
 fn is_held(status: &DeploymentStatus, replica: &str) -> bool {
-    let service = replica.rsplit_once('-').map(|(service, _)| service);
-    status.holds.iter().any(|hold| match (&hold.service, hold.replica) {
-        (None, _) => true,
-        (Some(of), None) => service == Some(of),
-        (Some(of), Some(number)) => replica == format!("{of}-{number}"),
-    })
+    replica.parse().is_ok_and(|replica| status.holds.iter().any(|hold| hold.covers(&replica)))
 }
 
 /// Whether a replica runs, and nothing is said against it.

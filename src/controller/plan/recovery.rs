@@ -5,17 +5,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::model::{
-    Cause, Container, Decision, DesiredService, Note, RecoveryMode, RecoveryPolicy, ReplicaHistory, ReplicaId, RestartRule, Rule,
-    Rung, WaitReason, fraction,
+    Cause, Container, DIAGNOSED_WITHIN, Decision, DesiredService, Note, RecoveryMode, RecoveryPolicy, ReplicaHistory, ReplicaId,
+    RestartRule, Rule, Rung, WaitReason, fraction,
 };
 
 use super::{Planner, ladder, later, remedy};
 
 /// Spread of delays, each way: enough to keep many crashed containers from starting in step.
 const JITTER: f64 = 0.1;
-
-/// How long a diagnosis is waited for where people are asked: a log is read within two seconds.
-const DIAGNOSIS: Duration = Duration::from_secs(5);
 
 /// How long to wait before the `attempt`-th try: none before the first, then `initial`, times `factor`, up to `max`. The
 /// jitter comes from `seed`, so that the same question always has the same answer.
@@ -101,7 +98,7 @@ pub(super) fn next(planner: &mut Planner<'_>, service: &DesiredService, replica:
     let (chosen, again) = (ladder::choose(&situation), ladder::may_be_mended(&situation));
     // What was forgiven is not noted as a failure, and never diagnosed.
     let forgiven = forgiven_at(planner, service).is_some_and(|forgiven| forgiven >= trouble.at);
-    let diagnosed_by = Some(later(trouble.at, DIAGNOSIS)).filter(|_| situation.diagnosis.is_none() && !forgiven);
+    let diagnosed_by = Some(later(trouble.at, DIAGNOSED_WITHIN)).filter(|_| situation.diagnosis.is_none() && !forgiven);
     match chosen {
         // People are asked with the diagnosis, not before it.
         (Some(rung), rule) if policy.mode == RecoveryMode::Suggest => {

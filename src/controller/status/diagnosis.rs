@@ -1,7 +1,5 @@
 //! Why replicas are not as they should be: from what is in their way now, else from how they failed last.
 
-use std::time::Duration;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use crate::controller::plan::later;
@@ -10,9 +8,6 @@ use crate::diagnose::rules::{Facts, diagnose};
 use crate::model::{Cause, DesiredService, Diagnosis, Failure, Op, ReplicaId, Subject, WaitReason};
 
 use super::Sight;
-
-/// How long the log of a run that failed is waited for: it is read within two seconds.
-const LOG: Duration = Duration::from_secs(5);
 
 /// The diagnoses of a service's replicas, those of which there is one.
 pub(super) fn diagnoses(sight: &Sight<'_>, service: &DesiredService) -> Vec<DiagnosisStatus> {
@@ -78,7 +73,7 @@ fn of_job(sight: &Sight<'_>, subject: &Subject, reason: &WaitReason) -> Option<D
     let failure = sight.history.replica(replica).failure.filter(|failure| sight.memory.ended_with(replica, failure));
     match failure {
         Some(Failure { diagnosis: Some(diagnosis), .. }) => Some(diagnosis),
-        Some(Failure { at, .. }) if sight.now < later(at, LOG) => None,
+        Some(Failure { at, .. }) if sight.now < later(at, crate::model::DIAGNOSED_WITHIN) => None,
         _ => diagnose(&Facts::Waits(reason)),
     }
 }
